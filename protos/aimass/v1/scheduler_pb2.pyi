@@ -1,0 +1,244 @@
+from aimass.v1 import job_pb2 as _job_pb2
+from aimass.v1 import node_pb2 as _node_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorDetail(_message.Message):
+    __slots__ = ("what", "why", "fix", "id")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    FIX_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    why: str
+    fix: str
+    id: str
+    def __init__(self, what: _Optional[str] = ..., why: _Optional[str] = ..., fix: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class SubmitRequest(_message.Message):
+    __slots__ = ("spec", "idempotency_key", "user")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    spec: _job_pb2.JobSpec
+    idempotency_key: str
+    user: str
+    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+
+class SubmitReply(_message.Message):
+    __slots__ = ("job_id", "existed")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    EXISTED_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    existed: bool
+    def __init__(self, job_id: _Optional[str] = ..., existed: _Optional[bool] = ...) -> None: ...
+
+class SubmitBatchRequest(_message.Message):
+    __slots__ = ("jobs",)
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[SubmitRequest]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[SubmitRequest, _Mapping]]] = ...) -> None: ...
+
+class SubmitBatchReply(_message.Message):
+    __slots__ = ("entries",)
+    class Entry(_message.Message):
+        __slots__ = ("reply", "error")
+        REPLY_FIELD_NUMBER: _ClassVar[int]
+        ERROR_FIELD_NUMBER: _ClassVar[int]
+        reply: SubmitReply
+        error: ErrorDetail
+        def __init__(self, reply: _Optional[_Union[SubmitReply, _Mapping]] = ..., error: _Optional[_Union[ErrorDetail, _Mapping]] = ...) -> None: ...
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[SubmitBatchReply.Entry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[SubmitBatchReply.Entry, _Mapping]]] = ...) -> None: ...
+
+class GetRequest(_message.Message):
+    __slots__ = ("job", "user")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+
+class ListRequest(_message.Message):
+    __slots__ = ("states", "user", "limit")
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    states: _containers.RepeatedScalarFieldContainer[_job_pb2.JobState]
+    user: str
+    limit: int
+    def __init__(self, states: _Optional[_Iterable[_Union[_job_pb2.JobState, str]]] = ..., user: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListReply(_message.Message):
+    __slots__ = ("jobs", "total", "revision")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]
+    total: int
+    revision: int
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., total: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("from_revision", "job")
+    FROM_REVISION_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    from_revision: int
+    job: str
+    def __init__(self, from_revision: _Optional[int] = ..., job: _Optional[str] = ...) -> None: ...
+
+class WatchEvent(_message.Message):
+    __slots__ = ("revision", "at_ms", "type", "job_id", "node_id", "json")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    at_ms: int
+    type: str
+    job_id: str
+    node_id: str
+    json: str
+    def __init__(self, revision: _Optional[int] = ..., at_ms: _Optional[int] = ..., type: _Optional[str] = ..., job_id: _Optional[str] = ..., node_id: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("job", "user", "grace_ms", "has_grace")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    HAS_GRACE_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    grace_ms: int
+    has_grace: bool
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., grace_ms: _Optional[int] = ..., has_grace: _Optional[bool] = ...) -> None: ...
+
+class WhyRequest(_message.Message):
+    __slots__ = ("job", "user")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+
+class Blocker(_message.Message):
+    __slots__ = ("code", "text", "nodes", "examples")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    text: str
+    nodes: int
+    examples: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., nodes: _Optional[int] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("job_id", "state", "code", "summary", "blockers", "ahead", "shards_asked", "shards_fit_now", "fits_when_empty", "holders", "unblock", "revision", "waiting_ms")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    BLOCKERS_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_ASKED_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIT_NOW_FIELD_NUMBER: _ClassVar[int]
+    FITS_WHEN_EMPTY_FIELD_NUMBER: _ClassVar[int]
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
+    UNBLOCK_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    WAITING_MS_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    state: _job_pb2.JobState
+    code: str
+    summary: str
+    blockers: _containers.RepeatedCompositeFieldContainer[Blocker]
+    ahead: int
+    shards_asked: int
+    shards_fit_now: int
+    fits_when_empty: bool
+    holders: _containers.RepeatedScalarFieldContainer[str]
+    unblock: _containers.RepeatedScalarFieldContainer[str]
+    revision: int
+    waiting_ms: int
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., code: _Optional[str] = ..., summary: _Optional[str] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., ahead: _Optional[int] = ..., shards_asked: _Optional[int] = ..., shards_fit_now: _Optional[int] = ..., fits_when_empty: _Optional[bool] = ..., holders: _Optional[_Iterable[str]] = ..., unblock: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., waiting_ms: _Optional[int] = ...) -> None: ...
+
+class LogsRequest(_message.Message):
+    __slots__ = ("job", "user", "attempt", "ranks", "follow", "offsets", "tail_lines")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RANKS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    OFFSETS_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    attempt: int
+    ranks: _containers.RepeatedScalarFieldContainer[int]
+    follow: bool
+    offsets: _containers.RepeatedScalarFieldContainer[int]
+    tail_lines: int
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., attempt: _Optional[int] = ..., ranks: _Optional[_Iterable[int]] = ..., follow: _Optional[bool] = ..., offsets: _Optional[_Iterable[int]] = ..., tail_lines: _Optional[int] = ...) -> None: ...
+
+class LogChunk(_message.Message):
+    __slots__ = ("rank", "offset", "data", "eof", "skipped_bytes", "note")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    EOF_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    offset: int
+    data: bytes
+    eof: bool
+    skipped_bytes: int
+    note: str
+    def __init__(self, rank: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., eof: _Optional[bool] = ..., skipped_bytes: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
+
+class NodesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NodesReply(_message.Message):
+    __slots__ = ("nodes", "revision")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[_node_pb2.Node]
+    revision: int
+    def __init__(self, nodes: _Optional[_Iterable[_Union[_node_pb2.Node, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class InfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class InfoReply(_message.Message):
+    __slots__ = ("version", "cluster_id", "term", "revision", "journal", "policy", "started_ms", "http_address", "refusing_writes")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    REFUSING_WRITES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    cluster_id: str
+    term: int
+    revision: int
+    journal: str
+    policy: str
+    started_ms: int
+    http_address: str
+    refusing_writes: str
+    def __init__(self, version: _Optional[str] = ..., cluster_id: _Optional[str] = ..., term: _Optional[int] = ..., revision: _Optional[int] = ..., journal: _Optional[str] = ..., policy: _Optional[str] = ..., started_ms: _Optional[int] = ..., http_address: _Optional[str] = ..., refusing_writes: _Optional[str] = ...) -> None: ...
