@@ -1,0 +1,147 @@
+"""Everything that can happen, in the past tense. The journal holds these and nothing else.
+
+`at_ms` is the only clock the core knows. To add an event: a class here, a line in EVENT_TYPES, a
+function in apply.py, and a scenario; old journals must still decode, so new fields get defaults.
+"""
+
+from dataclasses import dataclass
+
+from aimass.core.model import Exit, Inventory, JobId, NodeId
+from aimass.core.plan import Start
+from aimass.core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCreated:
+    at_ms: int
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TermStarted:
+    """A scheduler took the leadership; every node's set is sent again under the new term."""
+
+    at_ms: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubmitted:
+    at_ms: int
+    job_id: JobId
+    spec: JobSpec
+    user: str
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelRequested:
+    at_ms: int
+    job_id: JobId
+    by: str
+    grace_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRegistered:
+    """An agent introduced itself: first contact, its restart, or a reboot (new boot_id)."""
+
+    at_ms: int
+    node_id: NodeId
+    inventory: Inventory
+    boot_id: str
+    incarnation: int
+    agent_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryChanged:
+    at_ms: int
+    node_id: NodeId
+    inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSilent:
+    """The agent's link broke or its beats stopped: SUSPECT, nothing new, nothing killed."""
+
+    at_ms: int
+    node_id: NodeId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseExpired:
+    """The node was silent longer than its lease: its shards have been stopped by their shims."""
+
+    at_ms: int
+    node_id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class PortReserved:
+    """Rank 0's agent holds this port for the attempt's rendezvous; the others may start."""
+
+    at_ms: int
+    job_id: JobId
+    attempt: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStarted:
+    at_ms: int
+    job_id: JobId
+    attempt: int
+    rank: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardExited:
+    at_ms: int
+    job_id: JobId
+    attempt: int
+    rank: int
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCommitted:
+    """A checked plan became fact. `basis` is the revision it was decided on."""
+
+    at_ms: int
+    basis: int
+    policy: str
+    starts: tuple[Start, ...]
+
+
+Event = (
+    ClusterCreated
+    | TermStarted
+    | JobSubmitted
+    | JobCancelRequested
+    | NodeRegistered
+    | InventoryChanged
+    | NodeSilent
+    | LeaseExpired
+    | PortReserved
+    | ShardStarted
+    | ShardExited
+    | PlanCommitted
+)
+
+EVENT_TYPES: tuple[type[Event], ...] = (
+    ClusterCreated,
+    TermStarted,
+    JobSubmitted,
+    JobCancelRequested,
+    NodeRegistered,
+    InventoryChanged,
+    NodeSilent,
+    LeaseExpired,
+    PortReserved,
+    ShardStarted,
+    ShardExited,
+    PlanCommitted,
+)

@@ -1,0 +1,28 @@
+"""Policies by name: what `massd --order` and `--place` accept.
+
+To add one: write its file, add a line here, add a scenario. Nothing else knows the names.
+"""
+
+from collections.abc import Callable
+
+from aimass.core.policy import OrderPolicy, PlacePolicy, Policy
+from aimass.core.spec import Strategy
+from aimass.policies.gang import GangPlacer
+from aimass.policies.order_fifo import FifoOrder
+from aimass.policies.order_priority import PriorityOrder
+from aimass.policies.place_best_fit import pack_nodes
+from aimass.policies.place_spread import spread_nodes
+
+# A job may say how it wants to lie; the cluster's policy is for those that do not.
+BY_STRATEGY = {Strategy.PACK: pack_nodes, Strategy.SPREAD: spread_nodes}
+
+ORDERS: dict[str, Callable[[], OrderPolicy]] = {"priority": PriorityOrder, "fifo": FifoOrder}
+PLACERS: dict[str, Callable[[], PlacePolicy]] = {
+    "best-fit": lambda: GangPlacer("best-fit", 1, pack_nodes, BY_STRATEGY),
+    "spread": lambda: GangPlacer("spread", 1, spread_nodes, BY_STRATEGY),
+}
+
+
+def make_policy(order: str = "priority", place: str = "best-fit") -> Policy:
+    """The policy of these names. Raises KeyError for a name that is not in the tables above."""
+    return Policy(ORDERS[order](), PLACERS[place]())
