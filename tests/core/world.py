@@ -1,0 +1,174 @@
+"""World: a cluster driven by hand, one event at a time, with everything checked after each.
+
+It stands where the daemon's engine stands, without journal, clock or network: scenarios, the state
+machine and the recorded journals all drive this one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from aimass.core import events as ev
+from aimass.core.apply import apply, job_id_of
+from aimass.core.check import check
+from aimass.core.cluster import Cluster
+from aimass.core.decide import FUEL, decide
+from aimass.core.invariants import check_invariants
+from aimass.core.model import (
+    DeviceSpec,
+    Exit,
+    Inventory,
+    Job,
+    JobState,
+    Node,
+    NodeId,
+    ShardState,
+)
+from aimass.core.plan import Plan
+from aimass.core.policy import Policy
+from aimass.core.spec import JobSpec, Need, Role
+from aimass.policies.registry import make_policy
+
+GIB = 1024
+STEP_MS = 1000
+
+
+def gpus(
+    node: str, count: int, model: str = "H100", *, memory_mib: int = 80 * GIB, island: int = 0
+) -> tuple[DeviceSpec, ...]:
+    """`count` GPUs in NVLink islands of `island` each (0: no NVLink)."""
+    return tuple(
+        DeviceSpec(f"GPU-{node}-{i}", model, memory_mib, island=i // island if island else -1)
+        for i in range(count)
+    )
+
+
+def inventory(
+    node: str,
+    devices: tuple[DeviceSpec, ...] = (),
+    *,
+    cpus: int = 64,
+    memory_mib: int = 512 * GIB,
+    labels: dict[str, str] | None = None,
+) -> Inventory:
+    """What a node of this name reports; its address is its name."""
+    return Inventory(node, node, cpus * 1000, memory_mib, devices, labels or {})
+
+
+def one_role(shards: int = 1, gpus: float = 0, cpus: float = 0, **need: Any) -> tuple[Role, ...]:
+    """The roles of an ordinary job: `shards` workers with so many GPUs and CPUs each."""
+    each = Need(gpu_milli=int(gpus * 1000), cpu_milli=int(cpus * 1000), **need)
+    return (Role("worker", shards, each, ("train",)),)
+
+
+class World:
+    """A cluster and the history that made it; every event is one second after the last."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or make_policy()
+        self.cluster = Cluster()
+        self.history: list[ev.Event] = []
+        self.do(ev.ClusterCreated, cluster_id="test")
+        self.do(ev.TermStarted, term=1)
+
+    def do(self, kind: type[ev.Event], **fields: Any) -> ev.Event:
+        """Apply one event, check every invariant, and remember it."""
+        event = kind(at_ms=(len(self.history) + 1) * STEP_MS, **fields)
+        apply(self.cluster, event)
+        check_invariants(self.cluster)
+        self.history.append(event)
+        return event
+
+    # ---- what clients and agents say ------------------------------------------------------------
+
+    def join(self, node: str, reported: Inventory, boot: str = "1") -> Node:
+        """Its agent registers, for the first time or again."""
+        known = self.cluster.nodes.get(NodeId(node))
+        self.do(
+            ev.NodeRegistered,
+            node_id=NodeId(node),
+            inventory=reported,
+            boot_id=boot,
+            incarnation=known.incarnation + 1 if known else 1,
+        )
+        return self.cluster.nodes[NodeId(node)]
+
+    def submit(self, roles: tuple[Role, ...], name: str = "job", **fields: Any) -> Job:
+        """Submit a possible spec; other fields of JobSpec by name."""
+        return self.submit_spec(JobSpec(name, roles, **fields))
+
+    def submit_spec(self, spec: JobSpec, key: str = "") -> Job:
+        """Submit a spec that has no problems, as the edge would have made sure."""
+        assert list(spec.problems()) == []
+        job_id = job_id_of(self.cluster.next_seq)
+        self.do(ev.JobSubmitted, job_id=job_id, spec=spec, user="ann", idempotency_key=key)
+        return self.cluster.jobs[job_id]
+
+    def cancel(self, job: Job, grace_ms: int = 30_000) -> None:
+        """Ann cancels it."""
+        self.do(ev.JobCancelRequested, job_id=job.id, by="ann", grace_ms=grace_ms)
+
+    def start(self, job: Job, ranks: Iterable[int] | None = None) -> None:
+        """These shards of the current attempt, or all, report that they run."""
+        for rank in live_ranks(job) if ranks is None else ranks:
+            self.do(ev.ShardStarted, job_id=job.id, attempt=job.attempt, rank=rank, pid=100 + rank)
+
+    def exit(self, job: Job, ranks: Iterable[int] | None = None, how: Exit | None = None) -> None:
+        """These shards of the current attempt, or all that live, end; with code 0 by default."""
+        number = job.attempt
+        for rank in live_ranks(job) if ranks is None else ranks:
+            self.do(ev.ShardExited, job_id=job.id, attempt=number, rank=rank, exit=how or Exit())
+
+    # ---- what the scheduler does ----------------------------------------------------------------
+
+    def plan(self, fuel_units: int = FUEL) -> Plan:
+        """Decide, prove the plan, commit what it starts, and prove that nothing is left to start.
+
+        The shipped policies never propose what check() rejects.
+        """
+        plan = decide(self.cluster, self.policy, fuel_units)
+        accepted, rejected = check(self.cluster, plan)
+        assert (accepted, rejected) == (plan, ())
+        if plan.starts:
+            self.do(ev.PlanCommitted, basis=plan.basis, policy=plan.policy, starts=plan.starts)
+        if plan.fuel_left:
+            assert decide(self.cluster, self.policy).starts == (), "decided otherwise at once"
+        return plan
+
+
+def live_ranks(job: Job) -> list[int]:
+    """Ranks of the current attempt that have not exited."""
+    shards = job.current.shards
+    return [rank for rank, shard in enumerate(shards) if shard.state is not ShardState.EXITED]
+
+
+def jobs_in(cluster: Cluster, *states: JobState) -> list[Job]:
+    """Jobs in one of these states, by submit order."""
+    return [job for job in cluster.jobs.values() if job.state in states]
+
+
+def active_jobs(cluster: Cluster) -> list[Job]:
+    """Jobs that hold capacity, by submit order."""
+    return [job for job in cluster.jobs.values() if job.state.is_active]
+
+
+def replay(history: Iterable[ev.Event]) -> Cluster:
+    """The state that this history folds to."""
+    cluster = Cluster()
+    for event in history:
+        apply(cluster, event)
+    return cluster
+
+
+def without(reported: Inventory, *uuids: str) -> Inventory:
+    """The same node after these devices fell off the bus."""
+    return replace(reported, devices=tuple(d for d in reported.devices if d.uuid not in uuids))
+
+
+def with_failed(reported: Inventory, *uuids: str) -> Inventory:
+    """The same node with these devices failed."""
+    devices = (
+        replace(d, healthy=False, health_detail="Xid 79") if d.uuid in uuids else d
+        for d in reported.devices
+    )
+    return replace(reported, devices=tuple(devices))
