@@ -1,0 +1,1 @@
+"""The scheduler daemon `massd`: the shell around the decision core."""

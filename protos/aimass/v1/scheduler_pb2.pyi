@@ -190,20 +190,22 @@ class LogsRequest(_message.Message):
     def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., attempt: _Optional[int] = ..., ranks: _Optional[_Iterable[int]] = ..., follow: _Optional[bool] = ..., offsets: _Optional[_Iterable[int]] = ..., tail_lines: _Optional[int] = ...) -> None: ...
 
 class LogChunk(_message.Message):
-    __slots__ = ("rank", "offset", "data", "eof", "skipped_bytes", "note")
+    __slots__ = ("rank", "offset", "data", "eof", "skipped_bytes", "note", "attempt")
     RANK_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EOF_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_BYTES_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     rank: int
     offset: int
     data: bytes
     eof: bool
     skipped_bytes: int
     note: str
-    def __init__(self, rank: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., eof: _Optional[bool] = ..., skipped_bytes: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
+    attempt: int
+    def __init__(self, rank: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., eof: _Optional[bool] = ..., skipped_bytes: _Optional[int] = ..., note: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class NodesRequest(_message.Message):
     __slots__ = ()

@@ -1,0 +1,260 @@
+"""The engine: one task that owns the state. Requests in, one durable append per batch, replies out.
+
+    inbox -> apply to memory -> decide -> check -> apply the plan -> ONE append -> replies, desired
+    sets, watchers
+
+Nothing leaves before it is durable, reads included: they pass through the same inbox. When the disk
+is full the batch is refused, the state is read back from the journal, and writes are refused until
+a small test write succeeds. Any other failure ends the process: the next one recovers.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from aimass.core.apply import apply
+from aimass.core.check import check
+from aimass.core.cluster import Cluster, ShapeKey
+from aimass.core.decide import decide
+from aimass.core.events import ClusterCreated, Event, NodeSilent, PlanCommitted, TermStarted
+from aimass.core.journal import JournalError, JournalFullError
+from aimass.core.model import NodeState
+from aimass.core.plan import Wait
+from aimass.core.policy import Policy
+from aimass.scheduler.crash import crash_point
+from aimass.scheduler.errors import Refused, unavailable
+from aimass.scheduler.journal_sqlite import SqliteJournal
+from aimass.scheduler.recovery import recover, take_snapshot
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+BATCH_MAX = 2048  # requests settled by one append
+RECENT_MAX = 10_000  # events kept in memory for watchers
+SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most so many
+PROBE_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class Context:
+    """What a request may do: read the cluster, emit events (applied at once)."""
+
+    cluster: Cluster
+    now_ms: int
+    events: list[Event] = field(default_factory=list)
+
+    def emit(self, event: Event) -> None:
+        """Make it so in memory; durable with the batch, or the batch's requests are refused."""
+        apply(self.cluster, event)
+        self.events.append(event)
+
+
+Handler = Callable[[Context], T]
+
+
+@dataclass(slots=True)
+class _Request:
+    handler: Handler[Any]
+    writes: bool
+    future: asyncio.Future[Any]
+
+
+class Engine:
+    """Owns the Cluster and its journal. Everything else asks it."""
+
+    def __init__(self, journal: SqliteJournal, policy: Policy) -> None:
+        self.policy = policy
+        self.refusing = ""  # why writes are refused now; empty: they are not
+        self.waits: dict[ShapeKey, Wait] = {}  # of the newest decision
+        self.recent: deque[tuple[int, Event]] = deque(maxlen=RECENT_MAX)
+        self.on_commit: list[Callable[[Cluster, list[Event]], None]] = []
+        self.on_recovered: list[Callable[[], None]] = []  # memory was read back: ask agents again
+        self._journal = journal
+        self._inbox: asyncio.Queue[_Request] = asyncio.Queue()
+        self._changed = asyncio.Event()
+        self._cluster = Cluster()
+        self._durable = 0
+        self._snapshot_at = 0
+        self._next_probe_s = 0.0
+
+    # ---- for everybody --------------------------------------------------------------------------
+
+    async def tell(self, handler: Handler[T]) -> T:
+        """Run a handler that may change state; returns when its events are durable.
+
+        Raises what the handler raises (nothing changed), or Refused when the journal is full.
+        """
+        return await self._ask(handler, writes=True)
+
+    async def ask(self, handler: Handler[T]) -> T:
+        """Run a handler that only reads; returns when what it saw is durable."""
+        return await self._ask(handler, writes=False)
+
+    def _ask(self, handler: Handler[T], writes: bool) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(_Request(handler, writes, future))
+        return future
+
+    @property
+    def revision(self) -> int:
+        """Number of events that are durable."""
+        return self._durable
+
+    async def changed_after(self, revision: int) -> None:
+        """Return when there is a durable event after that revision."""
+        while self._durable <= revision:
+            await self._changed.wait()
+
+    async def events_after(self, revision: int) -> list[tuple[int, Event]]:
+        """Durable events after a revision, at most RECENT_MAX; from memory, else the journal."""
+        if self.recent and self.recent[0][0] <= revision + 1:
+            skip = max(0, revision + 1 - self.recent[0][0])
+            return [self.recent[i] for i in range(skip, len(self.recent))]
+        return await asyncio.to_thread(self._read_some, revision)
+
+    def _read_some(self, revision: int) -> list[tuple[int, Event]]:
+        found = []
+        for entry in self._journal.read(revision):
+            found.append(entry)
+            if len(found) == RECENT_MAX:
+                break
+        return found
+
+    # ---- start, run, stop -----------------------------------------------------------------------
+
+    async def start(self, cluster_id: Callable[[], str]) -> None:
+        """Recover, take the leadership, and mark every node silent until its agent is back."""
+        self._cluster = await asyncio.to_thread(recover, self._journal)
+        self._durable = self._snapshot_at = self._cluster.revision
+        term = await asyncio.to_thread(self._journal.lead)
+        context = Context(self._cluster, self._now_ms())
+        if self._cluster.revision == 0:
+            context.emit(ClusterCreated(context.now_ms, cluster_id()))
+        context.emit(TermStarted(context.now_ms, term))
+        for node in self._cluster.nodes.values():
+            if node.state is NodeState.READY:
+                reason = "the scheduler restarted; its agent has not come back yet"
+                context.emit(NodeSilent(context.now_ms, node.id, reason))
+        await self._store(context.events)
+        self._publish(context.events)
+        log.info("leading", term=term, revision=self._durable, jobs=len(self._cluster.jobs))
+
+    async def run(self) -> None:
+        """Settle batches until cancelled. Raises JournalError when it must not go on."""
+        while True:
+            batch = [await self._inbox.get()]
+            while len(batch) < BATCH_MAX and not self._inbox.empty():
+                batch.append(self._inbox.get_nowait())
+            await self._settle(batch)
+
+    async def snapshot(self) -> None:
+        """Write a snapshot of what is durable, so that the next start replays little."""
+        if self._durable > self._snapshot_at:
+            snapshot = take_snapshot(self._cluster)
+            await asyncio.to_thread(self._journal.save_snapshot, snapshot)
+            self._snapshot_at = snapshot.revision
+            log.info("snapshot", revision=snapshot.revision, bytes=len(snapshot.data))
+
+    # ---- one batch ------------------------------------------------------------------------------
+
+    async def _settle(self, batch: list[_Request]) -> None:
+        if self.refusing and any(r.writes for r in batch) and not await self._has_space():
+            self._refuse([r for r in batch if r.writes])
+            batch = [r for r in batch if not r.writes]
+        context = Context(self._cluster, self._now_ms())
+        outcomes = [(request, _outcome(request, context)) for request in batch]
+        if context.events:
+            self._decide(context)
+            try:
+                await self._store(context.events)
+            except JournalFullError as full:
+                await self._lose(batch, full)
+                return
+            self._publish(context.events)
+        for request, (result, error) in outcomes:
+            if request.future.cancelled():
+                continue
+            if error is not None:
+                request.future.set_exception(error)
+            else:
+                request.future.set_result(result)
+        if self._durable - self._snapshot_at >= SNAPSHOT_EVERY:
+            await self.snapshot()
+
+    def _decide(self, context: Context) -> None:
+        plan = decide(self._cluster, self.policy)
+        self.waits = {wait.shape: wait for wait in plan.waits}
+        accepted, rejections = check(self._cluster, plan)
+        for rejection in rejections:
+            log.error("plan rejected", job=rejection.job_id, reason=rejection.reason)
+        if accepted.starts:
+            context.emit(
+                PlanCommitted(context.now_ms, accepted.basis, accepted.policy, accepted.starts)
+            )
+
+    async def _store(self, events: list[Event]) -> None:
+        crash_point("scheduler-before-append")
+        first, term = self._durable + 1, self._cluster.term
+        await asyncio.to_thread(self._journal.append, events, first, term)
+        crash_point("scheduler-after-append")
+        self.recent.extend(enumerate(events, first))
+        self._durable += len(events)
+        assert self._durable == self._cluster.revision, "memory and journal have parted"
+
+    def _publish(self, events: list[Event]) -> None:
+        for observer in self.on_commit:
+            observer(self._cluster, events)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _now_ms(self) -> int:
+        """Wall time that never runs backwards: the core orders by it."""
+        return max(time.time_ns() // 1_000_000, self._cluster.now_ms)
+
+    # ---- no space -------------------------------------------------------------------------------
+
+    async def _lose(self, batch: list[_Request], error: JournalFullError) -> None:
+        """The batch is not in the journal: take it out of memory as well, and say so."""
+        self.refusing = str(error)
+        log.error("writes refused", reason=self.refusing, revision=self._durable)
+        self._cluster = await asyncio.to_thread(recover, self._journal)
+        assert self._cluster.revision == self._durable, "a refused batch is in the journal"
+        self._refuse(batch)
+
+    async def _has_space(self) -> bool:
+        if time.monotonic() < self._next_probe_s:
+            return False
+        self._next_probe_s = time.monotonic() + PROBE_EVERY_S
+        try:
+            await asyncio.to_thread(self._journal.probe)
+        except JournalError as error:
+            log.warning("still no space", reason=str(error))
+            return False
+        log.info("writes accepted again", after=self.refusing)
+        self.refusing = ""
+        for observer in self.on_recovered:
+            observer()
+        return True
+
+    def _refuse(self, requests: list[_Request]) -> None:
+        for request in requests:
+            if not request.future.cancelled():
+                request.future.set_exception(
+                    unavailable(
+                        "the scheduler cannot record anything now; nothing was changed",
+                        why=self.refusing,
+                        fix="free disk space under the scheduler's --data folder, then try again",
+                    )
+                )
+
+
+def _outcome(request: _Request, context: Context) -> tuple[Any, Refused | None]:
+    """The handler's result or its refusal; anything else is a bug and ends the process."""
+    try:
+        return request.handler(context), None
+    except Refused as refused:
+        return None, refused

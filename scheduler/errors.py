@@ -1,0 +1,45 @@
+"""Refusals: what a client is told when a request cannot be done, and what it can do about it."""
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from aimass.v1 import scheduler_pb2
+
+if TYPE_CHECKING:
+    Call = grpc.aio.ServicerContext[Any, Any]
+else:
+    Call = grpc.aio.ServicerContext
+
+ERROR_KEY = "aimass-error-bin"
+
+
+class Refused(Exception):
+    """A request refused for a reason the caller can act on; nothing has changed."""
+
+    def __init__(
+        self, status: grpc.StatusCode, what: str, *, why: str = "", fix: str = "", id: str = ""
+    ) -> None:
+        super().__init__(what)
+        self.status = status
+        self.detail = scheduler_pb2.ErrorDetail(what=what, why=why, fix=fix, id=id)
+
+
+def not_found(what: str, fix: str, id: str = "") -> Refused:
+    """Nothing of that name."""
+    return Refused(grpc.StatusCode.NOT_FOUND, what, fix=fix, id=id)
+
+
+def invalid(what: str, *, why: str = "", fix: str = "", id: str = "") -> Refused:
+    """The request itself is wrong."""
+    return Refused(grpc.StatusCode.INVALID_ARGUMENT, what, why=why, fix=fix, id=id)
+
+
+def unavailable(what: str, *, why: str = "", fix: str = "") -> Refused:
+    """Not now; the same request may succeed later."""
+    return Refused(grpc.StatusCode.UNAVAILABLE, what, why=why, fix=fix)
+
+
+async def abort(context: Call, refused: Refused) -> None:
+    """End the call with the refusal as status and trailing metadata."""
+    metadata = ((ERROR_KEY, refused.detail.SerializeToString()),)
+    await context.abort(refused.status, refused.detail.what, metadata)

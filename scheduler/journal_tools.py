@@ -1,0 +1,70 @@
+"""Look into a journal without a daemon: `massctl journal verify` and `massctl journal dump`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from aimass.core.apply import apply
+from aimass.core.cluster import Cluster
+from aimass.core.codec import event_json, state_hash
+from aimass.core.invariants import check_invariants
+from aimass.core.journal import JournalError
+from aimass.scheduler.journal_sqlite import open_readonly, read_batches
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a full replay found. problem is empty when ok."""
+
+    ok: bool
+    revisions: int
+    batches: int
+    hashes_checked: int
+    state_hash: str
+    problem: str = ""
+
+
+def verify(path: Path) -> VerifyReport:
+    """Replay every event from the first and compare with every hash that was recorded.
+
+    Raises JournalError when there is no journal at `path`; damage is in the report.
+    """
+    with closing(open_readonly(path)) as db:
+        recorded: dict[int, str] = dict(db.execute("SELECT revision, hash FROM snapshots"))
+    cluster = Cluster()
+    batches = checked = 0
+    try:
+        for first, events in read_batches(path):
+            if first != cluster.revision + 1:
+                raise JournalError(f"revisions {cluster.revision + 1} to {first - 1} are missing")
+            batches += 1
+            for event in events:
+                apply(cluster, event)
+                expected = recorded.get(cluster.revision)
+                if expected is None:
+                    continue
+                checked += 1
+                found = state_hash(cluster)
+                if found != expected:
+                    raise JournalError(
+                        f"at revision {cluster.revision} the replay gives {found}, "
+                        f"{expected} was recorded"
+                    )
+        check_invariants(cluster)
+    except (JournalError, AssertionError, KeyError) as error:
+        return VerifyReport(False, cluster.revision, batches, checked, "", str(error))
+    return VerifyReport(True, cluster.revision, batches, checked, state_hash(cluster))
+
+
+def dump(path: Path, *, after: int = 0, limit: int | None = None) -> Iterator[str]:
+    """Yield one JSON line per event: {"revision": n, "type": …, "event": {…}}."""
+    left = limit
+    for first, events in read_batches(path, after):
+        for revision, event in enumerate(events, first):
+            if revision <= after:
+                continue
+            if left == 0:
+                return
+            yield f'{{"revision":{revision},{event_json(event)[1:]}'
+            left = None if left is None else left - 1

@@ -1,0 +1,296 @@
+"""massd, the scheduler daemon: read the options, wire everything, run until a signal."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from wsgiref.simple_server import WSGIServer
+
+import click
+import grpc
+import structlog
+import uvloop
+from aimass.core.journal import JournalError
+from aimass.policies.registry import ORDERS, PLACERS, make_policy
+from aimass.scheduler.agents import AgentLinks
+from aimass.scheduler.engine import Engine
+from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
+from aimass.scheduler.log_follow import LogFollower
+from aimass.scheduler.logs import configure_logs
+from aimass.scheduler.metrics import Metrics, serve_http
+from aimass.scheduler.server import About, SchedulerServer
+from aimass.v1 import agent_pb2, agent_pb2_grpc, scheduler_pb2, scheduler_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from aimass import __version__
+
+log = structlog.get_logger()
+
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+STOP_GRACE_S = 1.0
+EXIT_CONFLICT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting of the daemon, read once."""
+
+    data: Path
+    host: str
+    port: int
+    http_host: str
+    http_port: int
+    lease_ms: int
+    heartbeat_ms: int
+    order: str
+    place: str
+
+
+class StartError(Exception):
+    """The daemon cannot start: what, why, what to do, and the exit code."""
+
+    def __init__(self, what: str, fix: str, code: int = 1) -> None:
+        super().__init__(what)
+        self.fix = fix
+        self.code = code
+
+
+async def serve(config: Config) -> None:
+    """Run the daemon until SIGTERM or SIGINT. Raises StartError, JournalError."""
+    journal = _open_journal(config.data)
+    try:
+        engine = Engine(journal, make_policy(config.order, config.place))
+        metrics = Metrics()
+        engine.on_commit.append(metrics.observe)
+        links = AgentLinks(engine, config.lease_ms, config.heartbeat_ms)
+        await engine.start(lambda: uuid.uuid4().hex[:12])
+        http, http_port = _start_http(config, metrics, engine)
+        runner = asyncio.create_task(engine.run(), name="engine")
+        try:
+            cluster_id = await engine.ask(lambda c: c.cluster.cluster_id)
+            await links.begin()
+            about = About(
+                __version__,
+                cluster_id,
+                f"sqlite:{config.data}",
+                f"{config.http_host}:{http_port}",
+                time.time_ns() // 1_000_000,
+            )
+            scheduler = SchedulerServer(engine, LogFollower(engine, links), about)
+            await _serve_grpc(config, scheduler, links, about, runner)
+        finally:
+            runner.cancel()
+            await asyncio.gather(runner, return_exceptions=True)
+            http.shutdown()
+        await engine.snapshot()
+    finally:
+        journal.close()
+
+
+def _open_journal(data: Path) -> SqliteJournal:
+    try:
+        return SqliteJournal(data)
+    except JournalBusyError as error:
+        raise StartError(
+            f"another massd is running: {error}",
+            "stop it first, or give this one a folder of its own: massd --data FOLDER",
+            EXIT_CONFLICT,
+        ) from error
+    except OSError as error:
+        raise StartError(
+            f"cannot use {data}: {error.strerror}", "choose a folder you may write: --data FOLDER"
+        ) from error
+
+
+def _start_http(config: Config, metrics: Metrics, engine: Engine) -> tuple[WSGIServer, int]:
+    try:
+        return serve_http(config.http_host, config.http_port, metrics, lambda: engine.refusing)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {config.http_host}:{config.http_port} for HTTP: {error.strerror}",
+            "choose another port: massd --http HOST:PORT (port 0: any)",
+            EXIT_CONFLICT,
+        ) from error
+
+
+async def _serve_grpc(
+    config: Config,
+    scheduler: SchedulerServer,
+    links: AgentLinks,
+    about: About,
+    runner: "asyncio.Task[None]",
+) -> None:
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.so_reuseport", 0),  # a port in use must be an error, not a second listener
+        ]
+    )
+    scheduler_pb2_grpc.add_SchedulerServicer_to_server(scheduler, server)
+    agent_pb2_grpc.add_AgentLinkServicer_to_server(links, server)
+    names = [
+        scheduler_pb2.DESCRIPTOR.services_by_name["Scheduler"].full_name,
+        agent_pb2.DESCRIPTOR.services_by_name["AgentLink"].full_name,
+        reflection.SERVICE_NAME,
+        health.SERVICE_NAME,
+    ]
+    reflection.enable_server_reflection(names, server)
+    checks = health.aio.HealthServicer()  # type: ignore[attr-defined]  # public, behind a version check
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    await checks.set("", health_pb2.HealthCheckResponse.SERVING)
+    try:
+        port = server.add_insecure_port(f"{config.host}:{config.port}")
+    except RuntimeError as error:
+        raise StartError(
+            f"cannot listen on {config.host}:{config.port}",
+            "it is in use, or not an address of this machine; another: massd --listen HOST:PORT",
+            EXIT_CONFLICT,
+        ) from error
+    await server.start()
+    run_file = _write_run_file(config, port, about)
+    print(f"massd ready on {config.host}:{port}", flush=True)
+    watcher = asyncio.create_task(links.watch(), name="leases")
+    stop = asyncio.create_task(_signalled(), name="signal")
+    try:
+        done, _ = await asyncio.wait((runner, watcher, stop), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task is not stop:
+                task.result()  # the engine or the lease watch has failed: end with its error
+    finally:
+        run_file.unlink(missing_ok=True)
+        watcher.cancel()
+        await server.stop(STOP_GRACE_S)
+        log.info("stopped")
+
+
+def _write_run_file(config: Config, port: int, about: About) -> Path:
+    """Say where to find this daemon; replaced whole, so that a reader never sees half of it."""
+    path = config.data / "massd.json"
+    content = {
+        "address": f"{config.host}:{port}",
+        "http_address": about.http_address,
+        "pid": os.getpid(),
+    }
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content))
+    temporary.replace(path)
+    return path
+
+
+async def _signalled() -> None:
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, event.set)
+    await event.wait()
+
+
+# ---- options ------------------------------------------------------------------------------------
+
+
+def default_data() -> Path:
+    """Where the daemon keeps its journal unless told."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "aimass" / "massd"
+
+
+def _address(text: str, option: str, insecure: bool) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
+    host = host.strip("[]") or "127.0.0.1"
+    if not insecure and not _is_loopback(host):
+        raise click.BadParameter(
+            f"{host} is not this machine alone, and there is no authentication yet: whoever "
+            "reaches the port can run commands. Keep to 127.0.0.1 (and an SSH tunnel), or say "
+            "--insecure on a network you trust",
+            param_hint=option,
+        )
+    return host, int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+@click.command(
+    context_settings={"auto_envvar_prefix": "MASSD", "help_option_names": ["-h", "--help"]}
+)
+@click.option("--data", type=click.Path(path_type=Path), default=None, help="Journal folder.")
+@click.option("--listen", default="127.0.0.1:6277", show_default=True, help="gRPC HOST:PORT.")
+@click.option("--http", default="127.0.0.1:6278", show_default=True, help="/metrics, /healthz.")
+@click.option("--insecure", is_flag=True, help="Allow addresses beyond this machine.")
+@click.option("--lease", default=600.0, show_default=True, help="Seconds a silent node is kept.")
+@click.option("--heartbeat", default=2.0, show_default=True, help="Seconds between beats.")
+@click.option("--order", type=click.Choice(list(ORDERS)), default="priority", show_default=True)
+@click.option("--place", type=click.Choice(list(PLACERS)), default="best-fit", show_default=True)
+@click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto")
+@click.version_option(__version__, prog_name="massd")
+def command(
+    data: Path | None,
+    listen: str,
+    http: str,
+    insecure: bool,
+    lease: float,
+    heartbeat: float,
+    order: str,
+    place: str,
+    log_format: str,
+) -> None:
+    """The AI Mass scheduler daemon.
+
+    Examples:
+
+    \b
+      massd                                  one machine, journal in ~/.local/state/aimass/massd
+      massd --data /srv/aimass --order fifo  another folder, strict submit order
+      massd --listen 127.0.0.1:0             any free port; see FOLDER/massd.json
+    """
+    if not 0.05 <= heartbeat <= 60 or lease < 3 * heartbeat:
+        raise click.UsageError("--heartbeat lies between 0.05 and 60, --lease is 3 beats or more")
+    host, port = _address(listen, "--listen", insecure)
+    http_host, http_port = _address(http, "--http", insecure)
+    configure_logs(log_format)
+    config = Config(
+        data=data or default_data(),
+        host=host,
+        port=port,
+        http_host=http_host,
+        http_port=http_port,
+        lease_ms=round(lease * 1000),
+        heartbeat_ms=round(heartbeat * 1000),
+        order=order,
+        place=place,
+    )
+    try:
+        uvloop.run(serve(config))
+    except StartError as error:
+        print(f"error: {error}\nfix: {error.fix}", file=sys.stderr)
+        sys.exit(error.code)
+    except JournalError as error:
+        print(
+            f"error: {error}\nfix: look at it with: massctl journal verify {config.data}",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point of the `massd` script."""
+    command()
+
+
+if __name__ == "__main__":
+    main()

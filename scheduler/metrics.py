@@ -1,0 +1,95 @@
+"""Metrics from events, and the small HTTP server that shows them: /metrics and /healthz.
+
+An observer of commits: what is counted is durable. Gauges are set from the cluster after a commit,
+at most once a second, because counting every job on every commit would cost more than deciding.
+"""
+
+import threading
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from aimass.core.cluster import Cluster
+from aimass.core.events import Event
+from aimass.core.model import JobState, NodeState
+from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
+
+GAUGES_EVERY_S = 1.0
+
+
+class Metrics:
+    """The registry and its observer."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self._events = Counter("aimass_events", "Events journalled", ["type"], registry=r)
+        self._batches = Counter("aimass_batches", "Durable appends", registry=r)
+        self._jobs = Gauge("aimass_jobs", "Jobs in memory by state", ["state"], registry=r)
+        self._nodes = Gauge("aimass_nodes", "Nodes by state", ["state"], registry=r)
+        self._gpus = Gauge("aimass_gpus", "Devices of ready nodes", registry=r)
+        self._gpus_used = Gauge("aimass_gpus_used", "Devices held, in shares", registry=r)
+        self._revision = Gauge("aimass_revision", "Newest durable revision", registry=r)
+        self._term = Gauge("aimass_term", "Leadership term", registry=r)
+        self._gauges_at_s = 0.0
+
+    def observe(self, cluster: Cluster, events: list[Event]) -> None:
+        """Count one committed batch."""
+        self._batches.inc()
+        for name, count in Tally(type(event).__name__ for event in events).items():
+            self._events.labels(name).inc(count)
+        self._revision.set(cluster.revision)
+        if time.monotonic() - self._gauges_at_s >= GAUGES_EVERY_S:
+            self._gauges_at_s = time.monotonic()
+            self.measure(cluster)
+
+    def measure(self, cluster: Cluster) -> None:
+        """Set the gauges. O(jobs + devices)."""
+        jobs = Tally(job.state for job in cluster.jobs.values())
+        for job_state in JobState:
+            self._jobs.labels(job_state.value).set(jobs[job_state])
+        nodes = Tally(node.state for node in cluster.nodes.values())
+        for node_state in NodeState:
+            self._nodes.labels(node_state.value).set(nodes[node_state])
+        ready = [n for n in cluster.nodes.values() if n.state is NodeState.READY]
+        self._gpus.set(sum(len(n.devices) for n in ready))
+        self._gpus_used.set(sum(d.used_milli for n in ready for d in n.devices) / 1000)
+        self._term.set(cluster.term)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are not news."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+def serve_http(
+    host: str, port: int, metrics: Metrics, health: Callable[[], str]
+) -> tuple[WSGIServer, int]:
+    """Serve on a thread of its own; returns the server (call shutdown) and the bound port.
+
+    health: "" when healthy, else what is wrong (shown with status 503). Raises OSError.
+    """
+    show_metrics = make_wsgi_app(metrics.registry)
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO")
+        if path == "/metrics":
+            shown: Iterable[bytes] = show_metrics(environ, start_response)
+            return shown
+        status, body = "404 Not Found", "see /metrics and /healthz\n"
+        if path == "/healthz":
+            problem = health()
+            status, body = ("503 Service Unavailable", problem) if problem else ("200 OK", "ok")
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [body.encode()]
+
+    server = make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    return server, server.server_address[1]

@@ -1,0 +1,191 @@
+"""The client API: gRPC calls in, engine requests out. No decisions here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import grpc
+from aimass.core.codec import event_json
+from aimass.core.events import Event, PlanCommitted
+from aimass.scheduler import requests
+from aimass.scheduler.engine import Engine
+from aimass.scheduler.errors import Call, Refused, abort
+from aimass.scheduler.log_follow import LogFollower
+from aimass.v1 import job_pb2, scheduler_pb2, scheduler_pb2_grpc
+
+T = TypeVar("T")
+CHUNK_JOBS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What Info says of this process."""
+
+    version: str
+    cluster_id: str
+    journal: str
+    http_address: str
+    started_ms: int
+
+
+class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
+    """See scheduler.proto for what each call promises."""
+
+    def __init__(self, engine: Engine, logs: LogFollower, about: About) -> None:
+        self._engine = engine
+        self._logs = logs
+        self._about = about
+
+    async def Submit(
+        self, request: scheduler_pb2.SubmitRequest, context: Call
+    ) -> scheduler_pb2.SubmitReply:
+        """See scheduler.proto."""
+        return await _or_abort(context, self._submit(request))
+
+    async def _submit(self, request: scheduler_pb2.SubmitRequest) -> scheduler_pb2.SubmitReply:
+        spec = requests.checked_spec(request)
+        handler = partial(
+            requests.submit, spec=spec, user=request.user, idempotency_key=request.idempotency_key
+        )
+        return await self._engine.tell(handler)
+
+    async def SubmitBatch(
+        self,
+        request_iterator: AsyncIterator[scheduler_pb2.SubmitBatchRequest],
+        context: Call,
+    ) -> AsyncIterator[scheduler_pb2.SubmitBatchReply]:
+        """See scheduler.proto. A bad job is an error entry; the others of its chunk go on."""
+        async for chunk in request_iterator:
+            if len(chunk.jobs) > CHUNK_JOBS_MAX:
+                refused = Refused(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"{len(chunk.jobs)} jobs in one chunk: at most {CHUNK_JOBS_MAX}",
+                    fix="send smaller chunks on the same stream",
+                )
+                await abort(context, refused)
+            entries = await asyncio.gather(*[self._entry(job) for job in chunk.jobs])
+            yield scheduler_pb2.SubmitBatchReply(entries=entries)
+
+    async def _entry(
+        self, request: scheduler_pb2.SubmitRequest
+    ) -> scheduler_pb2.SubmitBatchReply.Entry:
+        try:
+            return scheduler_pb2.SubmitBatchReply.Entry(reply=await self._submit(request))
+        except Refused as refused:
+            return scheduler_pb2.SubmitBatchReply.Entry(error=refused.detail)
+
+    async def Get(self, request: scheduler_pb2.GetRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        engine = self._engine
+        return await _or_abort(
+            context,
+            engine.ask(lambda c: requests.get(c, request.job, request.user, engine.waits)),
+        )
+
+    async def List(
+        self, request: scheduler_pb2.ListRequest, context: Call
+    ) -> scheduler_pb2.ListReply:
+        """See scheduler.proto."""
+        engine = self._engine
+        return await _or_abort(
+            context, engine.ask(lambda c: requests.list_jobs(c, request, engine.waits))
+        )
+
+    async def Cancel(self, request: scheduler_pb2.CancelRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        engine = self._engine
+        return await _or_abort(
+            context, engine.tell(lambda c: requests.cancel(c, request, engine.waits))
+        )
+
+    async def Why(
+        self, request: scheduler_pb2.WhyRequest, context: Call
+    ) -> scheduler_pb2.Explanation:
+        """See scheduler.proto."""
+        engine = self._engine
+        return await _or_abort(
+            context, engine.ask(lambda c: requests.why(c, request, engine.policy))
+        )
+
+    async def Nodes(
+        self, request: scheduler_pb2.NodesRequest, context: Call
+    ) -> scheduler_pb2.NodesReply:
+        """See scheduler.proto."""
+        return await _or_abort(context, self._engine.ask(requests.nodes))
+
+    async def Info(
+        self, request: scheduler_pb2.InfoRequest, context: Call
+    ) -> scheduler_pb2.InfoReply:
+        """See scheduler.proto."""
+        term, revision = await self._engine.ask(lambda c: (c.cluster.term, c.cluster.revision))
+        return scheduler_pb2.InfoReply(
+            version=self._about.version,
+            cluster_id=self._about.cluster_id,
+            term=term,
+            revision=revision,
+            journal=self._about.journal,
+            policy=self._engine.policy.tag,
+            started_ms=self._about.started_ms,
+            http_address=self._about.http_address,
+            refusing_writes=self._engine.refusing,
+        )
+
+    async def Watch(
+        self, request: scheduler_pb2.WatchRequest, context: Call
+    ) -> AsyncIterator[scheduler_pb2.WatchEvent]:
+        """See scheduler.proto. Pulled by position, so a slow reader costs no memory here."""
+        revision = request.from_revision or self._engine.revision
+        if revision > self._engine.revision:
+            refused = Refused(
+                grpc.StatusCode.OUT_OF_RANGE,
+                f"revision {revision} is in the future; the newest is {self._engine.revision}",
+                why="this is another journal than the one you watched before",
+                fix="list again and watch from the revision that the list gives",
+            )
+            await abort(context, refused)
+        while True:
+            await self._engine.changed_after(revision)
+            for at, event in await self._engine.events_after(revision):
+                revision = at
+                for message in _watch_events(at, event):
+                    if not request.job or message.job_id == request.job:
+                        yield message
+
+    async def Logs(
+        self, request: scheduler_pb2.LogsRequest, context: Call
+    ) -> AsyncIterator[scheduler_pb2.LogChunk]:
+        """See scheduler.proto."""
+        try:
+            async for chunk in self._logs.follow(request):
+                yield chunk
+        except Refused as refused:
+            await abort(context, refused)
+
+
+async def _or_abort(context: Call, reply: Awaitable[T]) -> T:
+    """The reply, or the refusal as the call's status."""
+    try:
+        return await reply
+    except Refused as refused:
+        await abort(context, refused)
+        raise  # abort has raised already
+
+
+def _watch_events(revision: int, event: Event) -> list[scheduler_pb2.WatchEvent]:
+    """The event for watchers: a plan once per job it starts, all else once."""
+    jobs = [getattr(event, "job_id", "")]
+    if isinstance(event, PlanCommitted):
+        jobs = [start.job_id for start in event.starts]
+    return [
+        scheduler_pb2.WatchEvent(
+            revision=revision,
+            at_ms=event.at_ms,
+            type=type(event).__name__,
+            job_id=job_id,
+            node_id=getattr(event, "node_id", ""),
+            json=event_json(event),
+        )
+        for job_id in jobs
+    ]
