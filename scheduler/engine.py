@@ -80,6 +80,7 @@ class Engine:
         self._durable = 0
         self._snapshot_at = 0
         self._next_probe_s = 0.0
+        self._stopping = False
 
     # ---- for everybody --------------------------------------------------------------------------
 
@@ -144,12 +145,21 @@ class Engine:
         log.info("leading", term=term, revision=self._durable, jobs=len(self._cluster.jobs))
 
     async def run(self) -> None:
-        """Settle batches until cancelled. Raises JournalError when it must not go on."""
-        while True:
+        """Settle batches until stop(). Raises JournalError when it must not go on."""
+        while not self._stopping:
             batch = [await self._inbox.get()]
             while len(batch) < BATCH_MAX and not self._inbox.empty():
                 batch.append(self._inbox.get_nowait())
             await self._settle(batch)
+
+    async def stop(self) -> None:
+        """Settle what is in the inbox, end run(), and leave a snapshot for the next start."""
+
+        def last(context: Context) -> None:
+            self._stopping = True
+
+        await self.ask(last)
+        await self.snapshot()
 
     async def snapshot(self) -> None:
         """Write a snapshot of what is durable, so that the next start replays little."""

@@ -45,11 +45,8 @@ class SqliteJournal:
 
     name = "sqlite"
 
-    def __init__(self, directory: Path, *, pages_max: int | None = None) -> None:
-        """Open or create. Raises JournalBusyError, JournalCorruptError, JournalError.
-
-        pages_max: refuse to grow beyond so many database pages, as a full disk would.
-        """
+    def __init__(self, directory: Path) -> None:
+        """Open or create. Raises JournalBusyError, JournalCorruptError, JournalError."""
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = _take_lock(directory / "journal.lock")
@@ -60,8 +57,6 @@ class SqliteJournal:
                 )
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
-                if pages_max is not None:
-                    self._db.execute(f"PRAGMA max_page_count = {pages_max:d}")
                 self._create_or_check()
         except BaseException:
             os.close(self._lock)

@@ -86,11 +86,10 @@ async def serve(config: Config) -> None:
             )
             scheduler = SchedulerServer(engine, LogFollower(engine, links), about)
             await _serve_grpc(config, scheduler, links, about, runner)
+            await engine.stop()
         finally:
             runner.cancel()
-            await asyncio.gather(runner, return_exceptions=True)
             http.shutdown()
-        await engine.snapshot()
     finally:
         journal.close()
 

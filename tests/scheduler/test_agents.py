@@ -1,0 +1,343 @@
+"""The agent link, with a scripted agent that speaks the real protocol."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from aimass.core.codec import state_hash
+from aimass.scheduler.journal_tools import verify
+from aimass.v1 import agent_pb2, agent_pb2_grpc, job_pb2, node_pb2, scheduler_pb2
+
+from tests.scheduler.harness import Agent, Scheduler, inventory, scheduler, spec
+
+QUEUED, PLACED, RUNNING, STOPPING, SUCCEEDED, FAILED, CANCELLED = (
+    getattr(job_pb2, f"JOB_STATE_{word}")
+    for word in ["QUEUED", "PLACED", "RUNNING", "STOPPING", "SUCCEEDED", "FAILED", "CANCELLED"]
+)
+READY, SUSPECT, LOST = (
+    getattr(node_pb2, f"NODE_STATE_{word}") for word in ["READY", "SUSPECT", "LOST"]
+)
+GONE = job_pb2.Exit(code=0, reason=job_pb2.EXIT_REASON_EXITED)
+
+
+async def test_a_job_runs_to_its_end_and_leaves_the_desired_set(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        welcome = (await agent.hello()).welcome
+        assert (welcome.term, welcome.cluster_id) == (1, "test-cluster")
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        assert (item.job_id, item.attempt, item.rank, item.goal) == (
+            job_id,
+            1,
+            0,
+            agent_pb2.GOAL_RUN,
+        )
+        assert list(item.launch.device_uuids) == ["GPU-0"]
+        await agent.ran(item)
+        await agent.desired(0)
+        job = await s.job_in(job_id, SUCCEEDED)
+        assert job.attempts[0].shards[0].pid == 100
+        await agent.leave()
+
+
+async def test_a_gang_on_two_nodes_gets_one_port_from_rank_0(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agents = [Agent(s, n, inventory=inventory(1)) for n in ("n1", "n2")]
+        for agent in agents:
+            await agent.hello()
+        await s.submit(spec(shards=2))
+        first = (await agents[0].desired(1)).assignments[0]
+        assert (first.rank, first.launch.master_port, first.launch.world_size) == (0, 0, 2)
+        await agents[0].report(first, job_pb2.SHARD_STATE_PREPARED, master_port=4242)
+        for agent, rank in zip(agents, (0, 1), strict=True):
+            while True:
+                item = (await agent.desired(1)).assignments[0]
+                if item.launch.master_port:
+                    break
+            assert (item.rank, item.launch.master_port) == (rank, 4242)
+            assert (item.launch.group_rank, item.launch.local_rank) == (rank, 0)
+            await agent.leave()
+
+
+async def test_a_cancel_asks_the_agent_to_stop_and_ends_on_the_observed_exit(
+    tmp_path: Path,
+) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        cancel = scheduler_pb2.CancelRequest(job=job_id, user="ada", grace_ms=5, has_grace=True)
+        assert (await s.client.Cancel(cancel)).state == STOPPING
+        while item.goal != agent_pb2.GOAL_STOP:
+            item = (await agent.desired(1)).assignments[0]
+        assert (item.grace_ms, item.stop_reason) == (5, "cancelled by ada")
+        how = job_pb2.Exit(signal=15, reason=job_pb2.EXIT_REASON_STOPPED)
+        await agent.report(item, job_pb2.SHARD_STATE_EXITED, exit=how)
+        assert (await s.job_in(job_id, CANCELLED)).reason == "cancelled by ada"
+        await agent.leave()
+
+
+async def test_repeated_and_foreign_reports_change_nothing(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        owner, other = Agent(s, "n1", inventory=inventory(1)), Agent(s, "n2")
+        await owner.hello()
+        job_id = await s.submit(spec())
+        item = (await owner.desired(1)).assignments[0]
+        await other.hello()
+        await owner.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        before = await s.engine.ask(lambda c: state_hash(c.cluster))
+        await owner.report(item, job_pb2.SHARD_STATE_RUNNING, pid=8)
+        await other.report(item, job_pb2.SHARD_STATE_EXITED, exit=GONE)
+        unknown = agent_pb2.Assignment(job_id="j99", attempt=1, rank=0)
+        await owner.report(unknown, job_pb2.SHARD_STATE_EXITED, exit=GONE)
+        old = agent_pb2.Assignment(job_id=job_id, attempt=7, rank=0)
+        await owner.report(old, job_pb2.SHARD_STATE_EXITED, exit=GONE)
+        for agent in (owner, other):  # a beat's answer comes after what was said before it
+            await agent.say(heartbeat=agent_pb2.Heartbeat(seq=1))
+            while not (await agent.hear()).HasField("heartbeat_ack"):
+                pass
+        assert await s.engine.ask(lambda c: state_hash(c.cluster)) == before
+        for agent in (owner, other):
+            await agent.leave()
+
+
+async def test_a_broken_link_makes_the_node_suspect_and_kills_nothing(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        await agent.leave()
+        await s.node_in("n1", SUSPECT)
+        assert (await s.job_in(job_id, RUNNING)).attempts[0].number == 1
+        waiting = await s.submit(spec())
+        why = await s.client.Why(scheduler_pb2.WhyRequest(job=waiting))
+        assert why.code == "NODE_SUSPECT"
+        known = agent_pb2.ShardReport(
+            job_id=job_id, attempt=1, rank=0, state=job_pb2.SHARD_STATE_RUNNING, pid=7
+        )
+        back = Agent(s, "n1", incarnation=2, shards=[known])
+        await back.hello()
+        await s.node_in("n1", READY)
+        assert {a.job_id for a in (await back.desired(2)).assignments} == {job_id, waiting}
+        await back.leave()
+
+
+async def test_a_silent_node_is_fenced_after_its_lease_and_the_job_goes_elsewhere(
+    tmp_path: Path,
+) -> None:
+    async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        await agent.leave()
+        await s.node_in("n1", LOST)
+        job = await s.job_in(job_id, QUEUED)
+        assert "node lost" in job.attempts[0].outcome
+        other = Agent(s, "n2")
+        await other.hello()
+        item = (await other.desired(1)).assignments[0]
+        assert (item.job_id, item.attempt) == (job_id, 2)
+        await other.leave()
+
+
+async def test_a_reboot_requeues_what_ran_there(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        await agent.leave()
+        back = Agent(s, "n1", incarnation=2, boot_id="boot-2")
+        await back.hello()
+        item = (await back.desired(1)).assignments[0]
+        assert (item.job_id, item.attempt) == (job_id, 2)
+        job = await s.client.Get(scheduler_pb2.GetRequest(job=job_id))
+        assert job.attempts[0].shards[0].exit.reason == job_pb2.EXIT_REASON_NODE_REBOOT
+        await back.leave()
+
+
+async def test_a_running_shard_its_agent_has_forgotten_is_never_started_twice(
+    tmp_path: Path,
+) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        await agent.leave()
+        back = Agent(s, "n1", incarnation=2)
+        await back.hello()
+        item = (await back.desired(1)).assignments[0]
+        assert (item.job_id, item.attempt) == (job_id, 2)
+        await back.leave()
+
+
+@pytest.mark.parametrize(
+    ("register", "says"),
+    [
+        ({"protocol": 2, "agent_version": "9"}, "protocol 2"),
+        ({"cluster_id": "another"}, "belongs to cluster another"),
+        ({"incarnation": 0}, "another agent of node n1"),
+        ({"node_id": ""}, "node id"),
+    ],
+)
+async def test_what_is_no_agent_of_ours_is_refused_for_good(
+    tmp_path: Path, register: dict[str, object], says: str
+) -> None:
+    async with scheduler(tmp_path) as s:
+        first = Agent(s, "n1")
+        await first.hello()
+        refused = (await Agent(s, "n1", **register).hello()).refused
+        assert says in refused.what
+        assert refused.fix
+        assert not refused.retry
+        await s.node_in("n1", READY)
+        await first.leave()
+
+
+async def test_a_newer_agent_replaces_the_link_of_an_older(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        first = Agent(s, "n1")
+        await first.hello()
+        second = Agent(s, "n1", incarnation=2)
+        await second.hello()
+        while not (message := await first.hear()).HasField("refused"):
+            pass
+        assert message.refused.retry
+        await s.submit(spec())
+        await second.desired(1)
+        await s.node_in("n1", READY)
+        await second.leave()
+
+
+async def test_agents_are_asked_to_repeat_themselves_after_a_full_journal(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        for observer in s.engine.on_recovered:
+            observer()
+        while not (message := await agent.hear()).HasField("refused"):
+            pass
+        assert message.refused.retry
+        await agent.leave()
+
+
+async def push_logs(s: Scheduler, request: agent_pb2.LogRequest, data: bytes, eof: bool) -> None:
+    async def pushes() -> object:
+        yield agent_pb2.LogPush(
+            request_id=request.request_id, offset=request.offset, data=data, eof=eof
+        )
+
+    await agent_pb2_grpc.AgentLinkStub(s.channel).PushLogs(pushes())
+
+
+async def log_request(agent: Agent) -> agent_pb2.LogRequest:
+    while not (message := await agent.hear()).HasField("logs"):
+        pass
+    return message.logs
+
+
+async def test_following_logs_resumes_where_a_broken_stream_stopped(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
+        request = await log_request(agent)
+        assert (request.offset, request.follow) == (0, True)
+        await push_logs(s, request, b"one\n", eof=False)  # and the stream ends there
+        assert (await call.read()).data == b"one\n"
+        request = await log_request(agent)
+        assert request.offset == 4
+        await agent.ran(item)
+        await push_logs(s, request, b"two\n", eof=True)
+        chunk = await call.read()
+        assert (chunk.offset, chunk.data, chunk.eof, chunk.attempt) == (4, b"two\n", True, 1)
+        assert await call.read() is grpc.aio.EOF
+        await agent.leave()
+
+
+async def test_logs_of_an_unreachable_node_say_so(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        await agent.desired(1)
+        await agent.leave()
+        await s.node_in("n1", SUSPECT)
+        call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id))
+        assert "cannot be reached" in (await call.read()).note
+        assert await call.read() is grpc.aio.EOF
+
+
+async def test_logs_of_a_job_that_never_ran_say_why_not(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        await s.submit(spec())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await s.client.Logs(scheduler_pb2.LogsRequest(job="j1")).read()
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_slow_log_reader_stops_the_agent_not_the_scheduler(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        await agent.desired(1)
+        call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
+        request = await log_request(agent)
+        pushed = 0
+
+        async def flood() -> object:
+            nonlocal pushed
+            for n in range(4096):
+                pushed = n
+                yield agent_pb2.LogPush(
+                    request_id=request.request_id, offset=n << 16, data=b"x" * (1 << 16)
+                )
+
+        pushing = asyncio.create_task(
+            _await(agent_pb2_grpc.AgentLinkStub(s.channel).PushLogs(flood()))
+        )
+        assert (await call.read()).data
+        assert await s.submit(spec()) == "j2"  # the scheduler goes on
+        assert pushed < 2000  # 256 MiB did not pile up in it
+        call.cancel()
+        pushing.cancel()
+        await asyncio.gather(pushing, return_exceptions=True)
+        await agent.leave()
+
+
+async def _await(call: object) -> None:
+    await call  # type: ignore[misc]
+
+
+async def test_what_a_daemon_wrote_is_verified_by_replay(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await s.submit(spec())
+        await agent.ran((await agent.desired(1)).assignments[0])
+        await s.job_in("j1", SUCCEEDED)
+        await agent.leave()
+        await s.node_in("n1", SUSPECT)
+    report = verify(tmp_path)
+    assert report.ok, report.problem
+    assert report.hashes_checked == 1
