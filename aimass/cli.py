@@ -1,0 +1,163 @@
+"""massctl: the command line. This file parses, reports errors and decides exit codes.
+
+The sub-commands live in cli_*.py and are loaded when they are run, so that `--help` stays fast.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from aimass.cli_base import DURATION, Session, common_options, write_examples
+from aimass.errors import InvalidRequest, MassError
+from aimass.output import as_json, clean, hint, paint, wants_colour
+
+# name -> (where it is, its line in the help). An alias is a second row with an empty line.
+COMMANDS = {
+    "up": ("cli_up:up", "Run a whole one-machine cluster in the foreground"),
+    "submit": ("cli_submit:submit", "Submit a job: a job file, or a command after --"),
+    "run": ("cli_submit:run", "Submit a job, follow its output, return its exit code"),
+    "ls": ("cli_list:ls", "List jobs"),
+    "ps": ("cli_list:ls", ""),
+    "show": ("cli_jobs:show", "Show everything about one job"),
+    "why": ("cli_jobs:why", "Explain why a job waits and what would start it"),
+    "logs": ("cli_logs:logs", "Print a job's output"),
+    "cancel": ("cli_jobs:cancel", "Stop jobs: SIGTERM, grace, SIGKILL"),
+    "wait": ("cli_jobs:wait", "Wait until jobs are over, return their exit code"),
+    "nodes": ("cli_list:nodes", "List nodes and their devices"),
+    "journal": ("cli_journal:journal", "Check or print a scheduler's journal"),
+    "schema": ("cli_meta:schema", "Print the JSON Schema of job files"),
+    "version": ("cli_meta:version", "Print the version, and the scheduler's with --server"),
+    "completion": ("cli_meta:completion", "Print the completion script of a shell"),
+}
+EXAMPLES = """
+massctl up --simulate 4xH100-SXM5-80GB
+massctl run --gpus 1 -- python train.py
+massctl why @last
+"""
+
+
+class LazyGroup(click.Group):
+    """Sub-commands by table: listed without being imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in the order of the table."""
+        return [name for name, (_, line) in COMMANDS.items() if line]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one sub-command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"aimass.{module}"), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the sub-command, or say which one was probably meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            known = f"massctl {close[0]}" if close else "massctl --help"
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise InvalidRequest(f"no command {args[0][:80]!r}{meant}", fix=known)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table's lines."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if line])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        write_examples(formatter, EXAMPLES)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@common_options
+@click.option(
+    "--request-timeout",
+    type=DURATION,
+    envvar="AIMASS_REQUEST_TIMEOUT",
+    metavar="TIME",
+    help="How long one request may take, retries included. Default: 10s.",
+)
+@click.pass_context
+def massctl(ctx: click.Context, request_timeout: int | None) -> None:
+    """Run training and batch jobs on the team's own GPUs."""
+    if request_timeout is not None:
+        ctx.ensure_object(Session).request_timeout_ms = max(1, request_timeout)
+
+
+def main() -> None:
+    """Run massctl and leave with its exit code. Nothing but AIMASS_DEBUG=1 shows a traceback."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log lines are not for users
+    argv = sys.argv[1:]
+    try:
+        code = run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has left: `massctl ls | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and give its exit code; errors are printed to stderr."""
+    session = Session()
+    try:
+        result = massctl.main(list(argv), prog_name="massctl", standalone_mode=False, obj=session)
+        return result if isinstance(result, int) else 0
+    except MassError as error:
+        _print_error(error, argv, session)
+        return error.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "massctl"
+        _print_error(InvalidRequest(error.format_message(), fix=f"{where} --help"), argv, session)
+        return 2
+    except click.ClickException as error:
+        _print_error(MassError(error.format_message()), argv, session)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if os.environ.get("AIMASS_DEBUG"):
+            traceback.print_exc()
+        what = f"internal: {type(error).__name__}: {error}"
+        fix = "this is a bug; set AIMASS_DEBUG=1 and run it again for a traceback to report"
+        _print_error(MassError(what, fix=fix), argv, session)
+        return 1
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Say whether errors should be JSON. Read from the raw words: parsing may be what failed."""
+    words = [*argv[: argv.index("--")]] if "--" in argv else [*argv]
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    forms = ("json", "jsonl")
+    return any(
+        (word in ("-o", "--output") and value in forms)
+        or word in [f"{flag}{form}" for flag in ("-o", "--output=") for form in forms]
+        for word, value in pairs
+    )
+
+
+def _print_error(error: MassError, argv: Sequence[str], session: Session) -> None:
+    if wants_json(argv):
+        hint(as_json(error.as_json()))
+        return
+    text = "\n".join(clean(line) for line in str(error).split("\n"))
+    if wants_colour(session.colour, sys.stderr):
+        text = text.replace("error:", paint("error:", "red"), 1)
+    hint(text)
+
+
+if __name__ == "__main__":
+    main()

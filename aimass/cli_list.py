@@ -1,0 +1,202 @@
+"""massctl ls and nodes: listings, and the same live from one watch stream."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aimass.cli_base import LISTING_FORMATS, Command, Session, common_options, output_option
+from aimass.errors import MassError
+from aimass.output import as_json, hint, print_listing
+
+if TYPE_CHECKING:
+    from aimass.client import Client
+    from aimass.v1 import job_pb2, scheduler_pb2
+
+STATES = (
+    *("QUEUED", "PLACED", "STARTING", "RUNNING", "STOPPING"),
+    *("SUCCEEDED", "FAILED", "CANCELLED"),
+)
+LIVE_STATES = STATES[:5]
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl ls --all --mine
+    massctl ls --state QUEUED,RUNNING -o wide
+    massctl ls --watch -o jsonl
+    """,
+)
+@click.option("--state", "states", metavar="STATE[,…]", help=f"Only these: {', '.join(STATES)}.")
+@click.option("--mine", is_flag=True, help="Only your own jobs.")
+@click.option("-u", "--user", default="", help="Only this user's jobs.")
+@click.option("-a", "--all", "is_all", is_flag=True, help="Ended jobs too.")
+@click.option("--limit", type=click.IntRange(1), default=1000, help="The newest N. Default: 1000.")
+@click.option("-w", "--watch", is_flag=True, help="Go on showing changes; JSON lines when piped.")
+@output_option(*LISTING_FORMATS)
+@common_options
+@click.pass_obj
+def ls(
+    session: Session,
+    states: str | None,
+    mine: bool,
+    user: str,
+    is_all: bool,
+    limit: int,
+    watch: bool,
+    form: str,
+) -> None:
+    """List jobs, oldest first: those that have not ended, or what --state and --all say."""
+    wanted = _states(states) if states else STATES if is_all else LIVE_STATES
+    from aimass.v1 import job_pb2
+
+    is_narrow = len(wanted) < len(STATES)
+    numbers = [job_pb2.JobState.Value(f"JOB_STATE_{state}") for state in wanted if is_narrow]
+    with session.client() as client:
+        whose = client.user if mine else user
+        listing = client.list(numbers, user=whose, limit=limit)
+        if watch:
+            _watch_jobs(client, listing, session, form, lambda job: not whose or job.user == whose)
+            return
+    _print_jobs(listing.jobs, session, form, revision=listing.revision, total=listing.total)
+    if listing.total > len(listing.jobs):
+        hint(f"the newest {len(listing.jobs)} of {listing.total} jobs; more: --limit N")
+
+
+def _states(text: str) -> list[str]:
+    names = [name.strip().upper() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in STATES:
+            allowed = ", ".join(STATES)
+            raise click.BadParameter(f"{name!r} is no job state: {allowed}", param_hint="--state")
+    return names
+
+
+def _print_jobs(jobs: "Sequence[job_pb2.Job]", session: Session, form: str, **header: Any) -> None:
+    from aimass import tables, views
+
+    print_listing(
+        jobs,
+        form,
+        kind="JobList",
+        columns=tables.JOBS,
+        view=views.job_view,
+        name=lambda job: job.id,
+        colour=session.colour,
+        **header,
+    )
+
+
+def _watch_jobs(
+    client: "Client",
+    listing: "scheduler_pb2.ListReply",
+    session: Session,
+    form: str,
+    is_wanted: "Callable[[job_pb2.Job], bool]",
+) -> None:
+    """Show jobs as they change. One stream; a job is read again only after an event of its own."""
+    from aimass import views
+
+    jobs = {job.id: job for job in listing.jobs}
+    is_screen = sys.stdout.isatty() and form in ("table", "wide")
+    if is_screen:
+        _redraw(lambda: _print_jobs(list(jobs.values()), session, form))
+    else:
+        _print_jobs(listing.jobs, session, "jsonl")
+        sys.stdout.flush()
+    read_at: dict[str, int] = {}
+    with contextlib.closing(client.watch(listing.revision)) as events:
+        for event in events:
+            if not event.job_id or event.revision <= read_at.get(event.job_id, 0):
+                continue
+            job = client.get(event.job_id)
+            read_at[job.id] = job.revision
+            if not is_wanted(job):
+                continue
+            jobs[job.id] = job
+            if is_screen:
+                _redraw(lambda: _print_jobs(list(jobs.values()), session, form))
+            else:
+                print(as_json(views.job_view(job)), flush=True)
+
+
+def _redraw(draw: Callable[[], None]) -> None:
+    sys.stdout.write("\x1b[H\x1b[2J")
+    draw()
+    sys.stdout.flush()
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl nodes
+    massctl nodes -o wide
+    massctl nodes n1 -o json
+    """,
+)
+@click.argument("names", nargs=-1, metavar="[NODE]…")
+@click.option("-w", "--watch", is_flag=True, help="Go on showing changes; JSON lines when piped.")
+@output_option(*LISTING_FORMATS)
+@common_options
+@click.pass_obj
+def nodes(session: Session, names: tuple[str, ...], watch: bool, form: str) -> None:
+    """List nodes with their devices: what they have, what is used, and by which jobs."""
+    with session.client() as client:
+        reply = client.nodes()
+        missing = sorted(set(names) - {node.id for node in reply.nodes})
+        if missing:
+            from aimass.errors import NotFound
+
+            raise NotFound(f"no node {missing[0]!r}", fix="massctl nodes", id=missing[0])
+        if watch:
+            _watch_nodes(client, reply, session, form, names)
+            return
+    _print_nodes(reply, session, form, names)
+    if not reply.nodes:
+        hint("no node has joined; start one: massnode --scheduler HOST:PORT")
+
+
+def _print_nodes(
+    reply: "scheduler_pb2.NodesReply", session: Session, form: str, names: tuple[str, ...]
+) -> None:
+    from aimass import tables, views
+
+    print_listing(
+        [node for node in reply.nodes if not names or node.id in names],
+        form,
+        kind="NodeList",
+        columns=tables.NODES,
+        view=views.node_view,
+        name=lambda node: node.id,
+        colour=session.colour,
+        revision=reply.revision,
+    )
+
+
+def _watch_nodes(
+    client: "Client",
+    reply: "scheduler_pb2.NodesReply",
+    session: Session,
+    form: str,
+    names: tuple[str, ...],
+) -> None:
+    """Show the nodes again after events; one reading covers all events up to its revision."""
+    is_screen = sys.stdout.isatty() and form in ("table", "wide")
+
+    def draw() -> None:
+        if is_screen:
+            _redraw(lambda: _print_nodes(reply, session, form, names))
+        else:
+            _print_nodes(reply, session, "jsonl", names)
+            sys.stdout.flush()
+
+    draw()
+    with contextlib.closing(client.watch(reply.revision)) as events:
+        for event in events:
+            if event.revision > reply.revision:
+                reply = client.nodes()
+                draw()
+    raise MassError("the watch ended")

@@ -1,0 +1,138 @@
+"""How massctl prints: tables, JSON, YAML, colours and hints. Data to stdout, all else to stderr."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TextIO, TypeVar
+
+Item = TypeVar("Item")
+
+_ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_STATE_COLOURS = {
+    "QUEUED": "yellow",
+    "PLACED": "cyan",
+    "STARTING": "cyan",
+    "RUNNING": "green",
+    "STOPPING": "yellow",
+    "FAILED": "red",
+    "CANCELLED": "dim",
+    "READY": "green",
+    "SUSPECT": "yellow",
+    "LOST": "red",
+}
+# Control characters of other people's names and reasons must not reach the terminal.
+_CONTROLS = {code: "?" for code in (*range(32), *range(127, 160))}
+
+
+@dataclass(frozen=True)
+class Column(Generic[Item]):
+    """One column of a table. The last one may be cut to fit, and only on a terminal."""
+
+    title: str
+    text: Callable[[Item], str]
+    is_wide: bool = False
+    is_right: bool = False
+
+
+def wants_colour(choice: str, stream: TextIO) -> bool:
+    """Say whether to colour `stream`. choice: auto, always, never."""
+    if choice != "auto":
+        return choice == "always"
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not is_plain
+
+
+def paint(text: str, colour: str) -> str:
+    """Wrap text in one of the few colours; states are always words as well."""
+    return f"\x1b[{_ANSI[colour]}m{text}\x1b[0m"
+
+
+def clean(text: str) -> str:
+    """Take control characters out of text that somebody else chose."""
+    return text.translate(_CONTROLS)
+
+
+def hint(text: str) -> None:
+    """Tell the person, not the program: one line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Give JSON text: one line, or indented for reading."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def print_value(view: Any, form: str) -> None:
+    """Print one object as json, jsonl or yaml."""
+    if form == "yaml":
+        import yaml
+
+        print(yaml.safe_dump(view, sort_keys=False, allow_unicode=True), end="")
+    else:
+        print(as_json(view, indent=2 if form == "json" else None), flush=True)
+
+
+def print_listing(
+    items: Sequence[Item],
+    form: str,
+    *,
+    kind: str,
+    columns: Sequence[Column[Item]],
+    view: Callable[[Item], dict[str, Any]],
+    name: Callable[[Item], str],
+    colour: str,
+    **header: Any,
+) -> None:
+    """Print a list in any of the formats. header: further fields of the json and yaml object."""
+    if form == "name":
+        print("".join(f"{name(item)}\n" for item in items), end="")
+    elif form == "jsonl":
+        print("".join(f"{as_json(view(item))}\n" for item in items), end="")
+    elif form in ("json", "yaml"):
+        listing = {"apiVersion": "aimass/v1", "kind": kind, **header}
+        print_value({**listing, "items": [view(item) for item in items]}, form)
+    else:
+        print("".join(table(items, columns, is_wide=form == "wide", colour=colour)), end="")
+
+
+def table(
+    items: Iterable[Item],
+    columns: Sequence[Column[Item]],
+    *,
+    is_wide: bool = False,
+    colour: str = "auto",
+) -> list[str]:
+    """Lay out lines of a table. Cut to the terminal's width; complete when piped."""
+    shown = [column for column in columns if is_wide or not column.is_wide]
+    rows = [[clean(column.text(item)) or "-" for column in shown] for item in items]
+    titles = [column.title for column in shown]
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    is_coloured = wants_colour(colour, sys.stdout)
+    lines = []
+    for row in [titles, *rows]:
+        cells = [
+            cell.rjust(width) if column.is_right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, shown, strict=True)
+        ]
+        lines.append(_line(cells, is_coloured, is_title=row is titles))
+    return lines
+
+
+def _line(cells: list[str], is_coloured: bool, is_title: bool) -> str:
+    text = "  ".join(cells).rstrip()
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = text if len(text) <= width else text[: width - 1] + "…"
+    if not is_coloured:
+        return f"{text}\n"
+    if is_title:
+        return f"{paint(text, 'bold')}\n"
+    for cell in cells:
+        word = cell.strip()
+        if word in _STATE_COLOURS:
+            before, _, after = text.partition(word)
+            return f"{before}{paint(word, _STATE_COLOURS[word])}{after}\n"
+    return f"{text}\n"

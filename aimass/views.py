@@ -1,0 +1,232 @@
+"""Messages as plain dictionaries: what `-o json`, `jsonl` and `yaml` print. Only ever added to.
+
+Times are RFC 3339, numbers in people's units. `spec` has the job file's form: submit it again.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aimass import units
+from aimass.v1 import job_pb2, node_pb2, scheduler_pb2
+
+API_VERSION = "aimass/v1"
+KINDS = {job_pb2.JOB_KIND_TRAIN: "TrainJob", job_pb2.JOB_KIND_BATCH: "BatchJob"}
+STRATEGIES = {job_pb2.STRATEGY_PACK: "pack", job_pb2.STRATEGY_SPREAD: "spread"}
+
+
+def state_of(job: job_pb2.Job | scheduler_pb2.Explanation) -> str:
+    """Give the job's state in the word people see, e.g. "RUNNING"."""
+    return job_pb2.JobState.Name(job.state).removeprefix("JOB_STATE_")
+
+
+def node_state_of(node: node_pb2.Node) -> str:
+    """Give the node's state in the word people see, e.g. "READY"."""
+    return node_pb2.NodeState.Name(node.state).removeprefix("NODE_STATE_")
+
+
+def shard_state_of(shard: job_pb2.Shard) -> str:
+    """Give the shard's state in the word people see, e.g. "EXITED"."""
+    return job_pb2.ShardState.Name(shard.state).removeprefix("SHARD_STATE_")
+
+
+def gpu_milli_of(job: job_pb2.Job) -> int:
+    """Give the milli-GPU of the whole gang."""
+    return sum(role.shards * role.resources.gpu_milli for role in job.spec.roles)
+
+
+def shards_of(job: job_pb2.Job) -> int:
+    """Give the number of shards over all roles."""
+    return sum(role.shards for role in job.spec.roles)
+
+
+def nodes_of(job: job_pb2.Job) -> list[str]:
+    """Give the nodes of the newest attempt, each once, in rank order."""
+    shards = job.attempts[-1].shards if job.attempts else ()
+    return list(dict.fromkeys(shard.node_id for shard in shards if shard.node_id))
+
+
+def time_view(ms: int) -> str | None:
+    """Give RFC 3339 in UTC; None for a time that has not come."""
+    if not ms:
+        return None
+    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def job_view(job: job_pb2.Job) -> dict[str, Any]:
+    """Give one job."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Job",
+        "id": job.id,
+        "name": job.spec.name,
+        "user": job.user,
+        "state": state_of(job),
+        "reason": job.reason,
+        "gpus": units.number(gpu_milli_of(job)),
+        "shards": shards_of(job),
+        "nodes": nodes_of(job),
+        "submittedAt": time_view(job.submitted_ms),
+        "endedAt": time_view(job.ended_ms),
+        "attempts": [_attempt_view(attempt) for attempt in job.attempts],
+        "spec": spec_view(job.spec),
+        "revision": job.revision,
+    }
+
+
+def _attempt_view(attempt: job_pb2.Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "placedAt": time_view(attempt.placed_ms),
+        "runningAt": time_view(attempt.running_ms),
+        "endedAt": time_view(attempt.ended_ms),
+        "reason": attempt.reason,
+        "outcome": attempt.outcome,
+        "shards": [_shard_view(shard) for shard in attempt.shards],
+    }
+
+
+def _shard_view(shard: job_pb2.Shard) -> dict[str, Any]:
+    return {
+        "rank": shard.rank,
+        "role": shard.role,
+        "node": shard.node_id,
+        "devices": list(shard.device_uuids),
+        "gpuShare": units.number(shard.gpu_milli),
+        "state": shard_state_of(shard),
+        "pid": shard.pid,
+        "startedAt": time_view(shard.started_ms),
+        "exitedAt": time_view(shard.exited_ms),
+        "exit": _exit_view(shard.exit) if shard.HasField("exit") else None,
+    }
+
+
+def _exit_view(exit: job_pb2.Exit) -> dict[str, Any]:
+    return {
+        "code": exit.code,
+        "signal": exit.signal,
+        "reason": job_pb2.ExitReason.Name(exit.reason).removeprefix("EXIT_REASON_"),
+        "detail": exit.detail,
+        "wallMs": exit.wall_ms,
+        "cpuMs": exit.cpu_ms,
+        "rssMibMax": exit.rss_mib_max,
+    }
+
+
+def spec_view(spec: job_pb2.JobSpec) -> dict[str, Any]:
+    """Give a spec as a job file: reading it again gives the same spec."""
+    placement: dict[str, Any] = {}
+    if spec.strategy in STRATEGIES:
+        placement["strategy"] = STRATEGIES[spec.strategy]
+    if spec.node_selector:
+        placement["nodeSelector"] = dict(sorted(spec.node_selector.items()))
+    view: dict[str, Any] = {
+        "apiVersion": API_VERSION,
+        "kind": KINDS.get(spec.kind, "TrainJob"),
+        "name": spec.name,
+        "priority": spec.priority,
+        "labels": dict(sorted(spec.labels.items())),
+        "workdir": spec.workdir,
+        "env": dict(sorted(spec.env.items())),
+        "roles": [_role_view(role) for role in spec.roles],
+        "placement": placement,
+        "gracePeriod": units.duration_text(spec.grace_ms),
+    }
+    return {key: value for key, value in view.items() if value not in ({}, [])}
+
+
+def _role_view(role: job_pb2.Role) -> dict[str, Any]:
+    resources: dict[str, Any] = {"gpus": units.number(role.resources.gpu_milli)}
+    if role.gpu_types:
+        resources["gpuTypes"] = list(role.gpu_types)
+    if role.gpu_memory_mib:
+        resources["gpuMemory"] = units.memory_text(role.gpu_memory_mib)
+    resources["cpus"] = units.number(role.resources.cpu_milli)
+    resources["memory"] = units.memory_text(role.resources.memory_mib)
+    return {
+        "name": role.name,
+        "shards": role.shards,
+        "command": list(role.command),
+        "resources": resources,
+    }
+
+
+def why_view(why: scheduler_pb2.Explanation) -> dict[str, Any]:
+    """Give one explanation."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Explanation",
+        "id": why.job_id,
+        "state": state_of(why),
+        "code": why.code,
+        "summary": why.summary,
+        "waitingMs": why.waiting_ms,
+        "shardsAsked": why.shards_asked,
+        "shardsFitNow": why.shards_fit_now,
+        "fitsWhenEmpty": why.fits_when_empty,
+        "ahead": why.ahead,
+        "blockers": [
+            {"code": one.code, "text": one.text, "nodes": one.nodes, "examples": [*one.examples]}
+            for one in why.blockers
+        ],
+        "holders": list(why.holders),
+        "unblock": list(why.unblock),
+        "revision": why.revision,
+    }
+
+
+def node_view(node: node_pb2.Node) -> dict[str, Any]:
+    """Give one node with its devices."""
+    inventory = node.inventory
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Node",
+        "id": node.id,
+        "state": node_state_of(node),
+        "reason": node.reason,
+        "since": time_view(node.since_ms),
+        "hostname": inventory.hostname,
+        "address": inventory.address,
+        "cpus": units.number(inventory.cpu_milli),
+        "cpusFree": units.number(node.cpu_free_milli),
+        "memory": units.memory_text(inventory.memory_mib),
+        "memoryFree": units.memory_text(node.memory_free_mib),
+        "labels": dict(sorted(inventory.labels.items())),
+        "probe": inventory.probe,
+        "driverVersion": inventory.driver_version,
+        "cudaVersion": inventory.cuda_version,
+        "agentVersion": node.agent_version,
+        "shards": node.shards,
+        "devices": [_device_view(device) for device in inventory.devices],
+    }
+
+
+def _device_view(device: node_pb2.Device) -> dict[str, Any]:
+    return {
+        "index": device.index,
+        "uuid": device.uuid,
+        "model": device.model,
+        "memory": units.memory_text(device.memory_mib),
+        "numaNode": device.numa_node,
+        "island": device.island,
+        "pciBusId": device.pci_bus_id,
+        "healthy": device.healthy,
+        "healthDetail": device.health_detail,
+        "used": units.number(device.used_milli),
+        "jobs": list(device.jobs),
+    }
+
+
+def info_view(info: scheduler_pb2.InfoReply) -> dict[str, Any]:
+    """Give what the scheduler says of itself."""
+    return {
+        "version": info.version,
+        "clusterId": info.cluster_id,
+        "term": info.term,
+        "revision": info.revision,
+        "journal": info.journal,
+        "policy": info.policy,
+        "startedAt": time_view(info.started_ms),
+        "httpAddress": info.http_address,
+        "refusingWrites": info.refusing_writes,
+    }
