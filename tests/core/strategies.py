@@ -1,0 +1,118 @@
+"""What Hypothesis draws: values of any type of the core, and jobs and nodes that make sense."""
+
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import UnionType
+from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
+
+from aimass.core.events import EVENT_TYPES, Event
+from aimass.core.model import DeviceSpec, Exit, ExitReason, Inventory
+from aimass.core.spec import JobSpec, Need, Role, Strategy
+from hypothesis import strategies as st
+
+from tests.core.world import GIB, inventory
+
+# ---- any value of a type, sensible or not: for the codec ----------------------------------------
+
+
+def values_of(kind: Any) -> st.SearchStrategy[Any]:
+    """Any value of a type that an event may hold. A new event needs no line here."""
+    if isinstance(kind, NewType):
+        return values_of(kind.__supertype__)
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        return st.lists(values_of(item), max_size=3).map(tuple)
+    if get_origin(kind) is dict:
+        key, value = get_args(kind)
+        return st.dictionaries(values_of(key), values_of(value), max_size=3)
+    if get_origin(kind) in (Union, UnionType):
+        return st.one_of([values_of(item) for item in get_args(kind)])
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return st.builds(kind, **{f.name: values_of(hints[f.name]) for f in fields(kind)})
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from(list(kind))
+    return _PLAIN[kind]
+
+
+_PLAIN: dict[Any, st.SearchStrategy[Any]] = {
+    type(None): st.none(),
+    bool: st.booleans(),
+    int: st.integers(-(2**63), 2**63 - 1),
+    str: st.text(max_size=8),
+}
+
+any_event: st.SearchStrategy[Event] = st.one_of([values_of(kind) for kind in EVENT_TYPES])
+
+# ---- jobs and nodes as a small cluster could see them -------------------------------------------
+
+MODELS = ("H100", "A100")
+
+
+@st.composite
+def _need(draw: st.DrawFn) -> Need:
+    gpu_milli = draw(st.sampled_from((0, 250, 400, 500, 1000, 1000, 2000, 4000)))
+    return Need(
+        gpu_milli,
+        cpu_milli=draw(st.sampled_from((0, 500, 4000, 16_000))),
+        memory_mib=draw(st.sampled_from((0, GIB, 64 * GIB))),
+        gpu_types=draw(st.sampled_from(((), (), ("H100",), MODELS))) if gpu_milli else (),
+        gpu_memory_mib=draw(st.sampled_from((0, 0, 40 * GIB))) if gpu_milli else 0,
+    )
+
+
+@st.composite
+def job_specs(draw: st.DrawFn) -> JobSpec:
+    """A possible job: one role mostly, sometimes two; some fit nowhere."""
+    roles = tuple(
+        Role(name, draw(st.integers(1, 4)), draw(_need()), ("train",))
+        for name in draw(st.sampled_from((("worker",), ("worker",), ("ps", "worker"))))
+    )
+    return JobSpec(
+        "job",
+        roles,
+        priority=draw(st.sampled_from((0, 0, 0, 5, -5))),
+        node_selector=draw(st.sampled_from(({}, {}, {"zone": "a"}, {"zone": "c"}))),
+        strategy=draw(st.sampled_from(list(Strategy))),
+        grace_ms=draw(st.sampled_from((0, 30_000))),
+    )
+
+
+@st.composite
+def inventories(draw: st.DrawFn, node: str) -> Inventory:
+    """What a node may report: any mix of models, islands, failed devices and devices left out."""
+    devices = []
+    island = draw(st.sampled_from((0, 2, 4)))
+    model = draw(st.sampled_from(MODELS))
+    for index in range(draw(st.sampled_from((0, 2, 4, 8)))):
+        state = draw(st.sampled_from(("ok", "ok", "ok", "ok", "ok", "failed", "gone", "other")))
+        if state != "gone":
+            devices.append(
+                DeviceSpec(
+                    f"GPU-{node}-{index}",
+                    MODELS[1] if state == "other" else model,
+                    (80 if index < 4 else 24) * GIB,
+                    numa_node=index // 4,
+                    island=index // island if island else -1,
+                    healthy=state != "failed",
+                )
+            )
+    return inventory(
+        node,
+        tuple(devices),
+        cpus=8 if node == "n2" else 64,
+        memory_mib=32 * GIB if node == "n2" else 512 * GIB,
+        labels=draw(st.sampled_from(({}, {"zone": "a"}, {"zone": "b"}))),
+    )
+
+
+exits = st.one_of(
+    st.just(Exit()),
+    st.builds(
+        Exit,
+        code=st.sampled_from((0, 1, 137)),
+        signal=st.sampled_from((0, 9, 15)),
+        reason=st.sampled_from(list(ExitReason)),
+        wall_ms=st.sampled_from((0, 10**9)),
+    ),
+)

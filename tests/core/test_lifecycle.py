@@ -1,0 +1,146 @@
+"""The tables are the whole life: every row is reached by events, and nothing else can happen."""
+
+import pytest
+from aimass.core import events as ev
+from aimass.core.lifecycle import (
+    JOB_TRANSITIONS,
+    NODE_TRANSITIONS,
+    JobTrigger,
+    NodeTrigger,
+    diagram,
+    move_job,
+    move_node,
+)
+from aimass.core.model import Exit, ExitReason, Job, JobState, Node, NodeState
+
+from tests.core.world import World, gpus, inventory, one_role
+
+ILLEGAL_JOB_MOVES = [
+    (state, trigger)
+    for state in JobState
+    for trigger in JobTrigger
+    if (state, trigger) not in JOB_TRANSITIONS
+]
+ILLEGAL_NODE_MOVES = [
+    (state, trigger)
+    for state in NodeState
+    for trigger in NodeTrigger
+    if (state, trigger) not in NODE_TRANSITIONS
+]
+
+
+def a_job() -> Job:
+    """Any job."""
+    return World().submit(one_role())
+
+
+def a_node() -> Node:
+    """Any node."""
+    return World().join("n1", inventory("n1"))
+
+
+@pytest.mark.parametrize(("state", "trigger"), ILLEGAL_JOB_MOVES)
+def test_an_illegal_move_of_a_job_raises_and_changes_nothing(
+    state: JobState, trigger: JobTrigger
+) -> None:
+    """It is a bug in apply, never a user's mistake."""
+    job = a_job()
+    job.state = state
+    with pytest.raises(AssertionError, match=f"j1: {state.value} cannot {trigger.name}"):
+        move_job(job, trigger)
+    assert job.state is state
+
+
+@pytest.mark.parametrize(("state", "trigger"), ILLEGAL_NODE_MOVES)
+def test_an_illegal_move_of_a_node_raises_and_changes_nothing(
+    state: NodeState, trigger: NodeTrigger
+) -> None:
+    """The stamp of when and why stays as well."""
+    node = a_node()
+    node.state = state
+    before = (node.state, node.since_ms, node.reason)
+    with pytest.raises(AssertionError, match=f"n1: {state.value} cannot {trigger.name}"):
+        move_node(node, trigger, 10**6, "why")
+    assert (node.state, node.since_ms, node.reason) == before
+
+
+@pytest.mark.parametrize(("row", "target"), JOB_TRANSITIONS.items())
+def test_every_row_moves_a_job(row: tuple[JobState, JobTrigger], target: JobState) -> None:
+    """The table is what moves."""
+    job = a_job()
+    job.state = row[0]
+    move_job(job, row[1])
+    assert job.state is target
+
+
+def test_nothing_leads_out_of_an_end() -> None:
+    """Over is over."""
+    assert {state for state, _ in JOB_TRANSITIONS} == {s for s in JobState if not s.is_over}
+
+
+def test_a_node_is_stamped_when_its_state_changes_and_not_otherwise() -> None:
+    """`since` says since when it is as it is; another registration does not renew it."""
+    node = a_node()
+    joined_ms = node.since_ms
+    move_node(node, NodeTrigger.REGISTER, joined_ms + 1, "")
+    assert node.since_ms == joined_ms
+    move_node(node, NodeTrigger.SILENCE, joined_ms + 2, "no heartbeat")
+    assert (node.since_ms, node.reason) == (joined_ms + 2, "no heartbeat")
+
+
+def test_events_reach_every_row_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that no event reaches is dead; one that is missing stops the scheduler."""
+    jobs: set[tuple[JobState, JobTrigger]] = set()
+    nodes: set[tuple[NodeState, NodeTrigger]] = set()
+
+    def watched_job(job: Job, trigger: JobTrigger) -> None:
+        jobs.add((job.state, trigger))
+        move_job(job, trigger)
+
+    def watched_node(node: Node, trigger: NodeTrigger, at_ms: int, reason: str) -> None:
+        nodes.add((node.state, trigger))
+        move_node(node, trigger, at_ms, reason)
+
+    monkeypatch.setattr("aimass.core.apply.move_job", watched_job)
+    monkeypatch.setattr("aimass.core.apply.move_node", watched_node)
+    live_through_everything(World())
+    assert jobs == set(JOB_TRANSITIONS)
+    assert nodes == set(NODE_TRANSITIONS)
+
+
+def live_through_everything(world: World) -> None:
+    """Every way through the life of a job and of a node."""
+    reported = inventory("n1", gpus("n1", 8))
+    node = world.join("n1", reported)
+    world.join("n1", reported)
+    world.cancel(world.submit(one_role()))  # QUEUED
+    pairs = [world.submit(one_role(2, gpus=1)) for _ in range(4)]
+    world.plan()
+    placed, starting, running, done = pairs
+    world.cancel(placed)
+    world.start(starting, [0])
+    world.exit(starting, [1], Exit(reason=ExitReason.LAUNCH_FAILED))
+    for job in (running, done):
+        world.start(job, [0])
+        world.start(job, [1])
+    world.exit(running, [0], Exit(signal=9))
+    for job in pairs:
+        world.exit(job)
+    alone = world.submit(one_role(gpus=1))
+    world.plan()
+    world.start(alone)
+    world.exit(alone, how=Exit(reason=ExitReason.SUPERVISOR_LOST))
+    world.do(ev.NodeSilent, node_id=node.id, reason="no heartbeat")
+    world.join("n1", reported)
+    world.do(ev.NodeSilent, node_id=node.id, reason="no heartbeat")
+    world.do(ev.LeaseExpired, node_id=node.id)
+    world.join("n1", reported)
+
+
+def test_the_diagram_has_a_line_per_row() -> None:
+    """ARCHITECTURE.md shows what the tables say."""
+    lines = diagram().splitlines()
+    rows = len(JOB_TRANSITIONS) + len(NODE_TRANSITIONS)
+    assert sum("-->" in line for line in lines) == rows
+    assert "    QUEUED --> PLACED: a plan gave every shard a place" in lines
+    assert lines.count("```mermaid") == 2
