@@ -1,0 +1,366 @@
+"""The node's state and the one task that changes the world to fit what is desired.
+
+Everything here runs on the event loop's thread; only file and process work leaves it. The link
+brings desired sets in and takes reports out; shims do the rest whether or not this process lives.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+import structlog
+from aimass.nodeagent import processes, shards
+from aimass.nodeagent.crash import crash_point
+from aimass.nodeagent.durable import Record
+from aimass.nodeagent.home import Home
+from aimass.nodeagent.launch import NodeFacts, shard_environment
+from aimass.nodeagent.ports import free_port, hold_port
+from aimass.nodeagent.reconcile import (
+    Action,
+    Fence,
+    Forget,
+    Launch,
+    Phase,
+    ReservePort,
+    ShardKey,
+    Stop,
+    reconcile,
+)
+from aimass.nodeagent.shim_log import FILE_BYTES_MAX, FILES_MAX
+from aimass.nodeagent.shim_main import now_ms
+from aimass.nodeagent.translate import GRACE_MS_DEFAULT, STATES, Shard, shard_report, wanted_of
+from aimass.v1 import agent_pb2
+
+_RETRY_S = 0.02  # for what cannot be waited on: a shim that somebody else started
+_OLD_FOLDERS_MAX = 200
+_OLD_BYTES_MAX = 10 << 30
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """Holds the local state. `report` is called with every change of a shard."""
+
+    def __init__(
+        self,
+        home: Home,
+        facts: NodeFacts,
+        boot_id: str,
+        cgroup_parent: str,
+        report: Callable[[agent_pb2.ShardReport], None],
+    ) -> None:
+        self.home = home
+        self.facts = facts
+        self.boot_id = boot_id
+        self.cgroup_parent = cgroup_parent
+        self.report = report
+        self.device_uuids: set[str] = set()
+        self.shards: dict[ShardKey, Shard] = {}
+        self.desired: dict[ShardKey, agent_pb2.Assignment] | None = None  # None: nothing heard yet
+        self._lease_deadline_ms = 0
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- in and out
+
+    def adopt_all(self) -> None:
+        """Take over what an earlier agent left: running shims, ends, half-done launches."""
+        for key, found in shards.scan(self.home.shards, self.boot_id):
+            self.shards[key] = Shard(self.home.shards / key.folder, found.phase)
+            self._take(key, found, is_news=False)
+
+    def take_desired(self, desired: agent_pb2.DesiredSet) -> bool:
+        """Accept a desired set, unless its (term, generation) is older than one obeyed: False."""
+        fence = Fence(desired.term, desired.generation)
+        if not self.home.fence.admits(fence.term, fence.generation):
+            log.warning("desired set refused: older", term=fence.term, generation=fence.generation)
+            return False
+        self.home.obey(fence, self.home.cluster_id)
+        self.desired = {}
+        for assignment in desired.assignments:
+            key = ShardKey(assignment.job_id, assignment.attempt, assignment.rank)
+            if ShardKey.of_folder(key.folder) != key or "/" in key.job_id or key.job_id[0] == ".":
+                log.error("assignment ignored: no usable job id", job=key.job_id)
+                continue
+            self.desired[key] = assignment
+        self._changed.set()
+        return True
+
+    def extend_lease(self, sent_ms: int, lease_ms: int) -> None:
+        """Count a lease from when its request was SENT (`now_ms`), so it never ends late here."""
+        was_leased = self.is_leased()
+        self._lease_deadline_ms = max(self._lease_deadline_ms, sent_ms + lease_ms)
+        self.home.write_lease(self._lease_deadline_ms, lease_ms)
+        if not was_leased:
+            self._changed.set()
+
+    def is_leased(self) -> bool:
+        """Say whether the scheduler still counts on this node; without that nothing is launched."""
+        return now_ms() < self._lease_deadline_ms
+
+    def reports(self) -> list[agent_pb2.ShardReport]:
+        """Report every shard the scheduler may not know the state of, for Register."""
+        return [shard_report(key, s) for key, s in self.shards.items() if s.phase in STATES]
+
+    def has_ended(self, key: ShardKey) -> bool:
+        """Say whether a shard will write no more output here."""
+        shard = self.shards.get(key)
+        return shard is None or shard.phase is Phase.EXITED
+
+    async def run(self) -> None:
+        """Do what reconciling asks for, whenever something has changed. Ends by cancellation."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self.desired is None:
+                continue
+            wanted = {key: wanted_of(a) for key, a in self.desired.items()}
+            local = {key: shard.local() for key, shard in self.shards.items()}
+            for action in reconcile(wanted, local):
+                try:
+                    await self._perform(action)
+                except (OSError, ValueError) as error:
+                    log.error("could not be done", action=repr(action), why=str(error))
+                    self._retry(1.0)
+
+    def close(self) -> None:
+        """Let go of everything; the shards go on."""
+        for shard in self.shards.values():
+            self._unwatch(shard)
+            if shard.port_socket is not None:
+                shard.port_socket.close()
+
+    # -- actions
+
+    async def _perform(self, action: Action) -> None:
+        assert self.desired is not None
+        match action:
+            case Launch(key):
+                assignment = self.desired.get(key)  # it may have changed since
+                if assignment and assignment.goal != agent_pb2.GOAL_STOP and self.is_leased():
+                    await self._launch(key, assignment)
+            case Stop(key, grace_ms, reason):
+                await self._stop(key, grace_ms, reason)
+            case ReservePort(key):
+                await self._reserve_port(key)
+            case Forget(key):
+                await self._forget(key)
+            case _:
+                assert_never(action)
+
+    async def _launch(self, key: ShardKey, assignment: agent_pb2.Assignment) -> None:
+        folder = self.home.shards / key.folder
+        shard = self.shards.setdefault(key, Shard(folder, Phase.INTENDED))
+        shard.grace_ms = assignment.grace_ms or GRACE_MS_DEFAULT
+        missing = [u for u in assignment.launch.device_uuids if u not in self.device_uuids]
+        if missing:
+            await self._fail(key, f"node {self.facts.node_id} has no device {', '.join(missing)}")
+            return
+        port = assignment.launch.master_port or shard.port or free_port()
+        spec = self._spec(key, assignment, port)
+        if shard.port_socket is not None:
+            shard.port_socket.close()
+            shard.port_socket = None
+        shard.phase = Phase.LAUNCHING
+        try:
+            started = await asyncio.to_thread(_start, folder, spec, self.boot_id)
+        except OSError as error:
+            await self._fail(key, f"node {self.facts.node_id} could not start it: {error}")
+            return
+        if isinstance(started, shards.Found):  # it has been started before
+            self._take(key, started)
+            return
+        shard.shim_pid, ready = started
+        log.info("launched", shard=key.folder, shim=shard.shim_pid)
+        self._watch(shard, ready, self._on_ready, key)
+        self._watch(shard, os.pidfd_open(shard.shim_pid), self._on_shim_end, key)
+
+    def _spec(self, key: ShardKey, assignment: agent_pb2.Assignment, port: int) -> Record:
+        launch = assignment.launch
+        folder = self.home.shards / key.folder
+        scratch = f"{folder}/scratch"
+        return {
+            "node": self.facts.node_id,
+            "boot_id": self.boot_id,
+            "argv": list(launch.argv),
+            "env": shard_environment(launch, key, self.facts, port, scratch),
+            "workdir": launch.workdir or scratch,
+            "devices": list(launch.device_uuids),
+            "is_shared": 0 < launch.gpu_milli < 1000,
+            "devices_dir": str(self.home.devices),
+            "lease_file": str(self.home.lease_file),
+            "grace_ms": assignment.grace_ms or GRACE_MS_DEFAULT,
+            "cpus": [],
+            "memory_mib": launch.memory_mib,
+            "cgroup_parent": self.cgroup_parent,
+            "log_file_bytes_max": FILE_BYTES_MAX,
+            "log_files_max": FILES_MAX,
+        }
+
+    async def _stop(self, key: ShardKey, grace_ms: int, reason: str) -> None:
+        folder = self.home.shards / key.folder
+        shard = self.shards.setdefault(key, Shard(folder, Phase.INTENDED))
+        if not shard.phase.is_live:
+            end = {"reason": "STOPPED", "detail": f"{reason or 'stopped'}; it never started"}
+            self._take(key, await asyncio.to_thread(shards.record_end, folder, end))
+        elif shards.order_stop(folder, grace_ms, reason):
+            log.info("stopping", shard=key.folder, grace_ms=grace_ms, why=reason)
+            shard.stop_grace_ms = grace_ms
+        else:
+            self._retry(_RETRY_S)  # its shim is just starting or just ending
+
+    async def _reserve_port(self, key: ShardKey) -> None:
+        folder = self.home.shards / key.folder
+        port_socket = hold_port(0)
+        port = port_socket.getsockname()[1]
+        await asyncio.to_thread(shards.write_port, folder, port)
+        shard = Shard(folder, Phase.PREPARED, port=port, port_socket=port_socket)
+        self.shards[key] = shard
+        self.report(shard_report(key, shard))
+
+    async def _forget(self, key: ShardKey) -> None:
+        shard = self.shards.pop(key)
+        await asyncio.to_thread(shards.forget, shard.folder)
+        pruned = await asyncio.to_thread(
+            shards.prune, self.home.shards, _OLD_FOLDERS_MAX, _OLD_BYTES_MAX
+        )
+        log.info("forgotten", shard=key.folder, deleted=pruned)
+
+    async def _fail(self, key: ShardKey, detail: str) -> None:
+        """End a shard that could not be launched; a full disk does not keep us from saying so."""
+        shard = self.shards[key]
+        end = {"reason": "LAUNCH_FAILED", "detail": detail}
+        try:
+            found = await asyncio.to_thread(shards.record_end, shard.folder, end)
+        except OSError as error:
+            log.error("end not recorded", shard=key.folder, why=str(error))
+            found = shards.Found(Phase.EXITED, exit=end)
+        self._take(key, found)
+
+    # -- what shims do
+
+    def _on_ready(self, key: ShardKey, fd: int) -> None:
+        shard = self.shards[key]
+        word = os.read(fd, 1)
+        self._unwatch(shard, fd)
+        if word == b"1" and shard.phase is Phase.LAUNCHING:
+            self._begin(key, shards.read_folder(shard.folder))
+
+    def _on_shim_end(self, key: ShardKey, fd: int) -> None:
+        self._unwatch(self.shards[key], fd)
+        self._spawn_settle(key)
+
+    def _spawn_settle(self, key: ShardKey) -> None:
+        task = asyncio.get_running_loop().create_task(self._settle(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, key: ShardKey) -> None:
+        """See what became of a shard whose shim has ended, or is not ours to wait for."""
+        shard = self.shards.get(key)
+        if shard is None:
+            return
+        code = _shim_status(shard)
+        found = await asyncio.to_thread(shards.look, shard.folder, self.boot_id)
+        if found.phase is Phase.INTENDED and code not in (0, shards.ALREADY_OWNED):
+            words = (shard.folder / "shim.err").read_text(errors="replace").strip()
+            last = words.splitlines()[-1] if words else f"it ended with {code}"
+            await self._fail(key, f"its shim failed on node {self.facts.node_id}: {last}")
+            return
+        self._take(key, found)
+
+    def _take(self, key: ShardKey, found: shards.Found, is_news: bool = True) -> None:
+        """Make the local state what the folder says, and report it if the link may not know."""
+        shard = self.shards[key]
+        shard.port = found.port or shard.port
+        shard.grace_ms = found.spec.get("grace_ms", shard.grace_ms)
+        if found.phase is Phase.EXITED:
+            if shard.phase is Phase.LAUNCHING and "wall_ms" in found.exit:
+                self._begin(key, found)  # it ran and ended before we looked
+            self._end(key, found.exit, is_news)
+        elif found.phase is Phase.RUNNING:
+            self._begin(key, found, is_news)
+            self._watch_adopted(key, found.shim["shim_pid"], found.shim["shim_start"])
+        elif found.phase is Phase.LAUNCHING:
+            shard.phase = Phase.LAUNCHING
+            asyncio.get_running_loop().call_later(_RETRY_S, self._spawn_settle, key)
+        else:
+            shard.phase = found.phase
+            if found.phase is Phase.PREPARED and shard.port_socket is None:
+                shard.port_socket = hold_port(found.port)
+        self._changed.set()
+
+    def _begin(self, key: ShardKey, found: shards.Found, is_news: bool = True) -> None:
+        shard = self.shards[key]
+        shard.pid = found.shim.get("pid", 0)
+        shard.phase = Phase.RUNNING
+        if is_news:
+            self.report(shard_report(key, shard))
+        self._changed.set()
+
+    def _end(self, key: ShardKey, exit: Record, is_news: bool) -> None:
+        shard = self.shards[key]
+        shard.phase, shard.exit = Phase.EXITED, exit
+        self._unwatch(shard)
+        if shard.port_socket is not None:
+            shard.port_socket.close()
+            shard.port_socket = None
+        if is_news:
+            log.info("ended", shard=key.folder, **exit)
+            crash_point("agent-before-report")
+            self.report(shard_report(key, shard))
+
+    def _watch_adopted(self, key: ShardKey, shim_pid: int, shim_start: int) -> None:
+        shard = self.shards[key]
+        if shard.fds:
+            return
+        try:
+            fd = os.pidfd_open(shim_pid)
+        except ProcessLookupError:
+            self._spawn_settle(key)
+            return
+        self._watch(shard, fd, self._on_shim_end, key)
+        if not processes.is_same(shim_pid, shim_start):  # the pid is somebody else's by now
+            self._on_shim_end(key, fd)
+
+    # -- small change
+
+    def _watch(
+        self, shard: Shard, fd: int, on_readable: Callable[[ShardKey, int], None], key: ShardKey
+    ) -> None:
+        shard.fds.append(fd)
+        asyncio.get_running_loop().add_reader(fd, on_readable, key, fd)
+
+    def _unwatch(self, shard: Shard, only: int | None = None) -> None:
+        for fd in [fd for fd in shard.fds if only in (None, fd)]:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+            shard.fds.remove(fd)
+
+    def _retry(self, delay_s: float) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self._changed.set)
+
+
+def _shim_status(shard: Shard) -> int:
+    """Collect the exit status of our own shim that has ended; 0 for one that is not our child."""
+    if not shard.shim_pid:
+        return 0
+    _, status = os.waitpid(shard.shim_pid, 0)
+    shard.shim_pid = 0
+    return os.waitstatus_to_exitcode(status)
+
+
+def _start(folder: Path, spec: Record, boot_id: str) -> tuple[int, int] | shards.Found:
+    """Write the intent and start the shim, or give what is there if it was started before."""
+    if folder.exists():
+        found = shards.look(folder, boot_id)
+        if found.phase not in (Phase.PREPARED, Phase.INTENDED):
+            return found
+    crash_point("agent-before-intent")
+    shards.write_intent(folder, spec)
+    crash_point("agent-after-intent")
+    started = shards.spawn_shim(folder)
+    crash_point("agent-after-spawn")
+    return started
