@@ -1,0 +1,116 @@
+"""A policy is one file: this one has an order and a placer, and the core runs them unchanged."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aimass.core.check import check
+from aimass.core.cluster import Cluster, ShapeKey
+from aimass.core.decide import decide
+from aimass.core.draft import Draft
+from aimass.core.explain import explain
+from aimass.core.model import HoldKey, Job, JobId, Node, Placement
+from aimass.core.plan import Plan
+from aimass.core.policy import Fuel, Placed, Policy
+from aimass.policies.gang import Candidate, GangPlacer
+
+from tests.core.world import World, gpus, inventory, one_role
+
+
+class SmallestFirst:
+    """The job with the fewest shards goes first; who cannot start lets others pass."""
+
+    name = "smallest-first"
+    version = 7
+    is_strict = False
+
+    def queue(self, cluster: Cluster, blocked: set[ShapeKey]) -> Iterator[tuple[ShapeKey, JobId]]:
+        """See OrderPolicy.queue."""
+
+        def shards(shape: ShapeKey) -> int:
+            roles = shape[1]
+            assert isinstance(roles, tuple)
+            return sum(count for count, _ in roles)
+
+        return cluster.waiting.in_order(shards, blocked)
+
+
+def worst_fit(candidates: list[Candidate], shards: int) -> list[tuple[Node, int]]:
+    """As many as fit on the node with the most free GPUs, and so on."""
+    chosen: list[tuple[Node, int]] = []
+    for candidate in sorted(candidates, key=lambda c: (-c.free_gpu_milli, c.node.index)):
+        chosen.append((candidate.node, min(candidate.fits, shards)))
+        shards -= chosen[-1][1]
+        if shards == 0:
+            break
+    return chosen
+
+
+THIRD = Policy(SmallestFirst(), GangPlacer("worst-fit", 1, worst_fit, {}))
+
+
+def a_cluster(policy: Policy = THIRD) -> World:
+    """Two nodes of four GPUs, on the first of which one is in use."""
+    world = World(policy)
+    world.join("n1", inventory("n1", gpus("n1", 4)))
+    world.join("n2", inventory("n2", gpus("n2", 4)))
+    world.submit(one_role(gpus=1))
+    world.plan()
+    return world
+
+
+def where(plan: Plan) -> dict[str, list[str]]:
+    """Job -> the node of each of its shards, in the order of the starts."""
+    return {start.job_id: [p.node_id for p in start.placements] for start in plan.starts}
+
+
+def test_a_policy_of_ones_own_decides_order_and_place() -> None:
+    """Smallest first, on the emptiest node; the tag in the plan names it."""
+    world = a_cluster()
+    world.submit(one_role(6, gpus=1))
+    world.submit(one_role(4, gpus=1))
+    world.submit(one_role(2, gpus=1))
+    plan = world.plan()
+    assert where(plan) == {"j4": ["n2", "n2"], "j3": ["n1", "n1", "n1", "n2"]}
+    assert plan.policy == "smallest-first@7+worst-fit@1"
+    assert [(wait.first, wait.code) for wait in plan.waits] == [("j2", "GPUS_BUSY")]
+
+
+def test_it_is_explained_like_any_other() -> None:
+    """`why` decides with the policy it is given."""
+    world = a_cluster()
+    large, small = world.submit(one_role(7, gpus=1)), world.submit(one_role(2, gpus=1))
+    assert explain(world.cluster, small, world.policy).code == "STARTING_NEXT"
+    assert explain(world.cluster, large, world.policy).code == "ORDER"
+
+
+@dataclass(frozen=True)
+class Placer:
+    """A placer out of a function that says where each shard goes."""
+
+    where: Callable[[Job], list[tuple[str, int]]]
+    name: str = "by hand"
+    version: int = 1
+
+    def place(self, draft: Draft, job: Job, fuel: Fuel) -> Placed | None:
+        """See PlacePolicy.place."""
+        fuel.burn(1)
+        need = job.spec.roles[0].need
+        placements = []
+        for rank, (name, device) in enumerate(self.where(job)):
+            node = next(node for node in draft.cluster.nodes.values() if node.id == name)
+            placements.append(
+                Placement(0, node.id, (device,), need.share_milli, need.cpu_milli, need.memory_mib)
+            )
+            draft.place(HoldKey(job.id, job.attempt + 1, rank), placements[-1])
+        return Placed(tuple(placements), "by hand")
+
+
+def test_a_wrong_policy_wastes_but_does_not_break() -> None:
+    """It starts half a gang; check() takes the whole gangs and gives the reason for the other."""
+    world = a_cluster(Policy(SmallestFirst(), Placer(lambda job: [("n2", int(job.id[1:]) % 4)])))
+    half, whole = world.submit(one_role(2, gpus=1)), world.submit(one_role(1, gpus=1))
+    plan = decide(world.cluster, world.policy)
+    accepted, rejected = check(world.cluster, plan)
+    assert [start.job_id for start in accepted.starts] == [whole.id]
+    assert [rejection.job_id for rejection in rejected] == [half.id]
+    assert "the gang is not whole" in rejected[0].reason
