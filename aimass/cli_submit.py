@@ -1,6 +1,7 @@
 """massctl submit and run: a job file, or a command after `--`, with flags on top."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ RESOURCE_FLAGS = ("gpus", "cpus", "memory", "shards", "gpu_types")
 def job_options(function: Function) -> Function:
     """Add the file argument and the flags that describe a job."""
     options: list[Callable[[Any], Any]] = [
-        click.argument("file", required=False, metavar="[FILE|-]"),
+        click.argument("files", nargs=-1, metavar="FILE|-|-- COMMAND…"),
         click.option("--name", help="Default: the file's name, or the command's."),
         click.option("--gpus", type=GPUS, metavar="N", help="GPUs per shard: 2, or a share: 0.25."),
         click.option("--cpus", type=CPUS, metavar="N", help="CPU cores per shard."),
@@ -164,15 +165,20 @@ def _ask_on_interrupt(client: "Client", job_id: str) -> bool:
 
 def spec_of(flags: dict[str, Any]) -> "job_pb2.JobSpec":
     """Make the spec: from the file or the command, then the flags on top."""
-    file, command = flags["file"], command_after_dashes()
-    if (file is None) == (command is None):
-        raise click.UsageError("give either a job file or a command after --")
+    files, command = flags["files"], command_after_dashes()
+    if len(files) + (command is not None) != 1:
+        words = shlex.join(files or ["python", "train.py"])
+        raise InvalidRequest(
+            "give one job file, or a command after --",
+            fix=f"{click.get_current_context().command_path} -- {words}",
+        )
     if command is not None:
         spec = _spec_of_command(command)
     else:
-        from aimass.jobfile import load, parse
+        from aimass.jobfile import load, parse, read_stdin
 
-        spec = parse(sys.stdin.buffer.read(), "-") if file == "-" else load(Path(file))
+        is_stdin = files[0] == "-"
+        spec = parse(read_stdin(), "-") if is_stdin else load(Path(files[0]))
     _apply_flags(spec, flags)
     return spec
 

@@ -3,13 +3,13 @@
 No gRPC here: `massctl` prints these without loading it. `aimass.wire` makes them from RPC errors.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 
 class MassError(Exception):
     """Something that a person can act on. `str()` gives the four lines that `massctl` prints."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, what: str, *, why: str = "", fix: str = "", id: str = "") -> None:
         super().__init__(what)

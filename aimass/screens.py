@@ -15,7 +15,7 @@ def why_screen(why: scheduler_pb2.Explanation, name: str, colour: str) -> str:
     lines = [_headline(why, clean(name), is_coloured)]
     if why.summary:
         lines.append(f"  {clean(why.summary)}")
-    if why.shards_asked:
+    if why.state == job_pb2.JOB_STATE_QUEUED:
         lines += _rows("fits", _fit_lines(why))
     if why.blockers:
         lines.append("")
@@ -36,8 +36,7 @@ def _headline(why: scheduler_pb2.Explanation, name: str, is_coloured: bool) -> s
     if why.state == job_pb2.JOB_STATE_QUEUED:
         waited = units.span_text(why.waiting_ms)
         return f"{who} has waited {waited}. Main reason: {code or 'none given'}"
-    reason = f". {code}" if code else ""
-    return f"{who} does not wait: it is {views.state_of(why)}{reason}"
+    return f"{who} does not wait: it is {views.state_of(why)}"
 
 
 def _fit_lines(why: scheduler_pb2.Explanation) -> list[str]:

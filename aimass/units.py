@@ -8,7 +8,7 @@ import re
 AMOUNT_MAX = 2**40  # of any resource: far above every machine, far below 64-bit overflow
 DURATION_MS_MAX = 24 * 3600 * 1000
 
-_MEMORY = re.compile(r"(\d{1,13})(?:\.(\d{1,3}))?\s?([KMGT]i?B?|B)\Z")
+_MEMORY = re.compile(r"(\d{1,13})(?:\.(\d{1,3}))?[ ]?([KMGT])(?:i?B)?\Z")
 _MEMORY_BYTES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _DURATION = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,12})ms)?\Z")
 _DURATION_MS = (3_600_000, 60_000, 1000, 1)
@@ -51,9 +51,9 @@ def memory_mib(value: object) -> int:
     What is not a whole number of MiB is rounded up: a job never gets less than it asked for.
     """
     match = _MEMORY.match(value) if isinstance(value, str) else None
-    if not match or match[3] == "B":
+    if not match:
         raise ValueError(MEMORY_ALLOWED)
-    unit = _MEMORY_BYTES[match[3][0]]
+    unit = _MEMORY_BYTES[match[3]]
     decimals = match[2] or ""
     size = int(match[1] + decimals) * unit
     mib: int = -(-size // (int(10 ** len(decimals)) * 2**20))

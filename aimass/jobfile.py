@@ -1,0 +1,259 @@
+"""Job files: YAML text to a JobSpec message, or every problem with its line, field and remedy."""
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aimass import yamldoc
+from aimass.errors import InvalidRequest
+from aimass.jobmodel import SHARDS_MAX, JobModel, Resources
+from aimass.v1 import job_pb2
+from aimass.wire import name_from
+from aimass.yamldoc import Document, Problem, dotted
+
+ENV_BYTES_MAX = 256 * 1024
+PROBLEMS_SHOWN_MAX = 20
+KINDS = {"TrainJob": job_pb2.JOB_KIND_TRAIN, "BatchJob": job_pb2.JOB_KIND_BATCH}
+STRATEGIES = {"pack": job_pb2.STRATEGY_PACK, "spread": job_pb2.STRATEGY_SPREAD}
+
+
+class JobFileError(InvalidRequest):
+    """A job file that cannot be submitted. `problems`: all that is wrong with it, by line."""
+
+    def __init__(self, file: str, problems: list[Problem], fix: str = "") -> None:
+        self.file = file = "<stdin>" if file == "-" else file
+        self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = [f"  {problem.text(file)}" for problem in self.problems[:PROBLEMS_SHOWN_MAX]]
+        if len(problems) > PROBLEMS_SHOWN_MAX:
+            lines.append(f"  and {len(problems) - PROBLEMS_SHOWN_MAX} more")
+        fix = fix or "correct the lines named; all fields: massctl schema"
+        super().__init__(
+            f"{file} is no job file as it stands: {count}", why="\n".join(lines), fix=fix
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs, one entry per problem."""
+        view = super().as_json()
+        view["error"]["problems"] = [
+            {"file": self.file, **vars(problem)} for problem in self.problems
+        ]
+        return view
+
+
+def load(path: Path) -> job_pb2.JobSpec:
+    """Read a job file. A relative workdir in it counts from its folder; JobFileError if bad."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(yamldoc.FILE_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = Problem(1, 1, "", f"cannot be read: {reason}")
+        fix = f"check the path; a command goes after two dashes: -- {path}"
+        raise JobFileError(str(path), [problem], fix=fix) from None
+    return parse(data, str(path), folder=path.absolute().parent)
+
+
+def read_stdin() -> bytes:
+    """Give what stands on stdin: at most what a job file may hold, and one byte to show more."""
+    return sys.stdin.buffer.read(yamldoc.FILE_BYTES_MAX + 1)
+
+
+def parse(data: bytes, file: str, *, folder: Path | None = None) -> job_pb2.JobSpec:
+    """Turn the text of a job file into a spec, or raise JobFileError with every problem.
+
+    file: its name, in messages and for the job's default name; "-" is stdin. folder: what a
+    relative workdir counts from; default: the current directory.
+    """
+    try:
+        document = yamldoc.read(data)
+    except yamldoc.Refused as refused:
+        raise JobFileError(file, [refused.problem]) from None
+    problems = [*document.problems, *_cross_problems(document)]
+    model = None
+    try:
+        model = JobModel.model_validate(document.value)
+    except ValidationError as error:
+        known = {problem.path for problem in document.problems}
+        found = (_problem(document, dict(one)) for one in error.errors(include_url=False))
+        problems += [problem for problem in found if problem.path not in known]
+    if model is None or problems:
+        raise JobFileError(file, problems)
+    return _spec(model, file, folder or Path.cwd())
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of job files, made from the model that checks them."""
+    schema = JobModel.model_json_schema(by_alias=True)
+    for model in (schema, *schema["$defs"].values()):
+        model.pop("title", None)
+        for field in model["properties"].values():
+            field.pop("title", None)
+            field.pop("default", None)  # of the parsed value, not of what is written
+    either = {"required": ["command"], "not": {"required": ["roles"]}}
+    tops = [{"required": [name]} for name in ("command", "replicas", "resources")]
+    schema["oneOf"] = [either, {"required": ["roles"], "not": {"anyOf": tops}}]
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "AI Mass job file"
+    return schema
+
+
+def _problem(document: Document, error: dict[str, Any]) -> Problem:
+    """Put one of pydantic's errors into our words, at its place in the file."""
+    path: yamldoc.Path = tuple(part for part in error["loc"] if part != "[key]")
+    kind: str = error["type"]
+    if kind == "extra_forbidden":
+        names = list(_schema_at(path[:-1]).get("properties", ()))
+        close = difflib.get_close_matches(str(path[-1]), names, n=1)
+        place = document.place(path, of_key=True)
+        allowed, suggestion = ", ".join(names), close[0] if close else ""
+        return Problem(*place, dotted(path), "unknown field", allowed, suggestion)
+    schema = _schema_at(path)
+    allowed = schema.get("description", "")
+    if kind == "missing":
+        return Problem(*document.place(path), dotted(path), "missing field", allowed)
+    if kind == "value_error" and path[-1:] == ("command",):
+        allowed = str(error["ctx"]["error"])  # it quotes the list that was meant
+    if not path:
+        allowed = "a mapping of fields: apiVersion, kind, command …"
+    message = f"{_shown(error['input'], document, path)} is not allowed"
+    suggestion = _suggestion(error, schema, document.words.get(path, ""))
+    return Problem(*document.place(path), dotted(path), message, allowed, suggestion)
+
+
+def _suggestion(error: dict[str, Any], schema: dict[str, Any], word: str) -> str:
+    value = error["input"]
+    if error["type"] == "string_type" and isinstance(value, int | float) and len(word) <= 40:
+        return f'"{word}"'
+    if error["type"] == "literal_error":
+        words = [str(choice) for choice in _choices(schema)]
+        by_lower = {choice.lower(): choice for choice in words}
+        close = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.5)
+        return by_lower[close[0]] if close else ""
+    return ""
+
+
+def _choices(schema: dict[str, Any]) -> list[Any]:
+    nested = [choice for part in schema.get("anyOf", ()) for choice in _choices(part)]
+    return [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else []), *nested]
+
+
+def _schema_at(path: yamldoc.Path) -> dict[str, Any]:
+    """Find the part of the schema for a path; an empty one where there is none."""
+    root = json_schema()
+    here: dict[str, Any] = root
+    for part in path:
+        if isinstance(part, int):
+            inner = here.get("items", {})
+        else:
+            inner = here.get("properties", {}).get(part) or here.get("additionalProperties") or {}
+        described = here.get("description", "")
+        here = inner if isinstance(inner, dict) else {}
+        if "$ref" in here:
+            here = root["$defs"][here["$ref"].rpartition("/")[2]]
+        if "description" not in here and "properties" not in here:  # an item of a described list
+            here = {**here, "description": described}
+    return here
+
+
+def _shown(value: Any, document: Document, path: yamldoc.Path) -> str:
+    """Show a value as it stands in the file, shortened."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return f'"{value[:60]}…"' if len(value) > 60 else f'"{value}"'
+    return document.words.get(path, "")[:60] or "nothing"
+
+
+def _cross_problems(document: Document) -> Iterator[Problem]:
+    """Check what one field says against another; on the raw values, so that nothing hides it."""
+    raw = document.value
+    if not isinstance(raw, dict):
+        return
+
+    def at(path: yamldoc.Path, message: str, allowed: str) -> Problem:
+        return Problem(*document.place(path, of_key=True), dotted(path), message, allowed)
+
+    if "roles" in raw:
+        for name in ("command", "replicas", "resources"):
+            if name in raw:
+                yield at((name,), "given beside roles", "inside each role")
+    elif "command" not in raw:
+        yield at((), "neither command nor roles", "one of them")
+    roles = [role for role in _list(raw.get("roles")) if isinstance(role, dict)]
+    if "roles" in raw and raw["roles"] == []:
+        yield at(("roles",), "no role", "at least one")
+    yield from _role_problems(roles, at)
+    for path, holder in [((), raw), *((("roles", i), role) for i, role in enumerate(roles))]:
+        yield from _resource_problems((*path, "resources"), holder.get("resources"), at)
+    env = raw.get("env")
+    if isinstance(env, dict):
+        size = sum(len(f"{key}{value}".encode()) for key, value in env.items())
+        if size > ENV_BYTES_MAX:
+            yield at(("env",), f"{size} bytes", f"at most {ENV_BYTES_MAX}")
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _role_problems(roles: list[dict[str, Any]], at: Any) -> Iterator[Problem]:
+    names: list[Any] = []
+    for index, role in enumerate(roles):
+        name = role.get("name")
+        if isinstance(name, str) and name in names:
+            yield at(("roles", index, "name"), f'"{name[:60]}" twice', "a name of its own")
+        names.append(name)
+    counts = [role.get("shards", 1) for role in roles]
+    if all(isinstance(count, int) for count in counts) and sum(counts) > SHARDS_MAX >= max(counts):
+        yield at(("roles",), f"{sum(counts)} shards in all", f"at most {SHARDS_MAX}")
+
+
+def _resource_problems(path: yamldoc.Path, resources: Any, at: Any) -> Iterator[Problem]:
+    if isinstance(resources, dict) and resources.get("gpus", 0) == 0:
+        for name in ("gpuTypes", "gpuMemory"):
+            if resources.get(name):
+                yield at((*path, name), "asked for, but no GPU", "gpus: 1 or more beside it")
+
+
+def _spec(model: JobModel, file: str, folder: Path) -> job_pb2.JobSpec:
+    if model.command is not None:
+        roles = [_role("worker", model.replicas, model.command, model.resources)]
+    else:
+        roles = [_role(one.name, one.shards, one.command, one.resources) for one in model.roles]
+    workdir = os.getcwd() if model.workdir is None else os.path.join(folder, model.workdir)
+    program = os.path.basename(roles[0].command[0])
+    return job_pb2.JobSpec(
+        name=model.name or name_from(program if file == "-" else Path(file).stem),
+        kind=KINDS[model.kind],
+        priority=model.priority,
+        labels=model.labels,
+        roles=roles,
+        workdir=os.path.normpath(workdir),
+        env=model.env,
+        node_selector=model.placement.node_selector,
+        strategy=STRATEGIES.get(model.placement.strategy or "", job_pb2.STRATEGY_UNSPECIFIED),
+        grace_ms=model.grace_period,
+    )
+
+
+def _role(name: str, shards: int, command: list[str], need: Resources) -> job_pb2.Role:
+    return job_pb2.Role(
+        name=name,
+        shards=shards,
+        resources=job_pb2.Resources(
+            gpu_milli=need.gpus, cpu_milli=need.cpus, memory_mib=need.memory
+        ),
+        command=command,
+        gpu_types=need.gpu_types,
+        gpu_memory_mib=need.gpu_memory,
+    )

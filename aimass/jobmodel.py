@@ -1,0 +1,171 @@
+"""The job file's model: every field, what it allows, and the JSON Schema made from the same lines.
+
+Fields are written in camelCase in files. Values are checked strictly: no text for numbers, no
+numbers for text. Sums over several fields are checked in aimass.jobfile.
+"""
+
+import shlex
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+
+from aimass import units
+
+SHARDS_MAX = 4096
+PRIORITY_MAX = 1_000_000
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
+NAME_ALLOWED = "letters, digits, '.', '_', '-'; 1 to 253, the first a letter or digit"
+COMMAND_ALLOWED = "a list of texts: the program and its arguments"
+_SHELL = set("|&;<>()$`*?[]{}~\n")
+
+
+class Strict(BaseModel):
+    """Unknown fields and wrong types are errors; names in files are camelCase."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, alias_generator=to_camel, frozen=True, allow_inf_nan=False
+    )
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("text without NUL characters")
+    return text
+
+
+def _command(value: object) -> list[str]:
+    """Check a command; for one line of shell show the list that was meant."""
+    if isinstance(value, str):
+        raise ValueError(f"{COMMAND_ALLOWED}, as in {list_form(value)}")
+    if not isinstance(value, list) or not value or value[0] == "":
+        raise ValueError(COMMAND_ALLOWED)
+    for index, word in enumerate(value):
+        if not isinstance(word, str) or "\0" in word:
+            raise ValueError(f"{COMMAND_ALLOWED}; put item {index + 1} in quotes")
+    return value
+
+
+def list_form(line: str) -> str:
+    """Write a shell line as the list that does the same."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = []
+    if not words or _SHELL & set(line):
+        words = ["bash", "-c", line]
+    return "[" + ", ".join(_quoted(word) for word in words) + "]"
+
+
+def _quoted(word: str) -> str:
+    is_plain = word.replace("-", "").replace("_", "").replace("/", "").replace(".", "").isalpha()
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return word if is_plain and word[0].isalpha() else f'"{escaped}"'
+
+
+_amount = {"type": "number", "minimum": 0, "maximum": units.AMOUNT_MAX // 1000}
+_gpus = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": units.AMOUNT_MAX // 1000},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ],
+    "description": units.GPUS_ALLOWED,
+}
+_cpus = {**_amount, "description": units.CPUS_ALLOWED}
+_memory = {
+    "type": "string",
+    "pattern": r"^[0-9]{1,13}(\.[0-9]{1,3})? ?[KMGT](i?B)?$",
+    "description": units.MEMORY_ALLOWED,
+}
+_duration = {
+    "type": "string",
+    "pattern": r"^(?=.)([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,12}ms)?$",
+    "description": units.DURATION_ALLOWED,
+}
+Gpus = Annotated[int, PlainValidator(units.gpu_milli), WithJsonSchema(_gpus)]
+Cpus = Annotated[int, PlainValidator(units.cpu_milli), WithJsonSchema(_cpus)]
+Memory = Annotated[int, PlainValidator(units.memory_mib), WithJsonSchema(_memory)]
+Duration = Annotated[int, PlainValidator(units.duration_ms), WithJsonSchema(_duration)]
+Command = Annotated[
+    list[str],
+    PlainValidator(_command),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "description": COMMAND_ALLOWED,
+        }
+    ),
+]
+Text = Annotated[str, AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[^=\x00]+$")]
+Shards = Annotated[int, Field(ge=1, le=SHARDS_MAX)]
+
+
+class Resources(Strict):
+    """What each shard needs. Nothing is reserved of what is not named."""
+
+    gpus: Gpus = Field(default=0)
+    gpu_types: list[Text] = Field(
+        default=[], description="device models that will do, in any order"
+    )
+    gpu_memory: Memory = Field(default=0, description="the least memory of each device")
+    cpus: Cpus = Field(default=0)
+    memory: Memory = Field(default=0)
+
+
+class RoleModel(Strict):
+    """A group of equal shards that run one command."""
+
+    name: Name = Field(description=NAME_ALLOWED)
+    shards: Shards = Field(default=1, description=f"a whole number from 1 to {SHARDS_MAX}")
+    command: Command
+    resources: Resources = Field(default_factory=lambda: Resources())
+
+
+class Placement(Strict):
+    """Where the shards may go and how they lie."""
+
+    strategy: Literal["pack", "spread"] | None = Field(
+        default=None, description="pack: as few nodes as possible; spread: as many"
+    )
+    node_selector: dict[str, Text] = Field(
+        default={}, description="labels that a node must have, as texts"
+    )
+
+
+class JobModel(Strict):
+    """One job: either `command` with `replicas` and `resources`, or `roles`."""
+
+    api_version: Literal["aimass/v1"] = Field(description="aimass/v1")
+    kind: Literal["TrainJob", "BatchJob"] = Field(description="TrainJob or BatchJob")
+    name: Name | None = Field(default=None, description=NAME_ALLOWED)
+    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = Field(
+        default=0,
+        description=f"a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}; larger goes first",
+    )
+    labels: dict[str, Text] = Field(default={}, description="texts by name")
+    workdir: Text | None = Field(
+        default=None, description="a path; relative to this file. Default: where it is submitted"
+    )
+    command: Command | None = None
+    env: dict[EnvName, Text] = Field(
+        default={}, description="texts by name; put numbers and true/false in quotes"
+    )
+    resources: Resources = Field(default_factory=lambda: Resources())
+    replicas: Shards = Field(
+        default=1, description=f"shards of the gang, a whole number from 1 to {SHARDS_MAX}"
+    )
+    roles: list[RoleModel] = Field(default=[], description="a list of roles, instead of command")
+    placement: Placement = Field(default_factory=lambda: Placement())
+    grace_period: Duration = Field(default=30_000)
