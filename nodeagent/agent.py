@@ -170,6 +170,7 @@ class Agent:
             await self._fail(key, f"node {self.facts.node_id} could not start it: {error}")
             return
         if isinstance(started, shards.Found):  # it has been started before
+            shard.phase = started.phase
             self._take(key, started)
             return
         shard.shim_pid, ready = started
@@ -357,6 +358,7 @@ def _start(folder: Path, spec: Record, boot_id: str) -> tuple[int, int] | shards
     if folder.exists():
         found = shards.look(folder, boot_id)
         if found.phase not in (Phase.PREPARED, Phase.INTENDED):
+            shards.remember(folder)
             return found
     crash_point("agent-before-intent")
     shards.write_intent(folder, spec)

@@ -107,4 +107,11 @@ class Home:
 
     def write_lease(self, deadline_ms: int, lease_ms: int) -> None:
         """Tell the shims until when they may run, by CLOCK_BOOTTIME. Unsynced: a boot ends it."""
-        durable.write_file(str(self.lease_file), f"{deadline_ms} {lease_ms}\n", sync=False)
+        text = f"{deadline_ms:020} {lease_ms:020}\n"
+        try:
+            durable.write_file(str(self.lease_file), text, sync=False)
+        except OSError:
+            # A full disk must not stop every shard of the node: write over the old bytes.
+            fd = os.open(self.lease_file, os.O_WRONLY | os.O_CLOEXEC)
+            os.pwrite(fd, text.encode(), 0)
+            os.close(fd)

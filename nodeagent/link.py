@@ -24,7 +24,7 @@ PROTOCOL = 1
 _MESSAGE_BYTES_MAX = 4 << 20
 _ANSWER_S = 10.0  # for the connection and the Welcome
 _BACKOFF_S_MIN, _BACKOFF_S_MAX = 0.1, 3.0
-_SILENT_BEATS, _SILENCE_S_MIN = 4, 5.0
+_SILENT_BEATS, _SILENCE_S_MIN = 4, 1.0
 _LOG_PUSHES_MAX = 64
 
 log = structlog.get_logger()
@@ -93,8 +93,10 @@ class Link:
                 why = str(error)
             except grpc.aio.AioRpcError as error:
                 why = f"{error.code().name}: {error.details()}"
+            except OSError as error:  # what must be on disk before it is obeyed was not
+                why = str(error)
             except TimeoutError:
-                why = "no answer in time"
+                why = "no answer in time: no connection, or a silent scheduler"
             finally:
                 self._outbox = None
             wait_s = min(_BACKOFF_S_MIN * 2**self._failures, _BACKOFF_S_MAX) * random.uniform(
@@ -122,17 +124,17 @@ class Link:
             await call.write(agent_pb2.AgentMessage(register=self._register()))
             welcome = self._welcomed(await asyncio.wait_for(call.read(), _ANSWER_S), registered_ms)
             silence_s = max(welcome.heartbeat_ms * _SILENT_BEATS / 1000, _SILENCE_S_MIN)
-            async with asyncio.TaskGroup() as group:
-                helpers = [
-                    group.create_task(_write(call, outbox)),
-                    group.create_task(self._beat(outbox, welcome.heartbeat_ms / 1000)),
-                ]
-                try:
-                    await self._read(call, stub, silence_s)
-                finally:
-                    for helper in helpers:
-                        helper.cancel()
-                    call.cancel()
+            helpers = [
+                asyncio.create_task(_write(call, outbox)),
+                asyncio.create_task(self._beat(outbox, welcome.heartbeat_ms / 1000)),
+            ]
+            try:
+                await self._read(call, stub, silence_s)
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+                await asyncio.gather(*helpers, return_exceptions=True)
+                call.cancel()
 
     def _register(self) -> agent_pb2.Register:
         home = self._agent.home

@@ -207,6 +207,11 @@ def forget(folder: Path) -> None:
         (folder / "forgotten").touch()
 
 
+def remember(folder: Path) -> None:
+    """Take the mark back: the scheduler asks about this shard again."""
+    (folder / "forgotten").unlink(missing_ok=True)
+
+
 def prune(root: Path, folders_max: int, bytes_max: int) -> list[str]:
     """Delete the oldest forgotten folders above either bound; gives their names. O(files)."""
     old = []
