@@ -139,7 +139,7 @@ def _dominant(
     asked = job.spec.world_size
     asks = _asks(job)
     if not possible:
-        static = [b for b in blockers if not Code(b.code).is_transient] or list(blockers)
+        static = [b for b in blockers if not Code(b.code).is_transient]
         code = static[0].code if static else "CLUSTER_TOO_SMALL"
         return code, f"asks {asks}; the present nodes could never hold it, even when idle"
     if any(start.job_id == job.id for start in decide(cluster, policy).starts):

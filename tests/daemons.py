@@ -7,7 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from aimass.v1 import node_pb2
+
+from aimass import Client
+from aimass.views import job_view
 from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parent.parent
@@ -89,3 +94,105 @@ def massctl(
         env=environment(AIMASS_ADDRESS=address, **env),
         check=False,
     )
+
+
+class Cluster:
+    """massd and its agents as processes, with a client; everything in one temporary folder."""
+
+    def __init__(self, folder: Path, *massd: str) -> None:
+        self.folder = folder
+        self.data = folder / "massd"
+        self._massd_arguments = massd
+        self._agents: dict[str, subprocess.Popen[bytes]] = {}
+        self.massd = self.start_massd()
+
+    def start_massd(self, env: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
+        """Start (again); agents find it through its run file."""
+        self.massd = start_massd(self.data, *self._massd_arguments, env=env)
+        self.address = run_file(self.data, self.massd)["address"]
+        return self.massd
+
+    def start_agent(
+        self, name: str, simulate: str = "1xH100-SXM5-80GB", env: dict[str, str] | None = None
+    ) -> "subprocess.Popen[bytes]":
+        """Start (again) the agent of this node; it may take a moment to be READY."""
+        self._agents[name] = start(
+            "aimass.nodeagent.main",
+            *("--data", str(self.folder / name), "--node-id", name, "--simulate", simulate),
+            *("--scheduler", f"@{self.data / 'massd.json'}", "--cpus", "8"),
+            log=self.folder / f"{name}.log",
+            env=env,
+        )
+        return self._agents[name]
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+        """SIGKILL, and wait until it is gone."""
+        process.kill()
+        process.wait()
+
+    def ctl(self, *arguments: str) -> str:
+        """massctl's stdout; it must succeed."""
+        done = massctl(self.address, *arguments)
+        assert done.returncode == 0, f"massctl {arguments}: {done.stderr}"
+        return done.stdout
+
+    def submit(self, *arguments: str) -> str:
+        """Submit with massctl; the job's id."""
+        return self.ctl("submit", "-o", "name", *arguments).strip()
+
+    def client(self) -> Client:
+        """The client library, for looks that need no process of their own."""
+        return Client(self.address)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job as `massctl show -o json` has it."""
+        with self.client() as client:
+            return job_view(client.get(job_id))
+
+    def wait_ready(self, count: int) -> None:
+        """Wait until so many nodes are READY."""
+
+        def ready() -> bool:
+            with self.client() as client:
+                nodes = client.nodes().nodes
+            return sum(n.state == node_pb2.NODE_STATE_READY for n in nodes) == count
+
+        wait_until(ready, 30, what=f"{count} nodes to be READY")
+
+    def wait_for(self, job_id: str, *states: str, timeout_s: float = 30) -> dict[str, Any]:
+        """The job as soon as it is in one of the states."""
+
+        def there() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["state"] in states else None
+
+        return wait_until(there, timeout_s, what=f"{job_id} in {states}")
+
+    def close(self) -> None:
+        """Cancel what runs, then end the daemons; shards go with their jobs."""
+        try:
+            if self.massd.poll() is None:
+                self._cancel_all()
+        finally:
+            for process in (*self._agents.values(), self.massd):
+                with running(process):
+                    pass
+
+    def _cancel_all(self) -> None:
+        with self.client() as client:
+            for job in client.list().jobs:
+                if job.ended_ms == 0:
+                    client.cancel(job.id, grace_ms=0)
+                    client.wait(job.id, timeout_s=20)
+
+
+@contextmanager
+def cluster(folder: Path, *massd: str, agents: tuple[str, ...] = ("n1",)) -> Iterator[Cluster]:
+    """A cluster whose agents have been started; closed at the end of the block."""
+    made = Cluster(folder, *massd)
+    try:
+        for name in agents:
+            made.start_agent(name)
+        yield made
+    finally:
+        made.close()
