@@ -14,6 +14,7 @@ answers; the diff of them is what a reviewer reads.
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from aimass.core import events as ev
 from aimass.core.effects import Assignment, effects
@@ -293,7 +294,7 @@ def mib(text: str) -> int:
     return int(text[:-3]) * _BYTES[text[-3:]]
 
 
-_NEEDS: dict[str, tuple[str, Callable[[str], object]]] = {
+_NEEDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "gpus": ("gpu_milli", milli),
     "cpus": ("cpu_milli", milli),
     "memory": ("memory_mib", mib),

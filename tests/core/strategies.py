@@ -27,7 +27,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(values_of(key), values_of(value), max_size=3)
     if get_origin(kind) in (Union, UnionType):
         return st.one_of([values_of(item) for item in get_args(kind)])
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         return st.builds(kind, **{f.name: values_of(hints[f.name]) for f in fields(kind)})
     if isinstance(kind, type) and issubclass(kind, Enum):

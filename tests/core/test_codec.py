@@ -87,8 +87,8 @@ def test_equal_events_are_equal_bytes() -> None:
     """A mapping's order is nobody's intention."""
     one = JobSpec("t", one_role(), env={"A": "1", "B": "2"})
     two = replace(one, env={"B": "2", "A": "1"})
-    events = [JobSubmitted(1, JobId("j1"), spec, "ann") for spec in (one, two)]
-    assert encode_events(events[:1]) == encode_events(events[1:])
+    first, second = (JobSubmitted(1, JobId("j1"), spec, "ann") for spec in (one, two))
+    assert encode_events([first]) == encode_events([second])
 
 
 @pytest.mark.parametrize(
