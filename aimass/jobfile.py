@@ -119,8 +119,8 @@ def _problem(document: Document, error: dict[str, Any]) -> Problem:
     allowed = schema.get("description", "")
     if kind == "missing":
         return Problem(*document.place(path), dotted(path), "missing field", allowed)
-    if kind == "value_error" and path[-1:] == ("command",):
-        allowed = str(error["ctx"]["error"])  # it quotes the list that was meant
+    if kind == "value_error":
+        allowed = str(error["ctx"]["error"])
     if not path:
         allowed = "a mapping of fields: apiVersion, kind, command …"
     message = f"{_shown(error['input'], document, path)} is not allowed"
@@ -226,11 +226,11 @@ def _resource_problems(path: yamldoc.Path, resources: Any, at: Any) -> Iterator[
 
 
 def _spec(model: JobModel, file: str, folder: Path) -> job_pb2.JobSpec:
-    if model.command is not None:
+    if model.command:
         roles = [_role("worker", model.replicas, model.command, model.resources)]
     else:
         roles = [_role(one.name, one.shards, one.command, one.resources) for one in model.roles]
-    workdir = os.getcwd() if model.workdir is None else os.path.join(folder, model.workdir)
+    workdir = os.path.join(folder, model.workdir) if model.workdir else os.getcwd()
     program = os.path.basename(roles[0].command[0])
     return job_pb2.JobSpec(
         name=model.name or name_from(program if file == "-" else Path(file).stem),
@@ -241,7 +241,7 @@ def _spec(model: JobModel, file: str, folder: Path) -> job_pb2.JobSpec:
         workdir=os.path.normpath(workdir),
         env=model.env,
         node_selector=model.placement.node_selector,
-        strategy=STRATEGIES.get(model.placement.strategy or "", job_pb2.STRATEGY_UNSPECIFIED),
+        strategy=STRATEGIES.get(model.placement.strategy, job_pb2.STRATEGY_UNSPECIFIED),
         grace_ms=model.grace_period,
     )
 

@@ -5,7 +5,7 @@ numbers for text. Sums over several fields are checked in aimass.jobfile.
 """
 
 import shlex
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -71,6 +71,7 @@ def _quoted(word: str) -> str:
     return word if is_plain and word[0].isalpha() else f'"{escaped}"'
 
 
+_NOT_GIVEN: Any = ""  # a default is not checked, and no file can say this
 _amount = {"type": "number", "minimum": 0, "maximum": units.AMOUNT_MAX // 1000}
 _gpus = {
     "anyOf": [
@@ -136,8 +137,8 @@ class RoleModel(Strict):
 class Placement(Strict):
     """Where the shards may go and how they lie."""
 
-    strategy: Literal["pack", "spread"] | None = Field(
-        default=None, description="pack: as few nodes as possible; spread: as many"
+    strategy: Literal["pack", "spread"] = Field(
+        default=_NOT_GIVEN, description="pack: as few nodes as possible; spread: as many"
     )
     node_selector: dict[str, Text] = Field(
         default={}, description="labels that a node must have, as texts"
@@ -145,20 +146,23 @@ class Placement(Strict):
 
 
 class JobModel(Strict):
-    """One job: either `command` with `replicas` and `resources`, or `roles`."""
+    """One job: either `command` with `replicas` and `resources`, or `roles`.
+
+    Defaults stand for "not given" and are not checked; a null in the file is an error.
+    """
 
     api_version: Literal["aimass/v1"] = Field(description="aimass/v1")
     kind: Literal["TrainJob", "BatchJob"] = Field(description="TrainJob or BatchJob")
-    name: Name | None = Field(default=None, description=NAME_ALLOWED)
+    name: Name = Field(default="", description=NAME_ALLOWED)
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = Field(
         default=0,
         description=f"a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}; larger goes first",
     )
     labels: dict[str, Text] = Field(default={}, description="texts by name")
-    workdir: Text | None = Field(
-        default=None, description="a path; relative to this file. Default: where it is submitted"
+    workdir: Text = Field(
+        default="", description="a path; relative to this file. Default: where it is submitted"
     )
-    command: Command | None = None
+    command: Command = Field(default=[])
     env: dict[EnvName, Text] = Field(
         default={}, description="texts by name; put numbers and true/false in quotes"
     )

@@ -157,7 +157,8 @@ def is_broken(error: Any) -> bool:
 
 def is_outcome_unknown(error: Any) -> bool:
     """Say whether the request may have been carried out although no answer came."""
-    return is_broken(error) or error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    return is_broken(error) or (is_late and detail_of(error) is None)
 
 
 def error_of(error: Any, address: str) -> MassError:

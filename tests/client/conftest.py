@@ -1,5 +1,6 @@
 """What client tests share: a fake scheduler, clients of it, and massctl as a process."""
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from aimass.v1 import job_pb2
 
+from aimass import cli
 from aimass.client import Client
 from tests.client.fake_scheduler import FakeScheduler
 from tests.house.tree import ROOT
@@ -48,17 +50,35 @@ def massctl_env(**env: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def massctl(fake: FakeScheduler, tmp_path: Path) -> Massctl:
-    """Run massctl against the fake scheduler, in an empty folder, with pipes for streams."""
+def massctl(fake: FakeScheduler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Massctl:
+    """Run massctl in this process against the fake scheduler, in an empty folder, without a tty."""
 
-    def run(
-        *args: str, stdin: bytes = b"", cwd: Path = tmp_path, **env: str
-    ) -> subprocess.CompletedProcess[bytes]:
+    def run(*args: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "12")
+        with monkeypatch.context() as patch:
+            for key, value in {"AIMASS_ADDRESS": fake.address, **env}.items():
+                patch.setenv(key, value)
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            code = cli.run(args)
+        results = [stream.buffer.getvalue() for stream in (out, err)]  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(args, code, *results)
+
+    return run
+
+
+@pytest.fixture
+def massctl_process(fake: FakeScheduler, tmp_path: Path) -> Massctl:
+    """The same as a process of its own, for what only a real one can show."""
+
+    def run(*args: str, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [sys.executable, "-m", "aimass.cli", *args],
             input=stdin,
             capture_output=True,
-            cwd=cwd,
+            cwd=tmp_path,
             env=massctl_env(AIMASS_ADDRESS=fake.address, **env),
             timeout=60,
             check=False,

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,7 +32,7 @@ class FakeScheduler(scheduler_pb2_grpc.SchedulerServicer):
         self.explanation = scheduler_pb2.Explanation()
         self.nodes: list[node_pb2.Node] = []
         self.calls: list[tuple[str, Any]] = []
-        self.failures: dict[str, deque[tuple[str, Callable[[Any], None]]]] = {}
+        self.failures: dict[str, deque[tuple[str, Any]]] = {}
         self.chunk_bytes = 4
         self.address = ""
         self._server: grpc.Server | None = None
