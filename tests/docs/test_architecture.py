@@ -23,7 +23,7 @@ def test_the_diagrams_are_the_ones_the_tables_give() -> None:
 def test_every_exit_code_is_told() -> None:
     """The table of exit codes has each code that an error of the client can end with."""
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", ERRORS, re.MULTILINE)}
-    kinds = [errors.MassError, *errors.MassError.__subclasses__()]
+    kinds: list[type[errors.MassError]] = [errors.MassError, *errors.MassError.__subclasses__()]
     assert {kind.exit_code for kind in kinds} <= told
 
 
