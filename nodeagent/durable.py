@@ -45,7 +45,7 @@ def read_json(path: str) -> Record | None:
         return None
     try:
         value, _ = _make_scanner(_Settings())(text, 0)  # type: ignore[arg-type]
-    except (StopIteration, TypeError) as error:
+    except (StopIteration, ValueError) as error:
         raise ValueError(f"{path} is not JSON") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no object")

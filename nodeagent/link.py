@@ -93,15 +93,14 @@ class Link:
                 why = str(error)
             except grpc.aio.AioRpcError as error:
                 why = f"{error.code().name}: {error.details()}"
-            except OSError as error:  # what must be on disk before it is obeyed was not
-                why = str(error)
             except TimeoutError:
                 why = "no answer in time: no connection, or a silent scheduler"
+            except OSError as error:  # what must be on disk before it is obeyed was not
+                why = str(error)
             finally:
                 self._outbox = None
-            wait_s = min(_BACKOFF_S_MIN * 2**self._failures, _BACKOFF_S_MAX) * random.uniform(
-                0.5, 1
-            )
+            backoff_s = min(_BACKOFF_S_MIN * 2**self._failures, _BACKOFF_S_MAX)
+            wait_s = backoff_s * random.uniform(0.5, 1)
             self._failures += 1
             log.warning(
                 "no link to the scheduler", to=self._target, why=why, wait_s=round(wait_s, 2)
@@ -115,14 +114,17 @@ class Link:
             ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
         ]
         async with grpc.aio.insecure_channel(address, options=options) as channel:
-            await asyncio.wait_for(channel.channel_ready(), _ANSWER_S)
+            async with asyncio.timeout(_ANSWER_S):
+                await channel.channel_ready()
             stub = agent_pb2_grpc.AgentLinkStub(channel)
             call = stub.Link()  # type: ignore[call-arg]
             outbox: asyncio.Queue[agent_pb2.AgentMessage] = asyncio.Queue()
             self._outbox = outbox  # from here on, changes go out after Register
             registered_ms = now_ms()
             await call.write(agent_pb2.AgentMessage(register=self._register()))
-            welcome = self._welcomed(await asyncio.wait_for(call.read(), _ANSWER_S), registered_ms)
+            async with asyncio.timeout(_ANSWER_S):
+                answer = await call.read()
+            welcome = self._welcomed(answer, registered_ms)
             silence_s = max(welcome.heartbeat_ms * _SILENT_BEATS / 1000, _SILENCE_S_MIN)
             helpers = [
                 asyncio.create_task(_write(call, outbox)),
@@ -192,7 +194,8 @@ class Link:
         pushes: set[asyncio.Task[None]] = set()
         try:
             while True:
-                message = await asyncio.wait_for(call.read(), silence_s)
+                async with asyncio.timeout(silence_s):
+                    message = await call.read()
                 if not isinstance(message, agent_pb2.SchedulerMessage):
                     return
                 match message.WhichOneof("kind"):

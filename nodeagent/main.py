@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
@@ -182,10 +184,16 @@ async def serve(config: Config) -> None:
             task.result()
         log.info("leaving; shards go on", shards=len(agent.shards))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
         agent.close()
+
+
+async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel until all have ended; one cancellation can get lost in a call that ends just then."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.5)
 
 
 def _probe(config: Config) -> Probe:

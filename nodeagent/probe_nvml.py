@@ -36,6 +36,9 @@ class NvmlProbe:
             child.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):  # stuck inside the driver
                 child.wait(1)
+            for pipe in (child.stdout, child.stderr):
+                assert pipe is not None
+                pipe.close()
             raise ProbeError(
                 f"the NVIDIA driver did not answer within {self._deadline_s:g} s"
             ) from None

@@ -211,11 +211,14 @@ class Supervisor:
                 self._end("STOPPED", reason or "stopped by the scheduler", now_ms() + int(grace))
 
     def _end(self, reason: str, detail: str, kill_at_ms: int) -> None:
-        """SIGTERM now, SIGKILL at kill_at_ms; a second order can only bring that forward."""
+        """SIGTERM now, SIGKILL at kill_at_ms; a second order can only bring that forward.
+
+        Without any grace there is no SIGTERM: the end is then the same every time.
+        """
         if self.cause is None:
             self.cause = (reason, detail)
             self.kill_at_ms = kill_at_ms
-            if self.child is not None and self.status is None:
+            if self.child is not None and self.status is None and kill_at_ms > now_ms():
                 processes.kill_group(self.child.pid, _SIGCONT)
                 processes.kill_group(self.child.pid, _SIGTERM)
         elif self.kill_at_ms is not None:

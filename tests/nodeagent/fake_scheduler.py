@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import grpc
 from aimass.v1 import agent_pb2, agent_pb2_grpc, job_pb2, node_pb2
 
+from tests.waiting import wait_until
+
 Key = tuple[str, int, int]
 State = job_pb2.ShardState
 
@@ -100,7 +102,8 @@ class FakeScheduler(agent_pb2_grpc.AgentLinkServicer):
                 stream.put(message)
 
     def break_links(self) -> None:
-        """End every open stream; agents come again."""
+        """End every open stream, once there is one; agents come again."""
+        wait_until(lambda: self._streams)
         with self._lock:
             for stream in self._streams:
                 stream.put(None)
