@@ -97,9 +97,10 @@ def _book(cluster: Cluster, start: Start, ledgers: dict[NodeId, _Ledger]) -> str
         ledger = ledgers.setdefault(node.id, _open(node))
         _enter(ledger, placement, 1)
         booked.append(placement)
+        # Only what this shard adds to can refuse it: a node may have come back smaller than it was.
         over = (
-            ledger.cpu_milli > node.inventory.cpu_milli
-            or ledger.memory_mib > node.inventory.memory_mib
+            (placement.cpu_milli and ledger.cpu_milli > node.inventory.cpu_milli)
+            or (placement.memory_mib and ledger.memory_mib > node.inventory.memory_mib)
             or any(ledger.devices[i] > WHOLE_GPU_MILLI for i in placement.devices)
         )
         if over:

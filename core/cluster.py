@@ -78,18 +78,6 @@ class WaitingIndex:
         """All queued jobs, by submit order."""
         return [job_id for _, job_id in sorted(e for jobs in self._shapes.values() for e in jobs)]
 
-    def ahead_of(self, job: Job) -> int:
-        """How many queued jobs a priority-then-submit order puts before this one."""
-        before = 0
-        for shape, jobs in self._shapes.items():
-            priority = shape[0]
-            assert isinstance(priority, int)
-            if priority > job.spec.priority:
-                before += len(jobs)
-            elif priority == job.spec.priority:
-                before += bisect_left(jobs, (job.submit_seq, job.id))
-        return before
-
 
 class Cluster:
     """The state. Built empty, or by codec.restore; changed by apply and nothing else."""

@@ -12,6 +12,8 @@ from aimass.core.cluster import Cluster, hold
 from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
 
+# Damaged bytes can also be bad UTF-8 (a ValueError) or nested without end.
+_DAMAGE = (msgspec.MsgspecError, KeyError, ValueError, RecursionError)
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders = {cls.__name__: msgspec.json.Decoder(cls) for cls in EVENT_TYPES}
 _batch_decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
@@ -30,7 +32,7 @@ def decode_events(data: bytes) -> list[Event]:
     """The batch back. Raises CodecError on anything unknown or damaged."""
     try:
         return [_decoders[name].decode(raw) for name, raw in _batch_decoder.decode(data)]
-    except (msgspec.MsgspecError, KeyError) as error:
+    except _DAMAGE as error:
         raise CodecError(f"undecodable batch of events: {error}") from error
 
 
@@ -92,7 +94,7 @@ def restore(data: bytes) -> Cluster:
     """The cluster of a snapshot, indexes rebuilt. Raises CodecError on damage."""
     try:
         state = _state_decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except _DAMAGE as error:
         raise CodecError(f"undecodable snapshot: {error}") from error
     cluster = Cluster()
     cluster.cluster_id = state.cluster_id

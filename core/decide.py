@@ -6,10 +6,10 @@ waiting with the reason. A strict order stops at the first job that cannot start
 
 from aimass.core.cluster import Cluster, ShapeKey
 from aimass.core.draft import Draft
-from aimass.core.feasible import shards_fit
 from aimass.core.model import Job
 from aimass.core.plan import Plan, Start, Wait
 from aimass.core.policy import Fuel, Policy
+from aimass.core.survey import survey
 
 FUEL = 5_000_000  # nodes examined in one decision
 
@@ -39,20 +39,5 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
 def _wait(cluster: Cluster, job: Job, shape: ShapeKey, fuel: Fuel) -> Wait:
     if not fuel.left:
         return Wait(shape, job.id, "SEARCH_LIMIT", "the search budget of this decision is spent")
-    if not cluster.nodes:
-        return Wait(shape, job.id, "NO_NODES", "no node has joined")
-    asked = job.spec.world_size
-    fit = 0
-    codes: dict[str, int] = {}
-    for role in job.spec.roles:
-        found = 0
-        for node in cluster.nodes.values():
-            if found == role.shards:
-                break
-            n, refusal = shards_fit(node, role.need, job.spec.node_selector, role.shards - found)
-            found += n
-            if refusal is not None:
-                codes[refusal.code.value] = codes.get(refusal.code.value, 0) + 1
-        fit += found
-    code = max(codes, key=lambda c: codes[c]) if codes else "GANG"
-    return Wait(shape, job.id, code, f"{fit} of {asked} shards fit now")
+    found = survey(cluster, job)
+    return Wait(shape, job.id, found.code, found.text)

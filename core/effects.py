@@ -76,19 +76,21 @@ def _launch(cluster: Cluster, node: Node, job: Job, attempt: Attempt, rank: int)
     placements = attempt.placements
     mine = placements[rank]
     groups = list(dict.fromkeys((p.role, p.node_id) for p in placements))
-    local = [p for p in placements if (p.role, p.node_id) == (mine.role, mine.node_id)]
+    group = (mine.role, mine.node_id)
+    local = [r for r, p in enumerate(placements) if (p.role, p.node_id) == group]
     first_of_role = next(i for i, p in enumerate(placements) if p.role == mine.role)
-    first_local = placements.index(local[0])
     own = _uuids(node, mine)
     one_whole_gpu = len(own) == 1 and mine.share_milli == WHOLE_GPU_MILLI
     head = cluster.nodes[placements[0].node_id]
     return Launch(
         device_uuids=own,
-        visible_uuids=tuple(u for p in local for u in _uuids(node, p)) if one_whole_gpu else own,
+        visible_uuids=tuple(u for r in local for u in _uuids(node, placements[r]))
+        if one_whole_gpu
+        else own,
         role_rank=rank - first_of_role,
-        local_rank=rank - first_local,
+        local_rank=local.index(rank),
         local_world_size=len(local),
-        group_rank=groups.index((mine.role, mine.node_id)),
+        group_rank=groups.index(group),
         group_world_size=len(groups),
         master_addr=head.inventory.address,
         master_port=attempt.master_port,

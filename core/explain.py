@@ -8,11 +8,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from aimass.core.cluster import Cluster
-from aimass.core.decide import decide
-from aimass.core.feasible import Code, Refusal, shards_fit, shards_when_empty
+from aimass.core.decide import FUEL, decide
+from aimass.core.draft import Draft
+from aimass.core.feasible import Code
 from aimass.core.model import Job, JobId, JobState, Node, NodeId
-from aimass.core.policy import Policy
-from aimass.core.spec import Need, Role
+from aimass.core.policy import Fuel, Policy
+from aimass.core.spec import Need
+from aimass.core.survey import Survey, survey
 
 EXAMPLES = 3
 
@@ -43,34 +45,34 @@ class Explanation:
 
 
 def explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
-    """Why the job is where it is; complete for a queued one. O(roles · nodes · devices)."""
+    """Why the job is where it is; complete for a queued one. O(roles * nodes * devices + queue)."""
     if job.state is not JobState.QUEUED:
         return _not_waiting(job)
+    found = survey(cluster, job)
     if not cluster.nodes:
         return Explanation(
             "NO_NODES", "no node has joined the cluster", unblock=("start a node agent: massnode",)
         )
-    asked = job.spec.world_size
-    fits = [_role_fit(cluster, job, role) for role in job.spec.roles]
-    fit_now = sum(f.now for f in fits)
-    possible = all(f.empty >= role.shards for f, role in zip(fits, job.spec.roles, strict=True))
-    blockers = _blockers(fits)
-    holders = _holders(
-        cluster, {n.id for f in fits for n, _, r in f.refused if r.code.is_transient}
-    )
-    ahead = cluster.waiting.ahead_of(job)
-    code, summary = _dominant(cluster, job, policy, blockers, fit_now, possible, ahead)
+    holders = _holders(cluster, found)
+    ahead = _ahead(cluster, job, policy)
+    code, summary = _dominant(cluster, job, policy, found, ahead)
     return Explanation(
         code=code,
         summary=summary,
-        blockers=blockers,
+        blockers=_blockers(found),
         ahead=ahead,
-        shards_asked=asked,
-        shards_fit_now=fit_now,
-        fits_when_empty=possible,
+        shards_asked=job.spec.world_size,
+        shards_fit_now=found.fit_now,
+        fits_when_empty=found.is_possible,
         holders=holders,
-        unblock=_unblock(job, fits, possible, holders),
+        unblock=_unblock(job, found, holders),
     )
+
+
+def _ahead(cluster: Cluster, job: Job, policy: Policy) -> int:
+    """How many queued jobs the policy takes first."""
+    order = policy.order.queue(cluster, set())
+    return next(n for n, (_, job_id) in enumerate(order) if job_id == job.id)
 
 
 def _not_waiting(job: Job) -> Explanation:
@@ -83,37 +85,15 @@ def _not_waiting(job: Job) -> Explanation:
     return Explanation(job.state.value, f"it does not wait: {alive}, placed by {attempt.reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class _RoleFit:
-    """How one role fares on all nodes, each taken alone."""
-
-    role: Role
-    now: int
-    empty: int
-    refused: tuple[tuple[Node, int, Refusal], ...]  # nodes that cannot take every shard
-
-
-def _role_fit(cluster: Cluster, job: Job, role: Role) -> _RoleFit:
-    now = empty = 0
-    refused = []
-    for node in cluster.nodes.values():
-        fit, refusal = shards_fit(node, role.need, job.spec.node_selector, role.shards)
-        now += fit
-        empty += shards_when_empty(node, role.need, job.spec.node_selector)
-        if refusal is not None:
-            refused.append((node, fit, refusal))
-    return _RoleFit(role, min(now, role.shards), empty, tuple(refused))
-
-
 def _node_class(node: Node) -> str:
     models = Counter(d.spec.model for d in node.devices)
     return " + ".join(f"{n}x{model}" for model, n in sorted(models.items())) or "no GPU"
 
 
-def _blockers(fits: list[_RoleFit]) -> tuple[Blocker, ...]:
+def _blockers(found: Survey) -> tuple[Blocker, ...]:
     groups: dict[tuple[str, str], list[NodeId]] = {}
-    for fit in fits:
-        prefix = f"role {fit.role.name}: " if len(fits) > 1 else ""
+    for fit in found.fits:
+        prefix = f"role {fit.role.name}: " if len(found.fits) > 1 else ""
         for node, room, refusal in fit.refused:
             text = f"room for {room} of {fit.role.shards} shards" if room else refusal.text
             key = (refusal.code.value, f"{prefix}{_node_class(node)}: {text}")
@@ -122,37 +102,32 @@ def _blockers(fits: list[_RoleFit]) -> tuple[Blocker, ...]:
     return tuple(sorted(rows, key=lambda b: (-b.nodes, b.code, b.text)))
 
 
-def _holders(cluster: Cluster, nodes: set[NodeId]) -> tuple[JobId, ...]:
-    found = {key.job_id for node_id in nodes for key in cluster.nodes[node_id].holds}
-    return tuple(sorted(found, key=lambda i: cluster.jobs[i].submit_seq))
+def _holders(cluster: Cluster, found: Survey) -> tuple[JobId, ...]:
+    """Jobs that hold what this one lacks: those on nodes that would do if they were idle."""
+    busy = {n.id: n for f in found.fits for n, _, r in f.refused if r.code.is_busy}
+    jobs = {key.job_id for node in busy.values() for key in node.holds}
+    return tuple(sorted(jobs, key=lambda i: cluster.jobs[i].submit_seq))
 
 
 def _dominant(
-    cluster: Cluster,
-    job: Job,
-    policy: Policy,
-    blockers: tuple[Blocker, ...],
-    fit_now: int,
-    possible: bool,
-    ahead: int,
+    cluster: Cluster, job: Job, policy: Policy, found: Survey, ahead: int
 ) -> tuple[str, str]:
-    asked = job.spec.world_size
-    asks = _asks(job)
-    if not possible:
-        static = [b for b in blockers if not Code(b.code).is_transient]
-        code = static[0].code if static else "CLUSTER_TOO_SMALL"
-        return code, f"asks {asks}; the present nodes could never hold it, even when idle"
+    asks = f"asks {_asks(job)}"
+    if not found.is_possible:
+        return found.code, f"{asks}; the present nodes could never hold it, even when idle"
+    if found.fit_now < job.spec.world_size or not _fits_alone(cluster, job, policy):
+        return found.code, f"{asks}; {found.text}"
     if any(start.job_id == job.id for start in decide(cluster, policy).starts):
-        return "STARTING_NEXT", f"asks {asks}; it fits and starts with the next decision"
-    if fit_now >= asked:
-        if policy.order.is_strict and ahead:
-            return "BEHIND", f"asks {asks}, which fits, but {ahead} jobs go first in a strict order"
-        return "ORDER", f"asks {asks}, which fits, but jobs ahead of it take that capacity first"
-    code = blockers[0].code if blockers else "GANG"
-    transient = [b for b in blockers if Code(b.code).is_transient]
-    if transient:
-        code = transient[0].code
-    return code, f"asks {asks}; {fit_now} of {asked} shards fit now"
+        return "STARTING_NEXT", f"{asks}; it fits and starts with the next decision"
+    if policy.order.is_strict:
+        return "BEHIND", f"{asks}, which fits, but {ahead} jobs go first in a strict order"
+    return "ORDER", f"{asks}, which fits, but jobs ahead of it take that capacity first"
+
+
+def _fits_alone(cluster: Cluster, job: Job, policy: Policy) -> bool:
+    """Would it start now if nobody else waited?"""
+    with Draft(cluster) as draft:
+        return policy.place.place(draft, job, Fuel(FUEL)) is not None
 
 
 def _asks(job: Job) -> str:
@@ -163,11 +138,12 @@ def _asks(job: Job) -> str:
 
 
 def describe_need(need: Need) -> str:
-    """A shard's need in a few words: `1 GPU, 2 CPUs, 512 MiB`."""
+    """A shard's need in a few words: `1 GPU H100 of 80000 MiB, 2 CPU, 512 MiB`."""
     parts = []
     if need.gpu_milli:
         kind = f" {' or '.join(need.gpu_types)}" if need.gpu_types else ""
-        parts.append(f"{need.gpu_milli / 1000:g} GPU{kind}")
+        memory = f" of {need.gpu_memory_mib} MiB" if need.gpu_memory_mib else ""
+        parts.append(f"{need.gpu_milli / 1000:g} GPU{kind}{memory}")
     if need.cpu_milli:
         parts.append(f"{need.cpu_milli / 1000:g} CPU")
     if need.memory_mib:
@@ -175,23 +151,22 @@ def describe_need(need: Need) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def _unblock(
-    job: Job, fits: list[_RoleFit], possible: bool, holders: tuple[JobId, ...]
-) -> tuple[str, ...]:
+def _unblock(job: Job, found: Survey, holders: tuple[JobId, ...]) -> tuple[str, ...]:
     ways = []
-    if possible and holders:
+    if found.is_possible and holders:
         named = ", ".join(holders[:EXAMPLES]) + (" ..." if len(holders) > EXAMPLES else "")
         ways.append(f"when enough of {named} end, or: massctl cancel {holders[-1]}")
-    if len(fits) == 1 and 0 < fits[0].now < job.spec.world_size:
-        ways.append(f"with {fits[0].now} shards instead of {job.spec.world_size} it fits now")
-    for fit in fits:
+    if len(found.fits) == 1 and 0 < found.fit_now < job.spec.world_size:
+        ways.append(f"with {found.fit_now} shards instead of {job.spec.world_size} it fits now")
+    for fit in found.fits:
         if fit.empty < fit.role.shards:
             need = describe_need(fit.role.need)
+            labels = "".join(f", label {k}={v}" for k, v in sorted(job.spec.node_selector.items()))
             if fit.empty:
                 ways.append(f"role {fit.role.name}: at most {fit.empty} shards of {need} ever fit")
             else:
-                ways.append(f"role {fit.role.name}: a node that can hold {need}")
-    suspects = {r.code for f in fits for _, _, r in f.refused}
-    if Code.NODE_SUSPECT in suspects or Code.NODE_LOST in suspects:
+                ways.append(f"role {fit.role.name}: a node that can hold {need}{labels}")
+    codes = {refusal.code for fit in found.fits for _, _, refusal in fit.refused}
+    if found.is_possible and codes & {Code.NODE_SUSPECT, Code.NODE_LOST}:
         ways.append("when the silent nodes come back: massctl nodes")
     return tuple(ways)

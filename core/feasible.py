@@ -34,17 +34,14 @@ class Code(Enum):
         """True when waiting can help: the node is big enough and of the right kind."""
         return self in _TRANSIENT
 
+    @property
+    def is_busy(self) -> bool:
+        """True when the end of a job that holds something there would help."""
+        return self in _BUSY
 
-_TRANSIENT = frozenset(
-    (
-        Code.NODE_SUSPECT,
-        Code.NODE_LOST,
-        Code.GPUS_FAILED,
-        Code.GPUS_BUSY,
-        Code.CPU_BUSY,
-        Code.MEMORY_BUSY,
-    )
-)
+
+_BUSY = frozenset((Code.GPUS_BUSY, Code.CPU_BUSY, Code.MEMORY_BUSY))
+_TRANSIENT = _BUSY | {Code.NODE_SUSPECT, Code.NODE_LOST, Code.GPUS_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ def node_refusal(node: Node, need: Need, selector: Mapping[str, str]) -> Refusal
     O(devices). The order of tests is the order in which a person would ask.
     """
     inventory = node.inventory
-    for key, value in selector.items():
+    for key, value in sorted(selector.items()):
         if inventory.labels.get(key) != value:
             has = inventory.labels.get(key)
             found = f"has {key}={has}" if has is not None else f"has no label {key}"
@@ -135,13 +132,14 @@ def shards_fit(
             fits, refusal = free, Refusal(Code.GPUS_BUSY, _free_gpus(node, need))
     inventory = node.inventory
     if need.cpu_milli:
-        free_milli = inventory.cpu_milli - node.cpu_used_milli
+        # Never below zero: a machine that came back smaller may hold more than it has.
+        free_milli = max(0, inventory.cpu_milli - node.cpu_used_milli)
         if free_milli // need.cpu_milli < fits:
             fits = free_milli // need.cpu_milli
             text = f"{_cores(free_milli)} free, a shard needs {_cores(need.cpu_milli)}"
             refusal = Refusal(Code.CPU_BUSY, text)
     if need.memory_mib:
-        free_mib = inventory.memory_mib - node.memory_used_mib
+        free_mib = max(0, inventory.memory_mib - node.memory_used_mib)
         if free_mib // need.memory_mib < fits:
             fits = free_mib // need.memory_mib
             text = f"{free_mib} MiB free, a shard needs {need.memory_mib} MiB"

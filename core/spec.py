@@ -103,7 +103,7 @@ class JobSpec:
             yield "workdir", f"{self.workdir[:80]!r}: an absolute path"
         if not 0 <= self.grace_ms <= GRACE_MS_MAX:
             yield "grace_ms", f"{self.grace_ms}: 0 to {GRACE_MS_MAX}"
-        if sum(len(k) + len(v) for k, v in self.env.items()) > ENV_BYTES_MAX:
+        if sum(len(k.encode()) + len(v.encode()) for k, v in self.env.items()) > ENV_BYTES_MAX:
             yield "env", f"more than {ENV_BYTES_MAX} bytes"
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key + value:

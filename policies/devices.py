@@ -15,11 +15,14 @@ def choose_devices(node: Node, need: Need, shards: int) -> list[tuple[int, ...]]
         return [()] * shards
     if need.gpu_milli < WHOLE_GPU_MILLI:
         return _choose_shares(node, need, shards)
-    wanted = need.devices * shards
     free = [i for i, device in enumerate(node.devices) if device_has_room(device, need)]
+    wanted = need.devices * shards
     assert len(free) >= wanted, f"{node.id}: {len(free)} devices have room, {wanted} are wanted"
-    chosen = _tightest(node.devices, free, wanted)
-    return [tuple(chosen[i : i + need.devices]) for i in range(0, wanted, need.devices)]
+    groups = _close_groups(node.devices, free)
+    if any(len(group) >= wanted for group in groups):
+        together = _take_tightest(groups, wanted)
+        return [tuple(together[i : i + need.devices]) for i in range(0, wanted, need.devices)]
+    return [tuple(_take_tightest(groups, need.devices)) for _ in range(shards)]
 
 
 def _choose_shares(node: Node, need: Need, shards: int) -> list[tuple[int, ...]]:
@@ -37,18 +40,26 @@ def _choose_shares(node: Node, need: Need, shards: int) -> list[tuple[int, ...]]
     return chosen
 
 
-def _tightest(devices: list[Device], free: list[int], wanted: int) -> list[int]:
-    """`wanted` of the free devices, as close together as possible, leaving large islands whole."""
+def _close_groups(devices: list[Device], free: list[int]) -> list[list[int]]:
+    """The free devices by NVLink island; without NVLink the NUMA node is what is close."""
     groups: dict[tuple[int, int], list[int]] = {}
     for index in free:
         spec = devices[index].spec
-        # Without NVLink the NUMA node is what is close; each unlinked device is no island.
         key = (0, spec.island) if spec.island >= 0 else (1, spec.numa_node)
         groups.setdefault(key, []).append(index)
-    holding = [group for group in groups.values() if len(group) >= wanted]
-    if holding:
-        return min(holding, key=lambda g: (len(g), g[0]))[:wanted]
-    chosen: list[int] = []
-    for group in sorted(groups.values(), key=lambda g: (-len(g), g[0])):
-        chosen += group[: wanted - len(chosen)]
-    return chosen
+    return list(groups.values())
+
+
+def _take_tightest(groups: list[list[int]], count: int) -> list[int]:
+    """Remove `count` devices from the smallest group that has as many, else from the largest."""
+    taken: list[int] = []
+    while len(taken) < count:
+        rest = count - len(taken)
+        holding = [g for g in groups if len(g) >= rest]
+        if holding:
+            group = min(holding, key=lambda g: (len(g), g[0]))
+        else:
+            group = min((g for g in groups if g), key=lambda g: (-len(g), g[0]))
+        taken += group[:rest]
+        del group[:rest]
+    return taken

@@ -7,7 +7,7 @@ from aimass.core.draft import Draft
 from aimass.core.feasible import shards_fit
 from aimass.core.model import HoldKey, Job, Node, Placement
 from aimass.core.policy import Fuel, Placed
-from aimass.core.spec import Role, Strategy
+from aimass.core.spec import SHARDS_MAX, Role, Strategy
 from aimass.policies.devices import choose_devices
 
 
@@ -34,14 +34,18 @@ class GangPlacer:
     by_strategy: Mapping[Strategy, ChooseNodes]
 
     def place(self, draft: Draft, job: Job, fuel: Fuel) -> Placed | None:
-        """See PlacePolicy.place. The most demanding role goes first: it has the fewest choices."""
+        """See PlacePolicy.place. The role with the fewest choices goes first.
+
+        Roles are placed one after the other without going back, so a gang of several roles can be
+        left waiting though some other arrangement would hold it; `why` then says ROLES_TOGETHER.
+        """
         spec = job.spec
         first_rank, total = [], 0
         for role in spec.roles:
             first_rank.append(total)
             total += role.shards
         placements: dict[int, Placement] = {}
-        for index in sorted(range(len(spec.roles)), key=lambda i: (-_demand(spec.roles[i]), i)):
+        for index in self._hardest_first(draft, job, fuel):
             role = spec.roles[index]
             nodes = self._nodes_for(draft, job, role, fuel)
             if nodes is None:
@@ -55,6 +59,19 @@ class GangPlacer:
                     rank += 1
         ordered = tuple(placements[rank] for rank in range(total))
         return Placed(ordered, f"{self.name}: {_describe(ordered)}")
+
+    def _hardest_first(self, draft: Draft, job: Job, fuel: Fuel) -> list[int]:
+        """Role indexes by how often the role would fit, least first."""
+        roles = job.spec.roles
+        if len(roles) == 1:
+            return [0]
+        room = [0] * len(roles)
+        for index, role in enumerate(roles):
+            for node in draft.cluster.nodes.values():
+                fits, _ = shards_fit(node, role.need, job.spec.node_selector, SHARDS_MAX)
+                room[index] += fits
+            fuel.burn(len(draft.cluster.nodes))
+        return sorted(range(len(roles)), key=lambda i: (1000 * room[i] // roles[i].shards, i))
 
     def _nodes_for(
         self, draft: Draft, job: Job, role: Role, fuel: Fuel
@@ -71,10 +88,6 @@ class GangPlacer:
             return None
         choose = self.by_strategy.get(job.spec.strategy, self.choose)
         return choose(candidates, role.shards)
-
-
-def _demand(role: Role) -> int:
-    return max(role.need.gpu_milli * 1000, role.need.cpu_milli)
 
 
 def _placement(index: int, node: Node, devices: tuple[int, ...], role: Role) -> Placement:

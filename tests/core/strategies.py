@@ -100,8 +100,8 @@ def inventories(draw: st.DrawFn, node: str) -> Inventory:
     return inventory(
         node,
         tuple(devices),
-        cpus=8 if node == "n2" else 64,
-        memory_mib=32 * GIB if node == "n2" else 512 * GIB,
+        cpus=draw(st.sampled_from((8, 64))),
+        memory_mib=draw(st.sampled_from((32 * GIB, 512 * GIB))),
         labels=draw(st.sampled_from(({}, {"zone": "a"}, {"zone": "b"}))),
     )
 

@@ -1,0 +1,90 @@
+"""survey(cluster, job): how every node answers a job. decide says it in short, explain in full.
+
+Both take the dominant reason from here, so that a listing and `why` cannot disagree.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from aimass.core.cluster import Cluster
+from aimass.core.feasible import Refusal, shards_fit, shards_when_empty
+from aimass.core.model import Job, Node
+from aimass.core.spec import Role
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFit:
+    """How one role fares on all nodes, taken alone.
+
+    now, empty: shards that fit beside what is held, and on idle nodes (both at most the role's).
+    refused: (node, shards it has room for, what stops the next one) of nodes that cannot take all.
+    """
+
+    role: Role
+    now: int
+    empty: int
+    refused: tuple[tuple[Node, int, Refusal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All roles of a job."""
+
+    fits: tuple[RoleFit, ...]
+
+    @property
+    def fit_now(self) -> int:
+        """Shards that fit now, each role taken alone."""
+        return sum(fit.now for fit in self.fits)
+
+    @property
+    def is_possible(self) -> bool:
+        """False when even idle nodes could not hold some role."""
+        return all(fit.empty >= fit.role.shards for fit in self.fits)
+
+    @property
+    def code(self) -> str:
+        """The dominant reason of a job that cannot start, as a stable word.
+
+        When waiting can help, the most frequent reason that waiting can help with; when not, the
+        most frequent one that it cannot.
+        """
+        short = [f for f in self.fits if (f.now if self.is_possible else f.empty) < f.role.shards]
+        if not short:
+            return "ROLES_TOGETHER"  # each role fits alone, not all of them together
+        codes = Counter(
+            refusal.code
+            for fit in short
+            for _, _, refusal in fit.refused
+            if refusal.code.is_transient == self.is_possible
+        )
+        if not codes:
+            return "NO_NODES" if not any(fit.refused for fit in self.fits) else "CLUSTER_TOO_SMALL"
+        return min(codes, key=lambda code: (-codes[code], code.value)).value
+
+    @property
+    def text(self) -> str:
+        """How many shards fit, in a few words."""
+        if self.code == "NO_NODES":
+            return "no node has joined"
+        asked = sum(fit.role.shards for fit in self.fits)
+        if self.fit_now >= asked:
+            return "each role fits now, but not all of them together"
+        return f"{self.fit_now} of {asked} shards fit now"
+
+
+def survey(cluster: Cluster, job: Job) -> Survey:
+    """Ask every node about every role. O(roles * nodes * devices)."""
+    return Survey(tuple(_role_fit(cluster, job, role) for role in job.spec.roles))
+
+
+def _role_fit(cluster: Cluster, job: Job, role: Role) -> RoleFit:
+    now = empty = 0
+    refused = []
+    for node in cluster.nodes.values():
+        fit, refusal = shards_fit(node, role.need, job.spec.node_selector, role.shards)
+        now += fit
+        empty += shards_when_empty(node, role.need, job.spec.node_selector)
+        if refusal is not None:
+            refused.append((node, fit, refusal))
+    return RoleFit(role, min(now, role.shards), min(empty, role.shards), tuple(refused))
