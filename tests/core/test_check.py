@@ -234,6 +234,17 @@ def test_what_runs_is_counted() -> None:
     assert reasons(world, start_of(world, JobSpec("d", one_role(gpus=1, cpus=1)), (1,))) == []
 
 
+def test_a_node_that_came_back_smaller_refuses_only_what_it_lacks() -> None:
+    """Its CPUs are given out beyond what it has; a shard that needs none of them is welcome."""
+    world = a_node()
+    world.submit(one_role(cpus=4))
+    world.plan()
+    world.join("n1", inventory("n1", gpus("n1", 2), cpus=2, memory_mib=8))
+    assert reasons(world, start_of(world, JobSpec("a", one_role(gpus=1)), (0,))) == []
+    assert reasons(world, start_of(world, JobSpec("b", one_role(memory_mib=8)), ())) == []
+    assert reasons(world, start_of(world, JobSpec("c", one_role(cpus=1)), ())) == [FULL]
+
+
 def test_an_unfit_device_is_rejected() -> None:
     """Of the wrong type, too small, or failed."""
     world = a_node()

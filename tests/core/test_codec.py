@@ -106,14 +106,16 @@ def test_equal_events_are_equal_bytes() -> None:
         b'[["NodeSilent",{"at_ms":1,"node_id":"n1"}]]',
         b'[["NodeSilent",{"at_ms":"1","node_id":"n1","reason":""}]]',
         b'[["NodeSilent",{"at_ms":1.5,"node_id":"n1","reason":""}]]',
+        b'[["NodeSilent",{"at_ms":1,"node_id":"n1","reason":"\xff"}]]',
         b'[["NodeSilent",{"at_ms":1,"node_id":"n1","reason":""},0]]',
+        b'[["NodeSilent",' + b"[" * 100_000,
         b'[["NodeSilent",{"at_ms":1,"node_id":"n1","reason":""}]] x',
         b'[["ShardExited",{"at_ms":1,"job_id":"j1","attempt":1,"rank":0,'
         b'"exit":{"reason":"ABDUCTED"}}]]',
     ],
 )
 def test_what_is_not_a_batch_of_known_events_is_refused(data: bytes) -> None:
-    """Unknown type, unknown value, missing field, wrong type, too much, too little."""
+    """Unknown type or value, missing field, wrong type, bad UTF-8, endless depth, too much."""
     with pytest.raises(CodecError, match="undecodable batch of events"):
         decode_events(data)
 
@@ -178,6 +180,13 @@ def test_the_hash_sees_every_row() -> None:
     assert state_hash(world.cluster) != before
     shard.pid -= 1
     assert state_hash(world.cluster) == before
+
+
+@pytest.mark.parametrize("data", [b'{"cluster_id":"\xff"}', b'{"cluster_id":' + b"[" * 100_000])
+def test_a_snapshot_that_is_no_text_or_has_no_end_is_refused(data: bytes) -> None:
+    """As for events."""
+    with pytest.raises(CodecError, match="undecodable snapshot"):
+        restore(data)
 
 
 @given(st.data())

@@ -8,7 +8,6 @@ from aimass.core.cluster import OVER_KEPT, WaitingIndex, hold, release
 from aimass.core.codec import state_hash
 from aimass.core.decide import decide
 from aimass.core.draft import Draft
-from aimass.core.explain import explain
 from aimass.core.invariants import check_invariants
 from aimass.core.model import HoldKey, Job, JobId, NodeId, Placement
 from aimass.core.spec import JobSpec, Need
@@ -68,16 +67,6 @@ def test_a_blocked_shape_is_left_out_from_then_on() -> None:
         seen.append(job_id)
         blocked.add(shape)
     assert seen == [small.id]
-
-
-def test_jobs_ahead_are_those_of_higher_priority_and_earlier_ones() -> None:
-    """As `why` counts them: in the order of the policy."""
-    world = World()
-    world.join("n1", inventory("n1"))
-    jobs = some_jobs(world, 0, 5, 0, -5, 5)
-    jobs += some_jobs(world, 0, gpus=2)
-    ahead = [explain(world.cluster, job, world.policy).ahead for job in jobs]
-    assert ahead == [2, 0, 3, 5, 1, 4]
 
 
 def test_what_is_added_can_be_removed_in_any_order() -> None:

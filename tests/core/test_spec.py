@@ -41,6 +41,7 @@ def wrong_fields(spec: JobSpec) -> list[str]:
         ("grace_ms", 0, -1),
         ("grace_ms", GRACE_MS_MAX, GRACE_MS_MAX + 1),
         ("env", {"A": "x" * (ENV_BYTES_MAX - 1)}, {"A": "x" * ENV_BYTES_MAX}),
+        ("env", {"A": "é" * (ENV_BYTES_MAX // 2 - 1)}, {"A": "é" * (ENV_BYTES_MAX // 2)}),
         ("env", {"A": "b=c"}, {"A=b": "c"}),
         ("env", {"A": ""}, {"": "a"}),
         ("env", {"A": "a"}, {"A": "a\0"}),

@@ -88,7 +88,9 @@ class ClusterMachine(RuleBasedStateMachine):
         world = self.world
         before = state_hash(world.cluster)
         for job in world.cluster.jobs.values():
-            assert explain(world.cluster, job, world.policy).code
+            why = explain(world.cluster, job, world.policy)
+            assert why.code
+            assert 0 <= why.shards_fit_now <= why.shards_asked
         assert state_hash(world.cluster) == before
 
     @rule(policy=st.tuples(st.sampled_from(sorted(ORDERS)), st.sampled_from(sorted(PLACERS))))

@@ -1,0 +1,135 @@
+"""`why` says what is so: what it calls a reason is one, and what it calls a fix would help."""
+
+import pytest
+from aimass.core import events as ev
+from aimass.core.codec import encode_snapshot, restore
+from aimass.core.decide import decide
+from aimass.core.explain import Explanation, describe_need, explain
+from aimass.core.feasible import shards_fit, shards_when_empty
+from aimass.core.model import Job
+from aimass.core.spec import Need, Role
+from aimass.policies.registry import make_policy
+
+from tests.core.world import World, gpus, inventory, one_role
+
+
+def why(world: World, job: Job) -> Explanation:
+    """Why the job is where it is."""
+    return explain(world.cluster, job, world.policy)
+
+
+def test_a_decision_and_its_explanation_name_the_same_reason() -> None:
+    """One node is of the wrong kind, one is busy: waiting helps, so busy is the reason."""
+    world = World()
+    world.join("small", inventory("small", gpus("small", 4, "L4")))
+    world.join("big", inventory("big", gpus("big", 2)))
+    world.submit(one_role(gpus=1, gpu_types=("H100",)))
+    world.plan()
+    job = world.submit(one_role(gpus=2, gpu_types=("H100",)))
+    assert why(world, job).code == decide(world.cluster, world.policy).waits[0].code == "GPUS_BUSY"
+
+
+def test_who_is_ahead_is_counted_in_the_policys_order() -> None:
+    """By submission under fifo, by priority under priority."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 2)))
+    jobs = [world.submit(one_role(gpus=4), priority=p) for p in (0, 5, 0, -5, 5)]
+    for order, expected in (("fifo", [0, 1, 2, 3, 4]), ("priority", [2, 0, 3, 4, 1])):
+        world.policy = make_policy(order)
+        assert [why(world, job).ahead for job in jobs] == expected
+
+
+def test_a_job_that_never_fits_is_not_called_busy() -> None:
+    """Every node is of the right kind, but there are too few."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 8)))
+    found = why(world, world.submit(one_role(2, gpus=8)))
+    assert (found.code, found.fits_when_empty, found.shards_fit_now) == (
+        "CLUSTER_TOO_SMALL",
+        False,
+        1,
+    )
+
+
+def test_roles_that_fit_only_apart_are_not_said_to_fit() -> None:
+    """Nobody is ahead of it, and nobody's end would help."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 4)))
+    each = [Role(name, 1, Need(count * 1000), ("train",)) for name, count in (("a", 4), ("b", 2))]
+    found = why(world, world.submit(tuple(each)))
+    assert (found.code, found.ahead, found.holders) == ("ROLES_TOGETHER", 0, ())
+
+
+def test_only_those_whose_end_would_help_are_named_as_holders() -> None:
+    """What runs on a silent node is not in the way."""
+    world = World()
+    node = world.join("n1", inventory("n1", gpus("n1", 4)))
+    world.submit(one_role(gpus=1))
+    world.plan()
+    world.do(ev.NodeSilent, node_id=node.id, reason="no heartbeat")
+    found = why(world, world.submit(one_role(gpus=1)))
+    assert found.holders == ()
+    assert found.unblock == ("when the silent nodes come back: massctl nodes",)
+
+
+def test_the_explanation_survives_recovery_word_by_word() -> None:
+    """Also when the user wrote the labels in another order than a snapshot keeps them."""
+    world = World()
+    world.join("n1", inventory("n1"))
+    job = world.submit(one_role(), node_selector={"zone": "a", "arch": "arm"})
+    again = restore(encode_snapshot(world.cluster))
+    assert explain(again, again.jobs[job.id], world.policy) == why(world, job)
+
+
+@pytest.mark.parametrize(
+    ("need", "text"),
+    [
+        (Need(), "nothing"),
+        (Need(250), "0.25 GPU"),
+        (Need(2000, gpu_types=("H100", "A100")), "2 GPU H100 or A100"),
+        (Need(1000, gpu_memory_mib=40_960), "1 GPU of 40960 MiB"),
+        (Need(1000, 1500, 512), "1 GPU, 1.5 CPU, 512 MiB"),
+    ],
+)
+def test_a_need_in_words_leaves_nothing_out(need: Need, text: str) -> None:
+    """A fix that says `a node that can hold this` must say all of this."""
+    assert describe_need(need) == text
+
+
+@pytest.mark.parametrize(
+    ("need", "now", "empty"),
+    [
+        (Need(), 9, 9),
+        (Need(1000), 2, 4),
+        (Need(2000), 1, 2),
+        (Need(250), 9, 9),
+        (Need(400), 5, 8),
+        (Need(1000, cpu_milli=20_000), 2, 3),
+        (Need(cpu_milli=20_000), 2, 3),
+        (Need(memory_mib=300), 2, 3),
+        (Need(5000), 0, 0),
+    ],
+)
+def test_a_node_fits_so_many_shards_now_and_so_many_when_idle(
+    need: Need, now: int, empty: int
+) -> None:
+    """Of its 4 GPUs, 64 CPUs and 1000 MiB, 1.5 GPUs, 20 CPUs and 400 MiB are held."""
+    world = World()
+    node = world.join("n1", inventory("n1", gpus("n1", 4), memory_mib=1000))
+    world.submit(one_role(gpus=1, cpus=20, memory_mib=400))
+    world.submit(one_role(gpus=0.5))
+    world.plan()
+    fits, refusal = shards_fit(node, need, {}, 9)
+    assert (fits, refusal is None) == (now, now == 9)
+    assert min(9, shards_when_empty(node, need, {})) == empty
+
+
+def test_an_overfull_node_has_room_for_nothing_rather_than_for_less() -> None:
+    """It came back with fewer CPUs than its shards hold."""
+    world = World()
+    world.join("n1", inventory("n1", cpus=64, memory_mib=1000))
+    world.submit(one_role(cpus=32, memory_mib=900))
+    world.plan()
+    node = world.join("n1", inventory("n1", cpus=16, memory_mib=500))
+    for need in (Need(cpu_milli=8000), Need(memory_mib=100)):
+        assert shards_fit(node, need, {}, 2)[0] == 0
