@@ -91,7 +91,7 @@ class Agent:
     def extend_lease(self, sent_ms: int, lease_ms: int) -> None:
         """Count a lease from when its request was SENT (`now_ms`), so it never ends late here."""
         was_leased = self.is_leased()
-        self._lease_deadline_ms = max(self._lease_deadline_ms, sent_ms + lease_ms)
+        self._lease_deadline_ms = sent_ms + lease_ms  # the newest word counts, a shorter one too
         self.home.write_lease(self._lease_deadline_ms, lease_ms)
         if not was_leased:
             self._changed.set()
@@ -264,7 +264,12 @@ class Agent:
         if shard is None:
             return
         code = _shim_status(shard)
-        found = await asyncio.to_thread(shards.look, shard.folder, self.boot_id)
+        try:
+            found = await asyncio.to_thread(shards.look, shard.folder, self.boot_id)
+        except (OSError, ValueError) as error:  # a full disk, say: its end is not on record yet
+            log.error("cannot settle", shard=key.folder, why=str(error))
+            asyncio.get_running_loop().call_later(1.0, self._spawn_settle, key)
+            return
         if found.phase is Phase.INTENDED and code not in (0, shards.ALREADY_OWNED):
             words = (shard.folder / "shim.err").read_text(errors="replace").strip()
             last = words.splitlines()[-1] if words else f"it ended with {code}"

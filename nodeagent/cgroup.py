@@ -53,6 +53,28 @@ def usable_parent() -> str:
     return ""
 
 
+def group_path(parent: str, shard: str, shim_pid: int) -> str:
+    """Name a shard's group; unique even when two agents' folders hold the same shard."""
+    return f"{parent}/aimass-{shard}-{shim_pid}"
+
+
+def members(path: str) -> list[int]:
+    """List the processes of a group; none when there is no such group."""
+    try:
+        with open(f"{path}/cgroup.procs") as file:
+            return [int(line) for line in file]
+    except OSError:
+        return []
+
+
+def remove(path: str) -> None:
+    """Delete a group if it is there and empty; a shard's end must not fail on this."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        pass
+
+
 class MemoryGroup:
     """One shard's cgroup: made before it starts, removed after its last process is gone."""
 
@@ -93,8 +115,5 @@ class MemoryGroup:
         return int(counts.get("oom_kill", 0))
 
     def remove(self) -> None:
-        """Delete the group if it is empty; a shard's end must not fail on this."""
-        try:
-            os.rmdir(self._path)
-        except OSError:
-            pass
+        """Delete the group; its last process is gone."""
+        remove(self._path)

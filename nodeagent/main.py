@@ -173,7 +173,8 @@ async def serve(config: Config) -> None:
     def say_ready() -> None:
         if not said:
             said.append(ready)
-            click.echo(ready)
+            with contextlib.suppress(OSError):  # nobody reads our stdout any more
+                click.echo(ready)
 
     link = Link(config.scheduler, agent, inventory, metadata.version("aimass"), say_ready)
     work = [agent.run(), link.run(), _watch_devices(probe, config, agent, link), stop.wait()]

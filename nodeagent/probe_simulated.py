@@ -19,7 +19,7 @@ class SimulatedProbe:
     def __init__(self, spec: str, node_id: str) -> None:
         """spec: COUNTxMODEL, several joined by "+"; a model's "80GB" is its memory.
 
-        Models with SXM in their name form one NVLink island; others have no NVLink.
+        Several of a model with SXM in its name form one NVLink island; others have no NVLink.
         Errors: ProbeError when the text is not of that form.
         """
         self._devices: list[ProbedDevice] = []
@@ -29,8 +29,10 @@ class SimulatedProbe:
                 raise ProbeError(
                     f"{part!r} is not COUNTxMODEL, such as 2xH100-SXM5-80GB or 8xA100-40GB"
                 )
-            for _ in range(min(int(match["count"]), _DEVICES_MAX + 1)):
-                self._add(match["model"], island, node_id)
+            count = min(int(match["count"]), _DEVICES_MAX + 1)
+            is_linked = count > 1 and "SXM" in match["model"].upper()
+            for _ in range(count):
+                self._add(match["model"], island if is_linked else -1, node_id)
         if len(self._devices) > _DEVICES_MAX:
             raise ProbeError(f"{spec!r} asks for more than {_DEVICES_MAX} devices on one node")
 
@@ -49,7 +51,7 @@ class SimulatedProbe:
                 model=model,
                 memory_mib=1024 * int(memory[1] if memory else _MEMORY_GIB_DEFAULT),
                 numa_node=index // 4,
-                island=island if "SXM" in model.upper() else -1,
+                island=island,
                 pci_bus_id=f"00000000:{0x10 + index:02X}:00.0",
             )
         )

@@ -16,11 +16,12 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aimass.nodeagent import durable, processes
+from aimass.nodeagent import cgroup, durable, processes
 from aimass.nodeagent.durable import Record
 from aimass.nodeagent.reconcile import Phase, ShardKey
 from aimass.nodeagent.shim_main import ALREADY_OWNED
@@ -29,6 +30,7 @@ __all__ = ["ALREADY_OWNED", "Found", "look", "record_end", "spawn_shim", "write_
 
 _SHIM = str(Path(__file__).resolve().with_name("shim.py"))
 _READY_FD = 3
+_SWEEP_S = 0.005
 
 
 @dataclass(slots=True)
@@ -95,11 +97,14 @@ def _lost(folder: Path, found: Found) -> Record:
     """The shim died, so the kernel killed the leader; kill what the leader had started."""
     mark = f"AIMASS_SHARD_DIR={found.spec['env']['AIMASS_SHARD_DIR']}"
     shim = found.shim["shim_pid"], found.shim["shim_start"]
+    group = cgroup.group_path(found.spec.get("cgroup_parent", ""), folder.name, shim[0])
     killed = 0
-    while left := processes.marked(mark, *shim):
+    while left := {*processes.marked(mark, *shim), *cgroup.members(group)}:
         killed += len(left)
         for pid in left:
             processes.kill(pid)
+        time.sleep(_SWEEP_S)
+    cgroup.remove(group)
     detail = f"its shim (pid {shim[0]}) died on node {found.spec['node']}"
     if killed:
         detail += "; what was left of the shard was killed"

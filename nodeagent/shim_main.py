@@ -14,7 +14,7 @@ import select
 import time
 
 from aimass.nodeagent import processes
-from aimass.nodeagent.cgroup import MemoryGroup
+from aimass.nodeagent.cgroup import MemoryGroup, group_path
 from aimass.nodeagent.durable import Record, read_json, write_json
 from aimass.nodeagent.shim_child import Child, become_subreaper, explain_failure
 from aimass.nodeagent.shim_log import RotatingLog
@@ -62,7 +62,9 @@ class Supervisor:
         self.poller.register(self.control, select.POLLIN)
         self.cause: tuple[str, str] | None = None
         self.kill_at_ms: int | None = None
-        self.lease_deadline_ms, self.lease_ms = self._read_lease()
+        self.lease_deadline_ms: int | None = None
+        self.lease_ms = 0
+        self._read_lease()
         self.child: Child | None = None
         self.group: MemoryGroup | None = None
         self.status: int | None = None
@@ -124,9 +126,10 @@ class Supervisor:
     def _launch(self) -> str:
         spec = self.spec
         if spec["memory_mib"] and spec["cgroup_parent"]:
-            name = f"aimass-{os.path.basename(os.getcwd())}-{os.getpid()}"
+            shard = os.path.basename(os.getcwd())
+            path = group_path(spec["cgroup_parent"], shard, os.getpid())
             try:
-                self.group = MemoryGroup(f"{spec['cgroup_parent']}/{name}", spec["memory_mib"])
+                self.group = MemoryGroup(path, spec["memory_mib"])
             except OSError:
                 self.group = None  # the resident memory is watched instead
         child = Child(spec, self.group)
@@ -178,7 +181,7 @@ class Supervisor:
         waits = [tick_ms]
         if self.kill_at_ms is not None:
             waits.append(self.kill_at_ms - now_ms())
-        elif self.lease_deadline_ms is not None:
+        else:
             waits.append(self._lease_stop_ms() - now_ms())
         for fd, _ in self.poller.poll(max(min(waits), 0)):
             if fd == self.control:
@@ -231,26 +234,29 @@ class Supervisor:
             for pid in processes.descendants(os.getpid()):
                 processes.kill(pid)
             self.kill_at_ms = now + _TICK_MS  # until they are gone
-        if self.cause is None and self.lease_deadline_ms is not None:
-            if now >= self._lease_stop_ms():
-                self.lease_deadline_ms, self.lease_ms = self._read_lease()
+        if self.cause is None:
+            if now >= self.lease_read_ms + _TICK_MS or now >= self._lease_stop_ms():
+                self._read_lease()
             if self.lease_deadline_ms is not None and now >= self._lease_stop_ms():
                 detail = f"node {self.spec['node']} had no word from the scheduler for its lease"
                 self._end("LEASE_EXPIRED", detail, self.lease_deadline_ms)
 
     def _lease_stop_ms(self) -> int:
+        """Give when to stop, going by what was last read; without a lease, never."""
+        if self.lease_deadline_ms is None:
+            return now_ms() + _TICK_MS
         # A grace longer than the lease itself must not stop a shard that is in contact.
-        assert self.lease_deadline_ms is not None
         return self.lease_deadline_ms - min(int(self.spec["grace_ms"]), self.lease_ms // 3)
 
-    def _read_lease(self) -> tuple[int | None, int]:
-        """Give (deadline, length) as the agent last wrote them; (None, 0): there is no lease."""
+    def _read_lease(self) -> None:
+        """Read what the agent last wrote; when it cannot be read, the last word stands."""
+        self.lease_read_ms = now_ms()
         try:
             with open(self.spec["lease_file"]) as file:
                 deadline, length = file.read().split()
-            return int(deadline), int(length)
+            self.lease_deadline_ms, self.lease_ms = int(deadline), int(length)
         except (OSError, ValueError):
-            return None, 0
+            pass
 
     def _watch_memory(self) -> None:
         pids = processes.descendants(os.getpid())
@@ -336,7 +342,12 @@ class Supervisor:
         """Make the end durable; whoever sees exit.json knows that nothing of the shard lives."""
         if self.group is not None:
             self.group.remove()
-        write_json("exit.json", exit)
+        while True:
+            try:
+                write_json("exit.json", exit)
+                break
+            except OSError:  # a full disk: the end is told when there is space again
+                time.sleep(_TICK_MS / 1000)
         try:
             os.unlink("control")
         except FileNotFoundError:

@@ -100,6 +100,22 @@ def test_output_is_bounded_on_disk(tmp_path: Path, python: Python) -> None:
     assert (folder / "log").read_text() == newest
 
 
+def test_an_end_that_the_disk_refuses_is_told_when_there_is_space(tmp_path: Path) -> None:
+    """Until then the shim holds the lock, so that nobody takes the shard for lost."""
+    folder = prepared(tmp_path / "j.1.0", ["true"])
+    in_the_way = folder / "exit.json.new"
+    in_the_way.mkdir()
+    pid, ready = shards.spawn_shim(folder)
+    wait_until((folder / "shim.json").exists)
+    leader = (durable.read_json(f"{folder}/shim.json") or {})["pid"]
+    wait_until(lambda: processes.start_time(leader) == 0)
+    assert shards.look(folder, processes.boot_id()).phase is Phase.RUNNING
+    in_the_way.rmdir()
+    os.waitpid(pid, 0)
+    os.close(ready)
+    assert end_of(folder)["code"] == 0
+
+
 @pytest.mark.parametrize("file", ["shim.json", "exit.json"])
 def test_a_shard_that_has_run_is_not_run_again(tmp_path: Path, file: str) -> None:
     """A shim started over the folder of an older one leaves it as it is."""
