@@ -1,5 +1,6 @@
 """What the documents say that the code can say as well: diagrams, exit codes, codes, limits."""
 
+import ast
 import re
 
 from aimass.core.feasible import Code
@@ -27,7 +28,16 @@ def test_every_exit_code_is_told() -> None:
     assert {kind.exit_code for kind in kinds} <= told
 
 
+def codes_in(file: str) -> set[str]:
+    """The words in capitals that a file of the core has in quotes, such as "STARTING_NEXT"."""
+    literals = ast.walk(ast.parse((ROOT / "core" / file).read_text()))
+    texts = {node.value for node in literals if isinstance(node, ast.Constant)}
+    return {text for text in texts if isinstance(text, str) and re.fullmatch("[A-Z_]{4,}", text)}
+
+
 def test_every_reason_is_told() -> None:
     """Codes are part of the API: a person who meets one can look it up."""
     words = {*(code.value for code in Code), *(reason.value for reason in ExitReason)}
+    words |= codes_in("decide.py") | codes_in("explain.py") | codes_in("survey.py")
+    assert {"SEARCH_LIMIT", "STARTING_NEXT", "NO_NODES"} <= words
     assert {word for word in words if f"`{word}`" not in ERRORS} == set()
