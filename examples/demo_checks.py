@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 
 def processes_of(folder: Path) -> dict[int, str]:
@@ -76,3 +77,9 @@ def final_accuracy(log: str) -> float:
 def shard_folders(nodes: list[Path], job_id: str) -> list[str]:
     """List the folders that the nodes made for one job: one per launch, JOB.ATTEMPT.RANK."""
     return sorted(path.name for node in nodes for path in node.glob(f"shards/{job_id}.*"))
+
+
+def shards_of(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the shards of the newest attempt, by rank."""
+    attempts = job["attempts"]
+    return sorted(attempts[-1]["shards"], key=lambda shard: shard["rank"]) if attempts else []

@@ -1,5 +1,6 @@
 """The demo's cluster: massd and two massnode processes in one temporary folder, and massctl."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_checks import processes_of
-from demo_story import WAIT_S, DemoFailed, wait_for
+from demo_story import WAIT_S, DemoFailed, tail, wait_for
 
 NODES = ("node-a", "node-b")
 SIMULATED = "2xH100-SXM5-80GB"
@@ -57,14 +58,14 @@ class Cluster:
         return self.folder / node
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
-        """Start one of the installed commands, with its output in its log."""
+        """Start one of the installed commands; its log has its output, NAME-notes its stderr."""
         program = str(Path(sys.executable).with_name(command[0]))
-        with open(self.log(name), "ab") as log:
+        with open(self.log(name), "ab") as log, open(self.log(f"{name}-notes"), "ab") as notes:
             process = subprocess.Popen(
                 [program, *command[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=notes,
                 env=self.env,
                 cwd=self.folder,
                 start_new_session=True,
@@ -112,8 +113,8 @@ class Cluster:
 
     def last_words(self, name: str, lines: int = 12) -> str:
         """Give the end of what a process printed."""
-        text = self.log(name).read_text(errors="replace") if self.log(name).exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        logs = [log for log in (self.log(name), self.log(f"{name}-notes")) if log.exists()]
+        return "\n".join(tail(log.read_text(errors="replace"), lines) for log in logs)
 
     def kill(self, name: str) -> None:
         """SIGKILL one process: it gets no chance to save or to say anything."""
@@ -143,6 +144,15 @@ class Cluster:
         shown: dict[str, Any] = json.loads(self.massctl("show", job_id, "-o", "json"))
         return shown
 
+    def in_state(self, job_id: str, *states: str) -> dict[str, Any]:
+        """Wait until a job is in one of the states; give it."""
+
+        def look() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["state"] in states else None
+
+        return wait_for(f"{job_id} to be {' or '.join(states)}", look)
+
     def stop(self) -> None:
         """End everything in the orderly way: SIGTERM to the agents, then to the scheduler."""
         for name in sorted(self.running, key=lambda name: name == "massd"):
@@ -159,13 +169,13 @@ class Cluster:
         """Leave nothing, from whatever point: kill what still runs, shards included, and delete."""
         for name in list(self.running):
             self.kill(name)
-        # A shim ends its shard when it is told to; killed in one go, neither can start the other.
-        deadline = time.monotonic() + 10
+        # A shim whose shard has died tidies up and ends; only one that does not is killed too.
+        patience, deadline = time.monotonic() + 3, time.monotonic() + 10
         while (left := processes_of(self.folder)) and time.monotonic() < deadline:
-            for pid in left:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
+            for pid, command in left.items():
+                if "/shim.py " in command and time.monotonic() < patience:
                     continue
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         shutil.rmtree(self.folder, ignore_errors=True)
