@@ -66,7 +66,7 @@ def test_the_scheduler_never_loads_torch() -> None:
 def test_the_node_agent_loads_neither_torch_nor_the_server() -> None:
     """Nodes install the `node` extra and nothing else."""
     loaded = loaded_by("import aimass.nodeagent.main")
-    assert roots(loaded) & (TRAINING | {"msgspec", "prometheus_client", "grpc_health"}) == set()
+    assert roots(loaded) & (TRAINING | {"msgspec", "prometheus_client"}) == set()
     ours = ("aimass.policies", "aimass.scheduler")
     assert [module for module in loaded if module.startswith(ours)] == []
 
