@@ -39,7 +39,7 @@ lint: $(VENV)/.ready-dev  ## Style and types: ruff, mypy
 	$(BIN)/ruff format --check
 	$(BIN)/python scripts/link_types.py
 	$(BIN)/mypy -p aimass
-	$(BIN)/mypy scripts examples
+	$(BIN)/mypy scripts examples benchmarks
 
 protos: $(VENV)/.ready-dev  ## Generate protos/aimass/v1/*_pb2* from the .proto files
 	$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --pyi_out=protos $(PROTO_FILES)
