@@ -15,6 +15,8 @@ from aimass.core.spec import WHOLE_GPU_MILLI
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
+    """A start that could not be proved, and why."""
+
     job_id: JobId
     reason: str
 

@@ -45,6 +45,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class DesiredSet:
+    """All that one node should hold, under the leader's term and the node's generation."""
+
     node_id: NodeId
     term: int
     generation: int

@@ -13,6 +13,8 @@ from aimass.core.spec import JobSpec
 
 @dataclass(frozen=True, slots=True)
 class ClusterCreated:
+    """The first event of every journal."""
+
     at_ms: int
     cluster_id: str
 
@@ -27,6 +29,8 @@ class TermStarted:
 
 @dataclass(frozen=True, slots=True)
 class JobSubmitted:
+    """A checked spec was accepted; the id is the next of the submit sequence."""
+
     at_ms: int
     job_id: JobId
     spec: JobSpec
@@ -36,6 +40,8 @@ class JobSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class JobCancelRequested:
+    """Somebody wants the job to end; grace_ms lies between SIGTERM and SIGKILL."""
+
     at_ms: int
     job_id: JobId
     by: str
@@ -56,6 +62,8 @@ class NodeRegistered:
 
 @dataclass(frozen=True, slots=True)
 class InventoryChanged:
+    """The machine changed under a running agent."""
+
     at_ms: int
     node_id: NodeId
     inventory: Inventory
@@ -90,6 +98,8 @@ class PortReserved:
 
 @dataclass(frozen=True, slots=True)
 class ShardStarted:
+    """The shard's program runs."""
+
     at_ms: int
     job_id: JobId
     attempt: int
@@ -99,6 +109,8 @@ class ShardStarted:
 
 @dataclass(frozen=True, slots=True)
 class ShardExited:
+    """No process of the shard lives any more: what it held is free."""
+
     at_ms: int
     job_id: JobId
     attempt: int

@@ -15,6 +15,8 @@ NodeId = NewType("NodeId", str)
 
 
 class JobState(Enum):
+    """Where a job is in its life; see lifecycle.JOB_TRANSITIONS."""
+
     QUEUED = "QUEUED"
     PLACED = "PLACED"
     STARTING = "STARTING"
@@ -39,6 +41,8 @@ _OVER = frozenset((JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
 
 
 class ShardState(Enum):
+    """How far one shard of the current attempt has come."""
+
     PENDING = "PENDING"
     PREPARED = "PREPARED"
     RUNNING = "RUNNING"
@@ -74,6 +78,8 @@ _INFRASTRUCTURE = frozenset(
 
 
 class NodeState(Enum):
+    """Whether a node can be used; see lifecycle.NODE_TRANSITIONS."""
+
     READY = "READY"
     SUSPECT = "SUSPECT"
     LOST = "LOST"
@@ -130,6 +136,8 @@ class Placement:
 
 @dataclass(slots=True)
 class Shard:
+    """What is known of one shard of an attempt; times are 0 until they happen."""
+
     state: ShardState = ShardState.PENDING
     pid: int = 0
     started_ms: int = 0
@@ -159,6 +167,8 @@ class Attempt:
 
 @dataclass(slots=True)
 class Job:
+    """A submitted job: its spec, where it is in its life, and its newest attempts."""
+
     id: JobId
     submit_seq: int
     spec: JobSpec
@@ -226,6 +236,8 @@ class Device:
 
 @dataclass(slots=True)
 class Node:
+    """A machine that has joined, what it has and what is held of it."""
+
     id: NodeId
     index: int  # join order: the tie-break of every placement
     inventory: Inventory

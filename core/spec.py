@@ -20,6 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 
 
 class JobKind(Enum):
+    """What the job is for; TRAIN and BATCH are scheduled alike today."""
+
     TRAIN = "TRAIN"
     BATCH = "BATCH"
 
