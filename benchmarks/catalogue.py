@@ -1,0 +1,38 @@
+"""The benchmarks by name, and what their records should reach. Add a row to add a benchmark."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import apply, cli, restart, submit_batch, submit_start, submit_unary
+from benchmarks.record import Aim, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """run(scale): measure; scale 1 for figures to keep, far below to see that it works."""
+
+    about: str
+    run: Callable[[float], list[Record]]
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "apply": Benchmark("events/s through core.apply, in processor time", apply.run),
+    "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
+    "submit_unary": Benchmark("durable submits/s, one call each, 32 in flight", submit_unary.run),
+    "submit_batch": Benchmark("durable submits/s over SubmitBatch", submit_batch.run),
+    "submit_start": Benchmark("submit to the program's first instruction, ms", submit_start.run),
+    "cli": Benchmark("wall time of massctl beside `python -c pass`, ms", cli.run),
+}
+
+# By record. Where they come from: docs/decisions and the reference measurements of Slurm and Ray.
+AIMS: dict[str, Aim] = {
+    "apply": Aim(200_000, is_upper=False),
+    "restart": Aim(5, is_upper=True),
+    "restart_replay": Aim(5, is_upper=True),
+    "submit_unary": Aim(2_000, is_upper=False),
+    "submit_batch": Aim(20_000, is_upper=False),
+    "submit_start_p50": Aim(50, is_upper=True),
+    "submit_start_p99": Aim(150, is_upper=True),
+    "cli_help_above": Aim(150, is_upper=True),
+    "cli_ls_above": Aim(400, is_upper=True),
+}
