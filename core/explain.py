@@ -120,7 +120,8 @@ def _dominant(
     if any(start.job_id == job.id for start in decide(cluster, policy).starts):
         return "STARTING_NEXT", f"{asks}; it fits and starts with the next decision"
     if policy.order.is_strict:
-        return "BEHIND", f"{asks}, which fits, but {ahead} jobs go first in a strict order"
+        first = "1 job goes" if ahead == 1 else f"{ahead} jobs go"
+        return "BEHIND", f"{asks}, which fits, but {first} first in a strict order"
     return "ORDER", f"{asks}, which fits, but jobs ahead of it take that capacity first"
 
 

@@ -98,4 +98,5 @@ def _placement(index: int, node: Node, devices: tuple[int, ...], role: Role) -> 
 def _describe(placements: tuple[Placement, ...]) -> str:
     nodes = list(dict.fromkeys(p.node_id for p in placements))
     where = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
-    return f"{len(placements)} shards on {where}"
+    shards = "1 shard" if len(placements) == 1 else f"{len(placements)} shards"
+    return f"{shards} on {where}"
