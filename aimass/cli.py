@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import click
 
+from aimass.background import leave_now, leave_on_interrupt
 from aimass.cli_base import DURATION, Session, common_options, write_examples
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import as_json, clean, hint, paint, wants_colour
@@ -96,15 +97,15 @@ def massctl(ctx: click.Context, request_timeout: int | None) -> None:
 def main() -> None:
     """Run massctl and leave with its exit code. Nothing but AIMASS_DEBUG=1 shows a traceback."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log lines are not for users
-    argv = sys.argv[1:]
+    leave_on_interrupt()
     try:
-        code = run(argv)
+        code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has left: `massctl ls | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
-    except KeyboardInterrupt:
-        code = 130
+    if code == 130:  # a call may still be under way in another thread
+        leave_now(code)
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aimass.background import Background, raising_on
 from aimass.cli_base import (
     CPUS,
     DURATION,
@@ -25,7 +27,6 @@ from aimass.errors import InvalidRequest
 from aimass.output import hint, print_value
 
 if TYPE_CHECKING:
-    from aimass.client import Client
     from aimass.v1 import job_pb2, scheduler_pb2
 
 RESOURCE_FLAGS = ("gpus", "cpus", "memory", "shards", "gpu_types")
@@ -128,39 +129,46 @@ def run(session: Session, /, **flags: Any) -> int:
     from aimass.cli_logs import print_logs
 
     spec = spec_of(flags)
-    with session.client() as client:
-        reply = client.submit(spec, idempotency_key=flags["idempotency_key"])
-        job_id = reply.job_id
-        hint(f"{job_id} submitted; if nothing comes: massctl why {job_id}")
+    client = session.client()
+    job_id = client.submit(spec, idempotency_key=flags["idempotency_key"]).job_id
+    hint(f"{job_id} submitted; if nothing comes: massctl why {job_id}")
+
+    def follow() -> int:
+        print_logs(client, job_id, follow=True)
+        return _exit_code(client.wait(job_id))
+
+    following = Background(follow)
+    with raising_on(signal.SIGINT):
         while True:
             try:
-                print_logs(client, job_id, follow=True)
-                return _exit_code(client.wait(job_id))
+                return following.result()
             except KeyboardInterrupt:
-                if _ask_on_interrupt(client, job_id):
-                    return 130
-
-
-def _ask_on_interrupt(client: "Client", job_id: str) -> bool:
-    """Cancel or detach after Ctrl-C; False to go on following. A second Ctrl-C detaches."""
-    choice = "c"
-    try:
-        if sys.stdin.isatty() and sys.stderr.isatty():
-            sys.stderr.write(f"\n{job_id}: [c]ancel it, [d]etach and leave it running, [g]o on? ")
-            sys.stderr.flush()
-            choice = sys.stdin.readline().strip().lower()[:1] or "d"
-        if choice == "g":
-            return False
-        if choice == "c":
-            client.cancel(job_id)
-            hint(f"{job_id} is being cancelled; Ctrl-C leaves it to that")
-            client.wait(job_id)
-            hint(f"{job_id} is over")
-            return True
-    except KeyboardInterrupt:
-        pass
+                choice = _ask(job_id)
+            if choice != "g":
+                break
+        try:
+            if choice == "c":
+                Background(lambda: client.cancel(job_id)).result()
+                hint(f"{job_id} is being cancelled; Ctrl-C: do not wait for it")
+                following.result()
+                return 130
+        except KeyboardInterrupt:
+            pass
     hint(f"left to itself; massctl logs -f {job_id}")
-    return True
+    return 130
+
+
+def _ask(job_id: str) -> str:
+    """Ask what Ctrl-C meant: c, d or g. Without a terminal cancel; without an answer detach."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return "c"
+    sys.stderr.write(f"\n{job_id}: [c]ancel it, [d]etach and leave it running, [g]o on? ")
+    sys.stderr.flush()
+    try:
+        answer = os.read(sys.stdin.fileno(), 100).decode(errors="replace").strip().lower()[:1]
+    except KeyboardInterrupt:
+        answer = "d"
+    return answer if answer in ("c", "g") else "d"
 
 
 def spec_of(flags: dict[str, Any]) -> "job_pb2.JobSpec":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from aimass.background import Background, raising_on
 from aimass.children import Child, await_ready, start
 from aimass.cli_base import Command, Session, common_options
 from aimass.errors import InvalidRequest, MassError
@@ -64,18 +65,17 @@ def up(
         )
     data = (data or state_dir()).absolute()
     children: list[Child] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
-    try:
-        _start_scheduler(session, children, data, listen, http)
-        _start_agents(children, data, nodes, simulate)
-        _print_next(session.address, data, nodes)
-        _until_one_ends(children)
-    except KeyboardInterrupt:
-        if not keep_jobs and session.address and children[0].is_running:
-            _stop_jobs(session)
-    finally:
-        _stop_daemons(children)
+    with raising_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        try:
+            _start_scheduler(session, children, data, listen, http)
+            _start_agents(children, data, nodes, simulate)
+            _print_next(session.address, data, nodes)
+            _until_one_ends(children)
+        except KeyboardInterrupt:
+            if not keep_jobs and session.address and children[0].is_running:
+                _stop_jobs(session)
+        finally:
+            _stop_daemons(children)
 
 
 def daemon_argv(module: str, *args: str) -> list[str]:
@@ -130,23 +130,27 @@ def _until_one_ends(children: list[Child]) -> None:
 
 def _stop_jobs(session: Session) -> None:
     """Cancel what is not over and wait for it; a second Ctrl-C stops the waiting."""
-    from aimass.cli_list import LIVE_STATES
-    from aimass.v1 import job_pb2
-
-    states = [job_pb2.JobState.Value(f"JOB_STATE_{state}") for state in LIVE_STATES]
     try:
-        with session.client() as client:
-            jobs = client.list(states).jobs
-            if jobs:
-                hint(f"cancelling {len(jobs)} jobs (--keep-jobs leaves them; Ctrl-C: do not wait)")
-            for job in jobs:
-                client.cancel(job.id)
-            for job in jobs:
-                client.wait(job.id, timeout_s=JOBS_STOP_TIMEOUT_S)
+        Background(lambda: _cancel_all(session)).result()
     except KeyboardInterrupt:
         hint("not waiting for the jobs")
     except MassError as error:
         hint(str(error))
+
+
+def _cancel_all(session: Session) -> None:
+    from aimass.cli_list import LIVE_STATES
+    from aimass.v1 import job_pb2
+
+    states = [job_pb2.JobState.Value(f"JOB_STATE_{state}") for state in LIVE_STATES]
+    with session.client() as client:
+        jobs = client.list(states).jobs
+        if jobs:
+            hint(f"cancelling {len(jobs)} jobs (--keep-jobs leaves them; Ctrl-C: do not wait)")
+        for job in jobs:
+            client.cancel(job.id)
+        for job in jobs:
+            client.wait(job.id, timeout_s=JOBS_STOP_TIMEOUT_S)
 
 
 def _stop_daemons(children: list[Child]) -> None:

@@ -29,6 +29,9 @@ Reply = TypeVar("Reply")
 class Client:
     """A connection to one scheduler; safe to share between threads.
 
+    A KeyboardInterrupt in the middle of a call can leave a lock of gRPC's locked. Whoever goes on
+    after one makes a new client, or calls from a thread that Ctrl-C does not reach.
+
     address: HOST:PORT; default $AIMASS_ADDRESS, else 127.0.0.1:6277.
     timeout_s: how long one request may take; for submit its retries included.
     reconnect_s: how long watch, wait and logs bridge a scheduler that went away.

@@ -23,13 +23,14 @@ _STATE_COLOURS = {
     "SUSPECT": "yellow",
     "LOST": "red",
 }
+COLUMN_WIDTH_MIN = 8
 # Control characters of other people's names and reasons must not reach the terminal.
 _CONTROLS = {code: "?" for code in (*range(32), *range(127, 160))}
 
 
 @dataclass(frozen=True)
 class Column(Generic[Item]):
-    """One column of a table. The last one may be cut to fit, and only on a terminal."""
+    """One column of a table."""
 
     title: str
     text: Callable[[Item], str]
@@ -105,27 +106,40 @@ def table(
     is_wide: bool = False,
     colour: str = "auto",
 ) -> list[str]:
-    """Lay out lines of a table. Cut to the terminal's width; complete when piped."""
+    """Lay out lines of a table. On a terminal the widest cells are cut to fit; piped, none."""
     shown = [column for column in columns if is_wide or not column.is_wide]
     rows = [[clean(column.text(item)) or "-" for column in shown] for item in items]
     titles = [column.title for column in shown]
     widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    if sys.stdout.isatty():
+        _shrink(widths, shutil.get_terminal_size().columns)
     is_coloured = wants_colour(colour, sys.stdout)
     lines = []
     for row in [titles, *rows]:
         cells = [
-            cell.rjust(width) if column.is_right else cell.ljust(width)
+            _fitted(cell, width, column.is_right)
             for cell, width, column in zip(row, widths, shown, strict=True)
         ]
         lines.append(_line(cells, is_coloured, is_title=row is titles))
     return lines
 
 
+def _shrink(widths: list[int], columns: int) -> None:
+    """Take from the widest column what the terminal lacks, never below a readable rest."""
+    excess = sum(widths) + 2 * (len(widths) - 1) - columns
+    while excess > 0 and max(widths) > COLUMN_WIDTH_MIN:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+        excess -= 1
+
+
+def _fitted(cell: str, width: int, is_right: bool) -> str:
+    cell = cell if len(cell) <= width else f"{cell[: width - 1]}…"
+    return cell.rjust(width) if is_right else cell.ljust(width)
+
+
 def _line(cells: list[str], is_coloured: bool, is_title: bool) -> str:
     text = "  ".join(cells).rstrip()
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        text = text if len(text) <= width else text[: width - 1] + "…"
     if not is_coloured:
         return f"{text}\n"
     if is_title:

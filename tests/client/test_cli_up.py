@@ -1,0 +1,91 @@
+"""massctl up: real daemons started, used and stopped, and none of them left."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aimass.v1 import job_pb2
+
+from aimass.client import Client
+from tests.client.conftest import a_spec, massctl_env
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+@contextmanager
+def up(data: Path, *args: str) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """Run massctl up on free ports; gives the process and the scheduler's address."""
+    command = [sys.executable, "-m", "aimass.cli", "up", "--data", str(data), *args]
+    command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        [*command, "--simulate", "2xH100-SXM5-80GB"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=massctl_env(),
+    )
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().removeprefix("ready on ").strip()
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def daemons_in(data: Path) -> list[str]:
+    """Find the processes that work in this data directory."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = proc.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(data) in command:
+            found.append(command)
+    return found
+
+
+def test_up_runs_jobs_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    spec = a_spec(gpus=1)
+    spec.workdir = str(tmp_path)
+    with up(tmp_path / "d", "--nodes", "2") as (process, address):
+        with Client(address) as client:
+            assert [len(node.inventory.devices) for node in client.nodes().nodes] == [2, 2]
+            spec.roles[0].command[:] = ["sh", "-c", "echo hello"]
+            job = client.wait(client.submit(spec).job_id, timeout_s=30)
+            assert job.state == job_pb2.JOB_STATE_SUCCEEDED
+            assert b"".join(chunk.data for chunk in client.logs(job.id)) == b"hello\n"
+            spec.roles[0].command[:] = ["sleep", "1000"]
+            job_id = client.submit(spec).job_id
+            wait_until(lambda: client.get(job_id).state == job_pb2.JOB_STATE_RUNNING)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "cancelling 1 jobs" in err
+    assert "Traceback" not in err
+    wait_until(lambda: not daemons_in(tmp_path / "d"))
+
+
+def test_up_on_a_directory_in_use_says_so_with_massds_own_code(tmp_path: Path) -> None:
+    with up(tmp_path / "d"), up(tmp_path / "d") as (second, _):
+        _, err = second.communicate(timeout=60)
+        assert second.returncode == 4
+        assert err.startswith("error: massd ended with exit code 4\nwhy:\n")
+        assert "massd.log" in err
+
+
+def test_up_ends_when_a_daemon_does(tmp_path: Path) -> None:
+    with up(tmp_path / "d") as (process, _):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: n1 ended with signal 9" in err
+    wait_until(lambda: not daemons_in(tmp_path / "d"))
