@@ -38,7 +38,7 @@ def job_options(function: Function) -> Function:
         click.argument("files", nargs=-1, metavar="FILE|-|-- COMMAND…"),
         click.option("--name", help="Default: the file's name, or the command's."),
         click.option("--gpus", type=GPUS, metavar="N", help="GPUs per shard: 2, or a share: 0.25."),
-        click.option("--cpus", type=CPUS, metavar="N", help="CPU cores per shard."),
+        click.option("--cpus", type=CPUS, metavar="N", help="CPU cores per shard. Default: 1."),
         click.option("--memory", type=MEMORY, metavar="SIZE", help="Memory per shard: 64GiB."),
         click.option("--shards", type=click.IntRange(1, 4096), help="Processes. Default: 1."),
         click.option(
@@ -200,7 +200,14 @@ def _spec_of_command(command: list[str]) -> "job_pb2.JobSpec":
     return job_pb2.JobSpec(
         name=name_from(os.path.basename(command[0])),
         kind=job_pb2.JOB_KIND_TRAIN,
-        roles=[job_pb2.Role(name="worker", shards=1, command=command)],
+        roles=[
+            job_pb2.Role(
+                name="worker",
+                shards=1,
+                command=command,
+                resources=job_pb2.Resources(cpu_milli=1000),  # as in a job file that names none
+            )
+        ],
         workdir=os.getcwd(),
         grace_ms=DEFAULT_GRACE_MS,
     )

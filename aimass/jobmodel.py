@@ -114,14 +114,14 @@ Shards = Annotated[int, Field(ge=1, le=SHARDS_MAX)]
 
 
 class Resources(Strict):
-    """What each shard needs. Nothing is reserved of what is not named."""
+    """What each shard needs. A core, and nothing else, is reserved unless it is named."""
 
     gpus: Gpus = Field(default=0)
     gpu_types: list[Text] = Field(
         default=[], description="device models that will do, in any order"
     )
     gpu_memory: Memory = Field(default=0, description="the least memory of each device")
-    cpus: Cpus = Field(default=0)
+    cpus: Cpus = Field(default=1, validate_default=True)
     memory: Memory = Field(default=0)
 
 

@@ -13,6 +13,7 @@ from aimass.core.cluster import OVER_KEPT, Cluster, hold, release
 from aimass.core.lifecycle import JobTrigger, NodeTrigger, move_job, move_node
 from aimass.core.model import (
     ATTEMPTS_KEPT,
+    ATTEMPTS_MAX,
     Attempt,
     Device,
     Exit,
@@ -92,16 +93,24 @@ def _plan_committed(cluster: Cluster, event: ev.PlanCommitted) -> None:
         cluster.waiting.remove(job)
         move_job(job, JobTrigger.PLACE)
         job.attempt = start.attempt
-        shards = [Shard() for _ in start.placements]
-        attempt = Attempt(
-            start.attempt, start.placements, shards, event.at_ms, start.reason, live=len(shards)
-        )
-        job.attempts.append(attempt)
-        del job.attempts[:-ATTEMPTS_KEPT]
+        uuids = []
         for rank, placement in enumerate(start.placements):
             node = cluster.nodes[placement.node_id]
             assert node.state is NodeState.READY, f"{node.id} is {node.state.value}"
             hold(node, HoldKey(job.id, start.attempt, rank), placement)
+            uuids.append([node.devices[i].spec.uuid for i in placement.devices])
+        shards = [Shard() for _ in uuids]
+        attempt = Attempt(
+            start.attempt,
+            start.placements,
+            uuids,
+            shards,
+            event.at_ms,
+            start.reason,
+            live=len(shards),
+        )
+        job.attempts.append(attempt)
+        del job.attempts[:-ATTEMPTS_KEPT]
         _touch_nodes(cluster, attempt)
 
 
@@ -224,6 +233,9 @@ def _end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> No
         return
     attempt.outcome = attempt.stop_reason
     trigger = _ENDINGS[attempt.stop_goal]
+    if trigger is JobTrigger.REQUEUE and attempt.number >= ATTEMPTS_MAX:
+        trigger = JobTrigger.FAIL
+        attempt.outcome = f"given up after {attempt.number} attempts; the last: {attempt.outcome}"
     if trigger is JobTrigger.REQUEUE:
         move_job(job, trigger)
         cluster.waiting.add(job)
@@ -269,6 +281,7 @@ def _node_registered(cluster: Cluster, event: ev.NodeRegistered) -> None:
         node.boot_id = event.boot_id
         node.incarnation = event.incarnation
         node.agent_version = event.agent_version
+    node.lease_ms = event.lease_ms
     _take_inventory(node, event.inventory)
     node.generation += 1
 

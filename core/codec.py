@@ -86,6 +86,7 @@ def _bare(node: Node) -> Node:
         node.state,
         node.since_ms,
         node.reason,
+        node.lease_ms,
         node.generation,
     )
 

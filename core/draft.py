@@ -1,8 +1,8 @@
 """Draft: try placements on the cluster and take them back.
 
-It holds capacity on the real rows and keeps an undo log, because a copy costs ten thousand times
-more (204 ms against 14 µs for 1,024 nodes; reference measurements in docs/decisions/0004). It must
-be rolled back before anybody else looks; `with Draft(cluster) as draft:` does that.
+It holds capacity on the real rows and keeps an undo log, because a copy costs thousands of times
+more (147 ms against 0.05 ms for a 64-GPU gang on 1,024 nodes; docs/decisions/0004). It must be
+rolled back before anybody else looks; `with Draft(cluster) as draft:` does that.
 """
 
 from types import TracebackType

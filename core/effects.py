@@ -7,7 +7,16 @@ Never a command: sending it twice, late or not at all does no harm. An agent ref
 from dataclasses import dataclass
 
 from aimass.core.cluster import Cluster
-from aimass.core.model import Attempt, HoldKey, Job, JobId, Node, NodeId, Placement
+from aimass.core.model import (
+    Attempt,
+    HoldKey,
+    Job,
+    JobId,
+    Node,
+    NodeId,
+    Placement,
+    ShardState,
+)
 from aimass.core.spec import WHOLE_GPU_MILLI
 
 
@@ -32,7 +41,11 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One shard the node should run, or stop."""
+    """One shard the node should run, or stop.
+
+    launch is None for a shard that is to stop or is known to run: it will never be started (again),
+    and its command and environment need not travel with every set.
+    """
 
     job_id: JobId
     attempt: int
@@ -40,7 +53,7 @@ class Assignment:
     stop: bool
     grace_ms: int
     stop_reason: str
-    launch: Launch
+    launch: Launch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +76,16 @@ def effects(cluster: Cluster, node: Node) -> DesiredSet:
 def _assignment(cluster: Cluster, node: Node, key: HoldKey) -> Assignment:
     job = cluster.jobs[key.job_id]
     attempt = job.current
+    stop = attempt.stop_goal is not None
+    is_started = attempt.shards[key.rank].state is ShardState.RUNNING
     return Assignment(
         job_id=job.id,
         attempt=attempt.number,
         rank=key.rank,
-        stop=attempt.stop_goal is not None,
-        grace_ms=attempt.grace_ms if attempt.stop_goal is not None else job.spec.grace_ms,
+        stop=stop,
+        grace_ms=attempt.grace_ms if stop else job.spec.grace_ms,
         stop_reason=attempt.stop_reason,
-        launch=_launch(cluster, node, job, attempt, key.rank),
+        launch=None if stop or is_started else _launch(cluster, node, job, attempt, key.rank),
     )
 
 

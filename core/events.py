@@ -58,6 +58,7 @@ class NodeRegistered:
     boot_id: str
     incarnation: int
     agent_version: str = ""
+    lease_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

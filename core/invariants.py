@@ -1,4 +1,4 @@
-"""check_invariants(cluster): what must be true of the state after every event (I1-I9 of the docs).
+"""check_invariants(cluster): what is true of the state after every event (I1-I8, ARCHITECTURE.md).
 
 Recounts everything from the rows; O(jobs + holds). Tests run it after each event, the daemon after
 recovery. A violation is a bug, never a user's mistake, so it is an assertion.

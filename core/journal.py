@@ -55,8 +55,12 @@ class Journal(Protocol):
         """Yield (revision, event) for every event after that revision, in order."""
         ...
 
+    def probe(self) -> None:
+        """Write something durably that is no event; raises as append would."""
+        ...
+
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot durably; events stay."""
+        """Keep a snapshot durably; events stay. Raises as append would."""
         ...
 
     def load_snapshot(self) -> Snapshot | None:
@@ -98,6 +102,9 @@ class MemoryJournal:
         """See Journal.read."""
         for index in range(after, len(self._events)):
             yield index + 1, self._events[index]
+
+    def probe(self) -> None:
+        """See Journal.probe."""
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See Journal.save_snapshot."""

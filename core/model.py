@@ -147,10 +147,14 @@ class Shard:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try of the whole gang; shards[rank] lies at placements[rank]."""
+    """One try of the whole gang; shards[rank] lies at placements[rank].
+
+    device_uuids[rank] names the devices for later questions: indexes are only good while held.
+    """
 
     number: int
     placements: tuple[Placement, ...]
+    device_uuids: list[list[str]]
     shards: list[Shard]
     placed_ms: int
     reason: str
@@ -189,6 +193,7 @@ class Job:
 
 
 ATTEMPTS_KEPT = 8
+ATTEMPTS_MAX = 100  # a job that loses so many to infrastructure fails: it may be what breaks nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +252,7 @@ class Node:
     state: NodeState
     since_ms: int
     reason: str = ""
+    lease_ms: int = 0  # granted to its agent when it last registered
     generation: int = 0
     cpu_used_milli: int = 0
     memory_used_mib: int = 0

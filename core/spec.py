@@ -12,6 +12,7 @@ from enum import Enum
 WHOLE_GPU_MILLI = 1000
 SHARDS_MAX = 4096
 ENV_BYTES_MAX = 256 * 1024
+LAUNCH_BYTES_MAX = 4 * 1024 * 1024  # command and environment, times the shards they are sent to
 GRACE_MS_MAX = 24 * 3600 * 1000
 PRIORITY_ABS_MAX = 1_000_000
 AMOUNT_MAX = 2**40  # of any resource: far above every machine, far below 64-bit overflow
@@ -107,10 +108,20 @@ class JobSpec:
             yield "grace_ms", f"{self.grace_ms}: 0 to {GRACE_MS_MAX}"
         if sum(len(k.encode()) + len(v.encode()) for k, v in self.env.items()) > ENV_BYTES_MAX:
             yield "env", f"more than {ENV_BYTES_MAX} bytes"
+        elif (total := self._launch_bytes()) > LAUNCH_BYTES_MAX:
+            limit = f"at most {LAUNCH_BYTES_MAX}: put the bulk into a file that the shards read"
+            yield "env", f"with the command, {total} bytes over all shards; {limit}"
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key + value:
                 yield "env", f"{key[:40]!r}: a name without '=', no NUL characters"
         yield from self._role_problems()
+
+    def _launch_bytes(self) -> int:
+        env_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in self.env.items())
+        return sum(
+            role.shards * (env_bytes + sum(len(word.encode()) for word in role.command))
+            for role in self.roles
+        )
 
     def _role_problems(self) -> Iterator[tuple[str, str]]:
         if not self.roles:

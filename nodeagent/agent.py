@@ -30,7 +30,7 @@ from aimass.nodeagent.reconcile import (
 )
 from aimass.nodeagent.shim_log import FILE_BYTES_MAX, FILES_MAX
 from aimass.nodeagent.shim_main import now_ms
-from aimass.nodeagent.translate import GRACE_MS_DEFAULT, STATES, Shard, shard_report, wanted_of
+from aimass.nodeagent.translate import STATES, Shard, shard_report, wanted_of
 from aimass.v1 import agent_pb2
 
 _RETRY_S = 0.02  # for what cannot be waited on: a shim that somebody else started
@@ -151,9 +151,14 @@ class Agent:
                 assert_never(action)
 
     async def _launch(self, key: ShardKey, assignment: agent_pb2.Assignment) -> None:
+        if not assignment.HasField("launch"):
+            # The scheduler holds it for running and we have no trace of it: never start it twice.
+            # It will say so itself when this agent registers next.
+            log.error("a running shard is unknown here", shard=key.folder)
+            return
         folder = self.home.shards / key.folder
         shard = self.shards.setdefault(key, Shard(folder, Phase.INTENDED))
-        shard.grace_ms = assignment.grace_ms or GRACE_MS_DEFAULT
+        shard.grace_ms = assignment.grace_ms
         missing = [u for u in assignment.launch.device_uuids if u not in self.device_uuids]
         if missing:
             await self._fail(key, f"node {self.facts.node_id} has no device {', '.join(missing)}")
@@ -192,7 +197,7 @@ class Agent:
             "is_shared": 0 < launch.gpu_milli < 1000,
             "devices_dir": str(self.home.devices),
             "lease_file": str(self.home.lease_file),
-            "grace_ms": assignment.grace_ms or GRACE_MS_DEFAULT,
+            "grace_ms": assignment.grace_ms,
             "cpus": [],
             "memory_mib": launch.memory_mib,
             "cgroup_parent": self.cgroup_parent,

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import time
 from pathlib import Path
 
 from aimass.nodeagent import durable
@@ -79,7 +80,8 @@ class Home:
         if node.get("boot_id") != boot_id:  # its clock started again at the boot
             self.lease_file.unlink(missing_ok=True)
         self.node_id = node_id
-        self.incarnation = node.get("incarnation", 0) + 1
+        # By the clock, so that an agent whose folder was wiped still counts as the newer one.
+        self.incarnation = max(node.get("incarnation", 0) + 1, time.time_ns() // 1_000_000)
         record = {"node_id": node_id, "incarnation": self.incarnation, "boot_id": boot_id}
         durable.write_json(f"{self.path}/node.json", record)
         obeyed = self._read("scheduler.json")

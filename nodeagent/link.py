@@ -111,7 +111,7 @@ class Link:
         """One stream from Register to its end."""
         options = [
             ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
-            ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+            ("grpc.max_receive_message_length", -1),  # what it sends was bounded when submitted
         ]
         async with grpc.aio.insecure_channel(address, options=options) as channel:
             async with asyncio.timeout(_ANSWER_S):

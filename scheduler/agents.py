@@ -46,17 +46,23 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         self._engine = engine
         self._lease_ms = lease_ms
         self._heartbeat_ms = heartbeat_ms
-        self._silent_since_s: dict[NodeId, float] = {}  # nodes without a link, last heard then
+        self._fence_at_s: dict[NodeId, float] = {}  # nodes without a link, and when to fence them
+        self._unsaid: dict[NodeId, str] = {}  # silences the journal could not take yet, and why
         engine.on_commit.append(self._push)
         engine.on_recovered.append(self._cut_all)
 
     async def begin(self) -> None:
-        """Start counting the leases of nodes that the journal knows, from now."""
-        now_s = time.monotonic()
-        known = await self._engine.ask(
-            lambda c: [n.id for n in c.cluster.nodes.values() if n.state is not NodeState.LOST]
+        """Count the leases of all nodes that the journal knows from now, each as it was granted.
+
+        This process may grant shorter ones; the shims out there still hold what they were given.
+        """
+        granted = await self._engine.ask(
+            lambda c: {
+                n.id: n.lease_ms for n in c.cluster.nodes.values() if n.state is not NodeState.LOST
+            }
         )
-        self._silent_since_s = dict.fromkeys(known, now_s)
+        now_s = time.monotonic()
+        self._fence_at_s = {i: now_s + lease_end_s(lease) for i, lease in granted.items()}
 
     def _push(self, cluster: Cluster, events: list[Event]) -> None:
         """After each commit: every linked node whose set has changed gets the new one."""
@@ -123,7 +129,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
                     f"another agent of node {node_id} started later than this one",
                     fix="run one agent per node; give a second one its own --node-id and --data",
                 )
-            reports.register(context, register)
+            reports.register(context, register, self._lease_ms)
             # In the same step as the event: a broken older link must not make the node silent now.
             older, self.links[node_id] = self.links.get(node_id), link
             if older is not None:
@@ -136,7 +142,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
             if self.links.get(node_id) is link:
                 del self.links[node_id]
             raise
-        self._silent_since_s.pop(node_id, None)
+        self._fence_at_s.pop(node_id, None)
         link.send(
             agent_pb2.SchedulerMessage(
                 welcome=agent_pb2.Welcome(
@@ -179,15 +185,28 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         if self.links.get(link.node_id) is not link:
             return
         del self.links[link.node_id]
-        self._silent_since_s[link.node_id] = link.heard_s
+        self._fence_at_s[link.node_id] = link.heard_s + lease_end_s(self._lease_ms)
         reason = link.end_reason or "its agent's link broke"
         log.info("agent link lost", node=link.node_id, reason=reason)
+        self._unsaid[link.node_id] = reason
+        await self._say_silences()
 
-        def go_silent(context: Context) -> None:
-            if link.node_id not in self.links:  # else it is back already
-                reports.silent(context, link.node_id, reason)
+    async def _say_silences(self) -> None:
+        """Record nodes that went silent; what the journal cannot take is tried again."""
 
-        await self._record(go_silent)
+        def say(context: Context) -> list[NodeId]:
+            for node_id, reason in self._unsaid.items():
+                if node_id not in self.links:  # else it is back already
+                    reports.silent(context, node_id, reason)
+            return list(self._unsaid)
+
+        try:
+            said = await self._engine.tell(say)
+        except Refused as refused:
+            log.warning("silence not recorded", reason=refused.detail.why)
+            return
+        for node_id in said:
+            self._unsaid.pop(node_id, None)
 
     async def PushLogs(
         self,
@@ -203,20 +222,28 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
     async def watch(self) -> None:
         """Cut links that have gone quiet and fence nodes whose lease is over, for ever."""
         quiet_s = self._heartbeat_ms / 1000 * MISSED_BEATS + 1.0
-        fence_s = lease_end_s(self._lease_ms)
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
+            await self._engine.recheck()
             now_s = time.monotonic()
             for link in list(self.links.values()):
                 if now_s - link.heard_s > quiet_s:
                     link.close(f"no heartbeat for {quiet_s:.1f} s")
-            expired = [
-                i for i, heard_s in self._silent_since_s.items() if now_s - heard_s > fence_s
-            ]
-            for node_id in expired:
-                if await self._record(partial(reports.expire, node_id=node_id)):
-                    self._silent_since_s.pop(node_id, None)
-                    log.warning("node fenced", node=node_id)
+            if self._unsaid:
+                await self._say_silences()
+            for node_id in [i for i, at_s in self._fence_at_s.items() if now_s > at_s]:
+                if node_id not in self._unsaid and await self._fence(node_id):
+                    self._fence_at_s.pop(node_id, None)
+
+    async def _fence(self, node_id: NodeId) -> bool:
+        """Declare the node lost, unless it is back; False when the journal cannot take it now."""
+
+        def fence(context: Context) -> None:
+            if node_id not in self.links:
+                reports.expire(context, node_id)
+
+        log.warning("node fenced", node=node_id)
+        return await self._record(fence)
 
 
 def check_identity(register: agent_pb2.Register) -> None:

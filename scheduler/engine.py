@@ -9,6 +9,7 @@ a small test write succeeds. Any other failure ends the process: the next one re
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,13 +22,12 @@ from aimass.core.check import check
 from aimass.core.cluster import Cluster, ShapeKey
 from aimass.core.decide import decide
 from aimass.core.events import ClusterCreated, Event, NodeSilent, PlanCommitted, TermStarted
-from aimass.core.journal import JournalError, JournalFullError
+from aimass.core.journal import Journal, JournalError, JournalFullError
 from aimass.core.model import NodeState
 from aimass.core.plan import Wait
 from aimass.core.policy import Policy
 from aimass.scheduler.crash import crash_point
 from aimass.scheduler.errors import Refused, unavailable
-from aimass.scheduler.journal_sqlite import SqliteJournal
 from aimass.scheduler.recovery import recover, take_snapshot
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ class _Request:
 class Engine:
     """Owns the Cluster and its journal. Everything else asks it."""
 
-    def __init__(self, journal: SqliteJournal, policy: Policy) -> None:
+    def __init__(self, journal: Journal, policy: Policy) -> None:
         self.policy = policy
         self.refusing = ""  # why writes are refused now; empty: they are not
         self.waits: dict[ShapeKey, Wait] = {}  # of the newest decision
@@ -104,6 +104,12 @@ class Engine:
     def revision(self) -> int:
         """Number of events that are durable."""
         return self._durable
+
+    async def recheck(self) -> None:
+        """While writes are refused, look whether there is space again; does nothing otherwise."""
+        if self.refusing:
+            with contextlib.suppress(Refused):
+                await self.tell(lambda context: None)
 
     async def changed_after(self, revision: int) -> None:
         """Return when there is a durable event after that revision."""
@@ -164,9 +170,13 @@ class Engine:
     async def snapshot(self) -> None:
         """Write a snapshot of what is durable, so that the next start replays little."""
         if self._durable > self._snapshot_at:
+            self._snapshot_at = self._durable  # also when it fails: the next try is a while later
             snapshot = take_snapshot(self._cluster)
-            await asyncio.to_thread(self._journal.save_snapshot, snapshot)
-            self._snapshot_at = snapshot.revision
+            try:
+                await asyncio.to_thread(self._journal.save_snapshot, snapshot)
+            except JournalFullError as full:  # a snapshot is a cache: the events are all there
+                log.warning("no snapshot", reason=str(full))
+                return
             log.info("snapshot", revision=snapshot.revision, bytes=len(snapshot.data))
 
     # ---- one batch ------------------------------------------------------------------------------

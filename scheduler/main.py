@@ -5,12 +5,14 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import signal
 import sys
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import click
@@ -37,6 +39,7 @@ log = structlog.get_logger()
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 STOP_GRACE_S = 1.0
 EXIT_CONFLICT = 4
+LEASE_S_MAX = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,13 @@ async def serve(config: Config) -> None:
                 time.time_ns() // 1_000_000,
             )
             scheduler = SchedulerServer(engine, LogFollower(engine, links), about)
-            await _serve_grpc(config, scheduler, links, about, runner)
+            watchers = [
+                asyncio.create_task(links.watch(), name="leases"),
+                asyncio.create_task(metrics.watch(engine), name="gauges"),
+            ]
+            await _serve_grpc(config, scheduler, links, about, [runner, *watchers])
+            for task in watchers:
+                task.cancel()
             await engine.stop()
         finally:
             runner.cancel()
@@ -125,7 +134,7 @@ async def _serve_grpc(
     scheduler: SchedulerServer,
     links: AgentLinks,
     about: About,
-    runner: "asyncio.Task[None]",
+    tasks: list["asyncio.Task[None]"],
 ) -> None:
     server = grpc.aio.server(
         options=[
@@ -156,16 +165,14 @@ async def _serve_grpc(
     await server.start()
     run_file = _write_run_file(config, port, about)
     print(f"massd ready on {config.host}:{port}", flush=True)
-    watcher = asyncio.create_task(links.watch(), name="leases")
     stop = asyncio.create_task(_signalled(), name="signal")
     try:
-        done, _ = await asyncio.wait((runner, watcher, stop), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait((*tasks, stop), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if task is not stop:
-                task.result()  # the engine or the lease watch has failed: end with its error
+                task.result()  # something that should run for ever has failed: end with its error
     finally:
         run_file.unlink(missing_ok=True)
-        watcher.cancel()
         await server.stop(STOP_GRACE_S)
         log.info("stopped")
 
@@ -224,6 +231,21 @@ def _is_loopback(host: str) -> bool:
     return False
 
 
+class Duration(click.ParamType[float]):
+    """Seconds from `90s`, `10m`, `1.5h`, `200ms`, `2d`, or a bare number of seconds."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See the class."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a time such as 90s, 10m or 200ms", param, ctx)
+        return float(match[1]) * {"ms": 0.001, "m": 60, "h": 3600, "d": 86400}.get(match[2], 1)
+
+
 @click.command(
     context_settings={"auto_envvar_prefix": "MASSD", "help_option_names": ["-h", "--help"]}
 )
@@ -231,8 +253,16 @@ def _is_loopback(host: str) -> bool:
 @click.option("--listen", default="127.0.0.1:6277", show_default=True, help="gRPC HOST:PORT.")
 @click.option("--http", default="127.0.0.1:6278", show_default=True, help="/metrics, /healthz.")
 @click.option("--insecure", is_flag=True, help="Allow addresses beyond this machine.")
-@click.option("--lease", default=600.0, show_default=True, help="Seconds a silent node is kept.")
-@click.option("--heartbeat", default=2.0, show_default=True, help="Seconds between beats.")
+@click.option(
+    "--lease",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    help="A silent node is kept so long.",
+)
+@click.option(
+    "--heartbeat", type=Duration(), default="2s", show_default=True, help="Between beats."
+)
 @click.option("--order", type=click.Choice(list(ORDERS)), default="priority", show_default=True)
 @click.option("--place", type=click.Choice(list(PLACERS)), default="best-fit", show_default=True)
 @click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto")
@@ -257,8 +287,10 @@ def command(
       massd --data /srv/aimass --order fifo  another folder, strict submit order
       massd --listen 127.0.0.1:0             any free port; see FOLDER/massd.json
     """
-    if not 0.05 <= heartbeat <= 60 or lease < 3 * heartbeat:
-        raise click.UsageError("--heartbeat lies between 0.05 and 60, --lease is 3 beats or more")
+    if not (0.05 <= heartbeat <= 60 and 3 * heartbeat <= lease <= LEASE_S_MAX):
+        raise click.UsageError(
+            "--heartbeat lies between 50ms and 60s, --lease between 3 heartbeats and 30d"
+        )
     host, port = _address(listen, "--listen", insecure)
     http_host, http_port = _address(http, "--http", insecure)
     configure_logs(log_format)

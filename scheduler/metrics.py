@@ -1,11 +1,11 @@
 """Metrics from events, and the small HTTP server that shows them: /metrics and /healthz.
 
-An observer of commits: what is counted is durable. Gauges are set from the cluster after a commit,
-at most once a second, because counting every job on every commit would cost more than deciding.
+An observer of commits: what is counted is durable. Gauges are set from the cluster at most once a
+second, because counting every job on every commit would cost more than deciding.
 """
 
+import asyncio
 import threading
-import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -15,6 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from aimass.core.cluster import Cluster
 from aimass.core.events import Event
 from aimass.core.model import JobState, NodeState
+from aimass.scheduler.engine import Engine
 from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
 GAUGES_EVERY_S = 1.0
@@ -34,7 +35,6 @@ class Metrics:
         self._gpus_used = Gauge("aimass_gpus_used", "Devices held, in shares", registry=r)
         self._revision = Gauge("aimass_revision", "Newest durable revision", registry=r)
         self._term = Gauge("aimass_term", "Leadership term", registry=r)
-        self._gauges_at_s = 0.0
 
     def observe(self, cluster: Cluster, events: list[Event]) -> None:
         """Count one committed batch."""
@@ -42,9 +42,15 @@ class Metrics:
         for name, count in Tally(type(event).__name__ for event in events).items():
             self._events.labels(name).inc(count)
         self._revision.set(cluster.revision)
-        if time.monotonic() - self._gauges_at_s >= GAUGES_EVERY_S:
-            self._gauges_at_s = time.monotonic()
-            self.measure(cluster)
+
+    async def watch(self, engine: Engine) -> None:
+        """Keep the gauges at most a second old, for ever."""
+        measured = -1
+        while True:
+            if engine.revision != measured:
+                measured = engine.revision
+                await engine.ask(lambda context: self.measure(context.cluster))
+            await asyncio.sleep(GAUGES_EVERY_S)
 
     def measure(self, cluster: Cluster) -> None:
         """Set the gauges. O(jobs + devices)."""

@@ -34,7 +34,7 @@ from aimass.scheduler.translate import (
 from aimass.v1 import agent_pb2, node_pb2
 
 
-def register(context: Context, message: agent_pb2.Register) -> None:
+def register(context: Context, message: agent_pb2.Register, lease_ms: int) -> None:
     """Take the node (back) in, with everything its agent knows about its shards."""
     cluster = context.cluster
     node_id = NodeId(message.node_id)
@@ -46,6 +46,7 @@ def register(context: Context, message: agent_pb2.Register) -> None:
             message.boot_id,
             message.incarnation,
             message.agent_version,
+            lease_ms,
         )
     )
     for shard in message.shards:

@@ -77,7 +77,9 @@ def find_job(cluster: Cluster, ref: str, user: str) -> Job:
     exact = cluster.jobs.get(JobId(ref))
     if exact is not None:
         return exact
-    matches = [i for i in cluster.jobs if i.startswith(ref)] if ref else []
+    # An id that was once given out never stands for another: `cancel j5` must not hit j50.
+    was_given = ref[:1] == "j" and ref[1:].isdigit() and int(ref[1:]) < cluster.next_seq
+    matches = [i for i in cluster.jobs if i.startswith(ref)] if ref and not was_given else []
     if len(matches) == 1:
         return cluster.jobs[matches[0]]
     if matches:
@@ -124,7 +126,7 @@ def list_jobs(
     kept = matching[-(message.limit if message.limit > 0 else LIST_DEFAULT) :]
     return scheduler_pb2.ListReply(
         jobs=[
-            job_to_proto(cluster, job, reason_of(cluster, job, waits), newest_only=True)
+            job_to_proto(cluster, job, reason_of(cluster, job, waits), in_short=True)
             for job in kept
         ],
         total=len(matching),

@@ -139,7 +139,7 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
         revision = request.from_revision or self._engine.revision
         if revision > self._engine.revision:
             refused = Refused(
-                grpc.StatusCode.OUT_OF_RANGE,
+                grpc.StatusCode.FAILED_PRECONDITION,
                 f"revision {revision} is in the future; the newest is {self._engine.revision}",
                 why="this is another journal than the one you watched before",
                 fix="list again and watch from the revision that the list gives",

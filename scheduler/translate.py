@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Any
 
 from aimass.core.cluster import Cluster
-from aimass.core.effects import DesiredSet
+from aimass.core.effects import Assignment, DesiredSet, Launch
 from aimass.core.explain import Explanation
 from aimass.core.model import (
     Attempt,
@@ -130,7 +130,7 @@ def exit_from_proto(message: job_pb2.Exit) -> Exit:
 # ---- what goes out ------------------------------------------------------------------------------
 
 
-def spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
+def spec_to_proto(spec: JobSpec, *, with_env: bool = True) -> job_pb2.JobSpec:
     """The spec as clients see it."""
     return job_pb2.JobSpec(
         name=spec.name,
@@ -153,33 +153,34 @@ def spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
             for role in spec.roles
         ],
         workdir=spec.workdir,
-        env=spec.env,
+        env=spec.env if with_env else {},
         node_selector=spec.node_selector,
         strategy=_STRATEGY_TO_PROTO[spec.strategy],
         grace_ms=spec.grace_ms,
     )
 
 
-def job_to_proto(
-    cluster: Cluster, job: Job, reason: str, *, newest_only: bool = False
-) -> job_pb2.Job:
-    """A job with its attempts; `reason` says why it waits, or is empty."""
-    attempts = job.attempts[-1:] if newest_only else job.attempts
+def job_to_proto(cluster: Cluster, job: Job, reason: str, *, in_short: bool = False) -> job_pb2.Job:
+    """A job; `reason` says why it waits, or is empty.
+
+    in_short, for listings: the newest attempt alone, and no environment (it may be 256 KiB).
+    """
+    attempts = job.attempts[-1:] if in_short else job.attempts
     return job_pb2.Job(
         id=job.id,
         submit_seq=job.submit_seq,
-        spec=spec_to_proto(job.spec),
+        spec=spec_to_proto(job.spec, with_env=not in_short),
         state=_JOB_STATES[job.state],
         user=job.user,
         reason=reason,
         submitted_ms=job.submitted_ms,
         ended_ms=job.ended_ms,
-        attempts=[_attempt_to_proto(cluster, job, attempt) for attempt in attempts],
+        attempts=[_attempt_to_proto(job, attempt) for attempt in attempts],
         revision=cluster.revision,
     )
 
 
-def _attempt_to_proto(cluster: Cluster, job: Job, attempt: Attempt) -> job_pb2.Attempt:
+def _attempt_to_proto(job: Job, attempt: Attempt) -> job_pb2.Attempt:
     message = job_pb2.Attempt(
         number=attempt.number,
         placed_ms=attempt.placed_ms,
@@ -188,9 +189,8 @@ def _attempt_to_proto(cluster: Cluster, job: Job, attempt: Attempt) -> job_pb2.A
         reason=attempt.reason,
         outcome=attempt.outcome or attempt.stop_reason,
     )
-    for rank, (placement, shard) in enumerate(zip(attempt.placements, attempt.shards, strict=True)):
-        devices = cluster.nodes[placement.node_id].devices
-        uuids = [devices[i].spec.uuid for i in placement.devices if i < len(devices)]
+    rows = zip(attempt.placements, attempt.device_uuids, attempt.shards, strict=True)
+    for rank, (placement, uuids, shard) in enumerate(rows):
         message.shards.add(
             rank=rank,
             role=job.spec.roles[placement.role].name,
@@ -270,12 +270,9 @@ def inventory_to_proto(inventory: Inventory) -> node_pb2.Inventory:
 
 
 def desired_to_proto(cluster: Cluster, desired: DesiredSet) -> agent_pb2.DesiredSet:
-    """The set for an agent, with what each shard needs to start."""
+    """The set for an agent, with what each shard that is to be started needs."""
     message = agent_pb2.DesiredSet(term=desired.term, generation=desired.generation)
     for item in desired.assignments:
-        job = cluster.jobs[item.job_id]
-        placement = job.current.placements[item.rank]
-        role, launch = job.spec.roles[placement.role], item.launch
         message.assignments.add(
             job_id=item.job_id,
             attempt=item.attempt,
@@ -283,29 +280,36 @@ def desired_to_proto(cluster: Cluster, desired: DesiredSet) -> agent_pb2.Desired
             goal=agent_pb2.GOAL_STOP if item.stop else agent_pb2.GOAL_RUN,
             grace_ms=item.grace_ms,
             stop_reason=item.stop_reason,
-            launch=agent_pb2.Launch(
-                job_name=job.spec.name,
-                argv=role.command,
-                env=job.spec.env,
-                workdir=job.spec.workdir,
-                device_uuids=launch.device_uuids,
-                visible_uuids=launch.visible_uuids,
-                gpu_milli=placement.share_milli if placement.devices else 0,
-                cpu_milli=placement.cpu_milli,
-                memory_mib=placement.memory_mib,
-                role=role.name,
-                role_rank=launch.role_rank,
-                role_world_size=role.shards,
-                world_size=job.spec.world_size,
-                local_rank=launch.local_rank,
-                local_world_size=launch.local_world_size,
-                group_rank=launch.group_rank,
-                group_world_size=launch.group_world_size,
-                master_addr=launch.master_addr,
-                master_port=launch.master_port,
-            ),
+            launch=_launch_to_proto(cluster, item, item.launch) if item.launch else None,
         )
     return message
+
+
+def _launch_to_proto(cluster: Cluster, item: Assignment, launch: Launch) -> agent_pb2.Launch:
+    job = cluster.jobs[item.job_id]
+    placement = job.current.placements[item.rank]
+    role = job.spec.roles[placement.role]
+    return agent_pb2.Launch(
+        job_name=job.spec.name,
+        argv=role.command,
+        env=job.spec.env,
+        workdir=job.spec.workdir,
+        device_uuids=launch.device_uuids,
+        visible_uuids=launch.visible_uuids,
+        gpu_milli=placement.share_milli if placement.devices else 0,
+        cpu_milli=placement.cpu_milli,
+        memory_mib=placement.memory_mib,
+        role=role.name,
+        role_rank=launch.role_rank,
+        role_world_size=role.shards,
+        world_size=job.spec.world_size,
+        local_rank=launch.local_rank,
+        local_world_size=launch.local_world_size,
+        group_rank=launch.group_rank,
+        group_world_size=launch.group_world_size,
+        master_addr=launch.master_addr,
+        master_port=launch.master_port,
+    )
 
 
 def explanation_to_proto(

@@ -323,6 +323,8 @@ def assignment_text(found: Assignment) -> str:
     if found.stop:
         return f"{shard} stop within {found.grace_ms / 1000:g} s: {found.stop_reason}"
     launch = found.launch
+    if launch is None:
+        return f"{shard} runs"
     return (
         f"{shard} run gpus {_short(launch.device_uuids)} visible {_short(launch.visible_uuids)}"
         f" local {launch.local_rank}/{launch.local_world_size}"

@@ -1,7 +1,7 @@
 """A scheduler in this process, and a scripted agent that speaks the real link to it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,13 @@ class Scheduler:
                 if found:
                     return found[0]
                 await self.engine.changed_after(reply.revision)
+
+
+async def eventually(look: Callable[[], object]) -> None:
+    """Wait until `look` gives something true; for what no event announces."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not look():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -1,15 +1,19 @@
 """The agent link, with a scripted agent that speaks the real protocol."""
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from aimass.core.codec import state_hash
+from aimass.core.journal import JournalFullError
 from aimass.scheduler.journal_tools import verify
 from aimass.v1 import agent_pb2, agent_pb2_grpc, job_pb2, node_pb2, scheduler_pb2
 
-from tests.scheduler.harness import Agent, Scheduler, inventory, scheduler, spec
+from tests.scheduler.harness import Agent, Scheduler, eventually, inventory, scheduler, spec
 
 QUEUED, PLACED, RUNNING, STOPPING, SUCCEEDED, FAILED, CANCELLED = (
     getattr(job_pb2, f"JOB_STATE_{word}")
@@ -226,15 +230,81 @@ async def test_a_newer_agent_replaces_the_link_of_an_older(tmp_path: Path) -> No
         await second.leave()
 
 
-async def test_agents_are_asked_to_repeat_themselves_after_a_full_journal(tmp_path: Path) -> None:
+def full(*_: object) -> None:
+    raise JournalFullError("no space left for the journal")
+
+
+@contextmanager
+def full_disk(s: Scheduler) -> Iterator[None]:
+    """The journal takes nothing while the block runs."""
+    append, probe = s.journal.append, s.journal.probe
+    s.journal.append = s.journal.probe = full  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        s.journal.append, s.journal.probe = append, probe  # type: ignore[method-assign]
+
+
+async def test_an_exit_reported_while_the_disk_was_full_is_asked_for_again(tmp_path: Path) -> None:
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        for observer in s.engine.on_recovered:
-            observer()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        with full_disk(s):
+            await agent.ran(item)
+            await eventually(lambda: s.engine.refusing)
         while not (message := await agent.hear()).HasField("refused"):
             pass
         assert message.refused.retry
+        ended = agent_pb2.ShardReport(
+            job_id=job_id, attempt=1, rank=0, state=job_pb2.SHARD_STATE_EXITED, exit=GONE
+        )
+        again = Agent(s, "n1", shards=[ended])
+        await again.hello()
+        await s.job_in(job_id, SUCCEEDED)
+        await again.leave()
+
+
+async def test_a_node_lost_while_the_disk_was_full_is_still_fenced(tmp_path: Path) -> None:
+    async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await s.node_in("n1", READY)
+        with full_disk(s):
+            await agent.leave()
+            await eventually(lambda: s.engine.refusing)
+        await s.node_in("n1", LOST)
+
+
+async def test_a_shorter_lease_after_a_restart_does_not_fence_before_the_old_one_ends(
+    tmp_path: Path,
+) -> None:
+    async with scheduler(tmp_path, lease_ms=60_000) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await agent.leave()
+        await s.node_in("n1", SUSPECT)
+    async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
+        (fence_at_s,) = s.links._fence_at_s.values()
+        assert fence_at_s > time.monotonic() + 55
+
+
+async def test_a_set_carries_commands_only_for_what_is_to_be_started(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec(env={"BIG": "x" * 200_000}))
+        item = (await agent.desired(1)).assignments[0]
+        assert len(item.launch.env["BIG"]) == 200_000
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, RUNNING)
+        await s.submit(spec())
+        running, new = (await agent.desired(2)).assignments
+        assert (running.job_id, running.HasField("launch")) == (job_id, False)
+        assert new.HasField("launch")
+        shown = (await s.client.List(scheduler_pb2.ListRequest())).jobs[0]
+        assert not shown.spec.env
         await agent.leave()
 
 

@@ -104,6 +104,7 @@ def test_a_port_in_use_is_said(tmp_path: Path, option: str) -> None:
         (("--listen", "nowhere"), "HOST:PORT"),
         (("--listen", "127.0.0.1:99999"), "HOST:PORT"),
         (("--lease", "1"), "--lease"),
+        (("--lease", "nan"), "is not a time"),
         (("--heartbeat", "nan"), "--heartbeat"),
         (("--order", "random"), "priority"),
     ],
