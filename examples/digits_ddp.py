@@ -2,7 +2,7 @@
 
 An ordinary torch script; it knows nothing of AI Mass. These do the same:
 
-    torchrun --nproc-per-node 2 examples/digits_ddp.py --checkpoint-dir /tmp/digits
+    torchrun --nproc-per-node 2 examples/digits_ddp.py
     massctl submit examples/digits.yaml
 
 Which samples a step sees depends on the seed and the step's number alone, so a run that goes on
@@ -157,7 +157,8 @@ class StopRequest:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Train on the handwritten digits.")
-    parser.add_argument("--checkpoint-dir", type=Path, default=Path("digits-checkpoint"))
+    run = os.environ.get("TORCHELASTIC_RUN_ID", "none")  # the same in every attempt of a job
+    parser.add_argument("--checkpoint-dir", type=Path, default=Path("digits-checkpoints") / run)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--checkpoint-every", type=int, default=10, metavar="STEPS")
     parser.add_argument("--min-step-ms", type=int, default=0, help="a step takes at least this")
