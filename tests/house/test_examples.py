@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from aimass import jobfile
 
+from aimass import jobfile
 from tests.house.tree import ROOT
 
 JOB_FILES = sorted((ROOT / "examples").glob("*.yaml"))
