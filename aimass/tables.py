@@ -106,7 +106,7 @@ NODES: Sequence[Column[node_pb2.Node]] = (
     Column("SICK", _sick, is_wide=True, is_right=True),
     Column("MODEL", _models),
     Column("CPUS-FREE", lambda node: f"{units.number(node.cpu_free_milli)}", is_right=True),
-    Column("MEMORY-FREE", lambda node: units.memory_text(node.memory_free_mib), is_right=True),
+    Column("MEMORY-FREE", lambda node: units.memory_short(node.memory_free_mib), is_right=True),
     Column("SHARDS", lambda node: str(node.shards), is_right=True),
     Column("PROBE", lambda node: node.inventory.probe, is_wide=True),
     Column("ADDRESS", lambda node: node.inventory.address, is_wide=True),

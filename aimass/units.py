@@ -87,6 +87,11 @@ def memory_text(mib: int) -> str:
     return f"{mib}MiB"
 
 
+def memory_short(mib: int) -> str:
+    """Turn 24105 into "23.5GiB", for tables."""
+    return f"{mib / 1024:.1f}GiB"
+
+
 def duration_text(ms: int) -> str:
     """Turn 90000 into "1m30s"; parses back to the same."""
     if ms % 1000:

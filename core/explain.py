@@ -65,7 +65,7 @@ def explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         shards_fit_now=found.fit_now,
         fits_when_empty=found.is_possible,
         holders=holders,
-        unblock=_unblock(job, found, holders),
+        unblock=_unblock(job, found, code, holders),
     )
 
 
@@ -152,7 +152,7 @@ def describe_need(need: Need) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def _unblock(job: Job, found: Survey, holders: tuple[JobId, ...]) -> tuple[str, ...]:
+def _unblock(job: Job, found: Survey, code: str, holders: tuple[JobId, ...]) -> tuple[str, ...]:
     ways = []
     if found.is_possible and holders:
         named = ", ".join(holders[:EXAMPLES]) + (" ..." if len(holders) > EXAMPLES else "")
@@ -167,6 +167,8 @@ def _unblock(job: Job, found: Survey, holders: tuple[JobId, ...]) -> tuple[str, 
                 ways.append(f"role {fit.role.name}: at most {fit.empty} shards of {need} ever fit")
             else:
                 ways.append(f"role {fit.role.name}: a node that can hold {need}{labels}")
+    if code == "ROLES_TOGETHER":
+        ways.append("when a node that several roles want has more free, or with smaller roles")
     codes = {refusal.code for fit in found.fits for _, _, refusal in fit.refused}
     if found.is_possible and codes & {Code.NODE_SUSPECT, Code.NODE_LOST}:
         ways.append("when the silent nodes come back: massctl nodes")

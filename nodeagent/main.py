@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from aimass.nodeagent.probe_nvml import NvmlProbe
 from aimass.nodeagent.probe_simulated import SimulatedProbe
 from aimass.nodeagent.translate import inventory_message
 from aimass.v1 import node_pb2
+
+from aimass import __version__
 
 _PROBE_EVERY_S = 60
 
@@ -54,7 +55,9 @@ def _memory_mib() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
-@click.command()
+@click.command(
+    context_settings={"auto_envvar_prefix": "MASSNODE", "help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -79,7 +82,7 @@ def _memory_mib() -> int:
     "--simulate",
     default="",
     metavar="NxMODEL",
-    help="Offer devices that are not there, e.g. 2xH100-SXM5-80GB.",
+    help="Offer devices that are not there, e.g. 2xH100-SXM5-80GB; none: a machine without GPUs.",
 )
 @click.option(
     "--label",
@@ -107,14 +110,19 @@ def _memory_mib() -> int:
     show_default="all",
     help="Memory to offer.",
 )
-@click.option(
-    "--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True
-)
-@click.version_option(metadata.version("aimass"), prog_name="massnode")
+@click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto")
+@click.version_option(__version__, prog_name="massnode")
 def main(labels: tuple[str, ...], log_format: str, **options: object) -> None:
     """Run this machine's agent: report its devices, run shards, follow the scheduler.
 
     SIGTERM and Ctrl-C end the agent only. Shards go on, and the next agent takes them over.
+
+    Examples:
+
+    \b
+      massnode                                     this machine's GPUs, scheduler on this machine
+      massnode --scheduler 10.0.0.1:6277 --label zone=a
+      massnode --data /tmp/n1 --node-id n1 --simulate 2xH100-SXM5-80GB
     """
     _configure_logs(log_format)
     try:
@@ -133,19 +141,16 @@ def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _configure_logs(log_format: str) -> None:
-    last = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        )
-    )
+def _configure_logs(style: str) -> None:
+    """style: json, text, or auto (text on a terminal, JSON elsewhere), as massd has it."""
+    text = style == "text" or (style == "auto" and sys.stderr.isatty())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            last,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"])
+            if text
+            else structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
@@ -176,7 +181,7 @@ async def serve(config: Config) -> None:
             with contextlib.suppress(OSError):  # nobody reads our stdout any more
                 click.echo(ready)
 
-    link = Link(config.scheduler, agent, inventory, metadata.version("aimass"), say_ready)
+    link = Link(config.scheduler, agent, inventory, __version__, say_ready)
     work = [agent.run(), link.run(), _watch_devices(probe, config, agent, link), stop.wait()]
     tasks = [asyncio.ensure_future(each) for each in work]
     try:

@@ -17,13 +17,13 @@ class SimulatedProbe:
     name = "simulated"
 
     def __init__(self, spec: str, node_id: str) -> None:
-        """spec: COUNTxMODEL, several joined by "+"; a model's "80GB" is its memory.
+        """spec: COUNTxMODEL, several joined by "+", or "none"; a model's "80GB" is its memory.
 
         Several of a model with SXM in its name form one NVLink island; others have no NVLink.
         Errors: ProbeError when the text is not of that form.
         """
         self._devices: list[ProbedDevice] = []
-        for island, part in enumerate(spec.split("+")):
+        for island, part in enumerate(spec.split("+") if spec != "none" else ()):
             match = _SPEC.fullmatch(part.strip())
             if match is None:
                 raise ProbeError(

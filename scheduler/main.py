@@ -109,7 +109,7 @@ def _open_journal(data: Path) -> SqliteJournal:
     except JournalBusyError as error:
         raise StartError(
             f"another massd is running: {error}",
-            "stop it first, or give this one a folder of its own: massd --data FOLDER",
+            "stop it first, or give this one a folder of its own with --data FOLDER",
             EXIT_CONFLICT,
         ) from error
     except OSError as error:

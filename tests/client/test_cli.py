@@ -301,7 +301,7 @@ def test_nodes_are_listed_with_devices_and_holders(massctl: Massctl, fake: FakeS
     ]
     assert ok(massctl("nodes", "-o", "name")) == "n1\nn2\n"
     rows = ok(massctl("nodes")).splitlines()
-    assert rows[1].split() == ["n1", "READY", "1", "0.5", "H100", "0", "0MiB", "0", "j1", "-"]
+    assert rows[1].split() == ["n1", "READY", "1", "0.5", "H100", "0", "0.0GiB", "0", "j1", "-"]
     (item,) = json.loads(ok(massctl("nodes", "n1", "-o", "json")))["items"]
     assert (item["memory"], item["devices"][0]["memory"]) == ("2GiB", "80GiB")
     assert massctl("nodes", "n7").returncode == 3
