@@ -28,7 +28,6 @@ BENCHMARKS: dict[str, Benchmark] = {
 AIMS: dict[str, Aim] = {
     "apply": Aim(200_000, is_upper=False),
     "restart": Aim(5, is_upper=True),
-    "restart_replay": Aim(5, is_upper=True),
     "submit_unary": Aim(2_000, is_upper=False),
     "submit_batch": Aim(20_000, is_upper=False),
     "submit_start_p50": Aim(50, is_upper=True),
