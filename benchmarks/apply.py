@@ -14,7 +14,6 @@ from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.codec import decode_events, encode_events
 from aimass.core.events import Event
-
 from benchmarks import jobs
 from benchmarks.record import Record, of_rounds
 

@@ -21,7 +21,6 @@ from aimass.core.events import Event
 from aimass.scheduler.engine import SNAPSHOT_EVERY
 from aimass.scheduler.journal_sqlite import FILE, SqliteJournal
 from aimass.scheduler.recovery import take_snapshot
-
 from benchmarks import jobs
 from benchmarks.daemons import folder, start_massd
 from benchmarks.record import Record, of_rounds

@@ -19,9 +19,8 @@ import sys
 import time
 from pathlib import Path
 
-from aimass.v1 import job_pb2
-
 from aimass import Client
+from aimass.v1 import job_pb2
 from benchmarks.daemons import BenchmarkError, address_of, folder, massd, massnode
 from benchmarks.record import Record, percentiles
 

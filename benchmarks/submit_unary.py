@@ -11,8 +11,8 @@ import time
 
 import grpc
 import uvloop
-from aimass.v1 import scheduler_pb2, scheduler_pb2_grpc
 
+from aimass.v1 import scheduler_pb2, scheduler_pb2_grpc
 from benchmarks import anchors, jobs
 from benchmarks.daemons import Daemon, address_of, folder, massd
 from benchmarks.record import Record, of_rounds, percentiles

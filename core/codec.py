@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import msgspec
+
 from aimass.core.cluster import Cluster, hold
 from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 import structlog
+
 from aimass.nodeagent import processes, shards
 from aimass.nodeagent.crash import crash_point
 from aimass.nodeagent.durable import Record

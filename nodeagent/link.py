@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc
 import structlog
+
 from aimass.nodeagent.agent import Agent
 from aimass.nodeagent.home import NodeError
 from aimass.nodeagent.logs import push_logs

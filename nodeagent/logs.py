@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+
 from aimass.nodeagent import shim_log
 from aimass.v1 import agent_pb2, agent_pb2_grpc
 

@@ -14,6 +14,8 @@ from typing import Any
 import click
 import structlog
 import uvloop
+
+from aimass import __version__
 from aimass.nodeagent import cgroup, processes
 from aimass.nodeagent.agent import Agent
 from aimass.nodeagent.home import Home, NodeError
@@ -24,8 +26,6 @@ from aimass.nodeagent.probe_nvml import NvmlProbe
 from aimass.nodeagent.probe_simulated import SimulatedProbe
 from aimass.nodeagent.translate import inventory_message
 from aimass.v1 import node_pb2
-
-from aimass import __version__
 
 _PROBE_EVERY_S = 60
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import grpc
 import structlog
+
 from aimass.core.cluster import Cluster
 from aimass.core.effects import effects
 from aimass.core.events import Event
@@ -102,8 +103,9 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         finally:
             for task in (writer, reader, ender):
                 task.cancel()
+            self._lose(link)
             await asyncio.gather(writer, reader, ender, return_exceptions=True)
-            await self._lost(link)
+            await self._say_silences()
         if link.end_reason:
             await context.write(_refusal(link.end_reason, "", True))
 
@@ -181,7 +183,9 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
             return False
         return True
 
-    async def _lost(self, link: NodeLink) -> None:
+    def _lose(self, link: NodeLink) -> None:
+        """Note that the link is gone; the watch says the silence if this call is cancelled first."""
+        link.end.set()  # whoever reads logs through it must look for the next one
         if self.links.get(link.node_id) is not link:
             return
         del self.links[link.node_id]
@@ -189,10 +193,11 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         reason = link.end_reason or "its agent's link broke"
         log.info("agent link lost", node=link.node_id, reason=reason)
         self._unsaid[link.node_id] = reason
-        await self._say_silences()
 
     async def _say_silences(self) -> None:
         """Record nodes that went silent; what the journal cannot take is tried again."""
+        if not self._unsaid:
+            return
 
         def say(context: Context) -> list[NodeId]:
             for node_id, reason in self._unsaid.items():
@@ -229,8 +234,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
             for link in list(self.links.values()):
                 if now_s - link.heard_s > quiet_s:
                     link.close(f"no heartbeat for {quiet_s:.1f} s")
-            if self._unsaid:
-                await self._say_silences()
+            await self._say_silences()
             for node_id in [i for i, at_s in self._fence_at_s.items() if now_s > at_s]:
                 if node_id not in self._unsaid and await self._fence(node_id):
                     self._fence_at_s.pop(node_id, None)

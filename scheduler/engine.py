@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
+
 from aimass.core.apply import apply
 from aimass.core.check import check
 from aimass.core.cluster import Cluster, ShapeKey

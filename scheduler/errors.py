@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import grpc
+
 from aimass.v1 import scheduler_pb2
 
 if TYPE_CHECKING:

@@ -19,6 +19,10 @@ import click
 import grpc
 import structlog
 import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from aimass import __version__
 from aimass.core.journal import JournalError
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from aimass.scheduler.agents import AgentLinks
@@ -29,10 +33,6 @@ from aimass.scheduler.logs import configure_logs
 from aimass.scheduler.metrics import Metrics, serve_http
 from aimass.scheduler.server import About, SchedulerServer
 from aimass.v1 import agent_pb2, agent_pb2_grpc, scheduler_pb2, scheduler_pb2_grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from aimass import __version__
 
 log = structlog.get_logger()
 

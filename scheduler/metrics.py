@@ -12,11 +12,12 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
+
 from aimass.core.cluster import Cluster
 from aimass.core.events import Event
 from aimass.core.model import JobState, NodeState
 from aimass.scheduler.engine import Engine
-from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
 GAUGES_EVERY_S = 1.0
 

@@ -5,6 +5,7 @@ before the first event is emitted, so a refused request changes nothing.
 """
 
 import grpc
+
 from aimass.core.apply import job_id_of
 from aimass.core.cluster import Cluster, ShapeKey, WaitingIndex
 from aimass.core.events import JobCancelRequested, JobSubmitted

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 import grpc
+
 from aimass.core.codec import event_json
 from aimass.core.events import Event, PlanCommitted
 from aimass.scheduler import requests

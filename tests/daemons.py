@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aimass.v1 import node_pb2
-
 from aimass import Client
+from aimass.v1 import node_pb2
 from aimass.views import job_view
 from tests.waiting import wait_until
 

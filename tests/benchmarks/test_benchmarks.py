@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.invariants import check_invariants
 from aimass.core.model import JobState
-
 from benchmarks.catalogue import AIMS, BENCHMARKS
 from benchmarks.jobs import SIZES, lives, opening
 from benchmarks.record import Aim, Record, as_json, as_table, of_rounds, percentiles

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from aimass.v1 import job_pb2
 
 from aimass import cli
 from aimass.client import Client
+from aimass.v1 import job_pb2
 from tests.client.fake_scheduler import FakeScheduler
 from tests.house.tree import ROOT
 

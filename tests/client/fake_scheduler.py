@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+
 from aimass.v1 import job_pb2, node_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 RUNNING = job_pb2.JOB_STATE_RUNNING

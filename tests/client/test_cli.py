@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from aimass.v1 import job_pb2, node_pb2, scheduler_pb2
 
+from aimass.v1 import job_pb2, node_pb2, scheduler_pb2
 from tests.client.conftest import Massctl, massctl_env
 from tests.client.fake_scheduler import FakeScheduler
 

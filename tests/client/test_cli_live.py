@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from aimass.v1 import job_pb2, node_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aimass.client import Client
 from aimass.log_lines import LINE_BYTES_MAX, LineMux
+from aimass.v1 import job_pb2, node_pb2
 from tests.client.conftest import Massctl, a_spec, massctl_env
 from tests.client.fake_scheduler import FakeScheduler
 from tests.waiting import wait_until

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from aimass.v1 import job_pb2
 
 from aimass.client import Client
+from aimass.v1 import job_pb2
 from tests.client.conftest import a_spec, massctl_env
 from tests.waiting import wait_until
 

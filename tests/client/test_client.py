@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from aimass.v1 import job_pb2, scheduler_pb2
 
 from aimass.client import Client
 from aimass.cursors import CHUNK_JOBS_MAX, CHUNKS_IN_FLIGHT_MAX
@@ -20,6 +19,7 @@ from aimass.errors import (
     TimedOut,
     Unreachable,
 )
+from aimass.v1 import job_pb2, scheduler_pb2
 from tests.client.conftest import a_spec
 from tests.client.fake_scheduler import FakeScheduler
 from tests.waiting import wait_until

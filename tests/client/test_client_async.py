@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aimass.v1 import job_pb2
 
 from aimass import AsyncClient, MassError
 from aimass.cursors import CHUNK_JOBS_MAX
 from aimass.errors import NotFound, TimedOut, Unreachable
+from aimass.v1 import job_pb2
 from tests.client.conftest import a_spec
 from tests.client.fake_scheduler import FakeScheduler
 

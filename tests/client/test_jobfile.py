@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from aimass.v1 import job_pb2
 
 from aimass import jobfile, yamldoc
 from aimass.jobfile import JobFileError
+from aimass.v1 import job_pb2
 
 HEAD = "apiVersion: aimass/v1\nkind: TrainJob\n"
 COMMAND = HEAD + "command: [python, train.py]\n"

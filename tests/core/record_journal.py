@@ -17,7 +17,6 @@ from aimass.core.codec import encode_events
 from aimass.core.model import Exit, ExitReason, Job, NodeId, NodeState
 from aimass.core.spec import JobSpec, Need, Role, Strategy
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
-
 from tests.core.world import (
     GIB,
     World,

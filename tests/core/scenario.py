@@ -33,7 +33,6 @@ from aimass.core.model import (
 from aimass.core.plan import Plan
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role, Strategy
 from aimass.policies.registry import make_policy
-
 from tests.core.world import World, gpus, inventory, live_ranks, with_failed, without
 
 _BYTES = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}

@@ -5,11 +5,11 @@ from enum import Enum
 from types import UnionType
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
+from hypothesis import strategies as st
+
 from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import DeviceSpec, Exit, ExitReason, Inventory
 from aimass.core.spec import JobSpec, Need, Role, Strategy
-from hypothesis import strategies as st
-
 from tests.core.world import GIB, inventory
 
 # ---- any value of a type, sensible or not: for the codec ----------------------------------------

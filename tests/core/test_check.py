@@ -5,6 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from aimass.core import events as ev
 from aimass.core.check import check
 from aimass.core.codec import state_hash
@@ -12,9 +15,6 @@ from aimass.core.decide import decide
 from aimass.core.model import Exit, JobId, NodeId, Placement
 from aimass.core.plan import Plan, Start
 from aimass.core.spec import JobSpec
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.core.strategies import inventories, job_specs
 from tests.core.world import World, gpus, inventory, one_role, with_failed
 

@@ -6,6 +6,9 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from aimass.core.apply import apply
 from aimass.core.codec import (
     CodecError,
@@ -21,9 +24,6 @@ from aimass.core.events import EVENT_TYPES, Event, JobSubmitted, NodeSilent, Ter
 from aimass.core.invariants import check_invariants
 from aimass.core.model import JobId, NodeId
 from aimass.core.spec import JobSpec, Need, Role
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.core.strategies import any_event, values_of
 from tests.core.world import World, gpus, inventory, one_role
 

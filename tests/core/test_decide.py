@@ -1,6 +1,7 @@
 """Deciding: in order, whole gangs, within a budget, and without a trace on the cluster."""
 
 import pytest
+
 from aimass.core import events as ev
 from aimass.core.apply import apply, job_id_of
 from aimass.core.check import check
@@ -13,7 +14,6 @@ from aimass.core.model import HoldKey, Job, JobId, NodeId, Placement
 from aimass.core.spec import JobSpec, Need
 from aimass.policies.order_priority import minus_priority
 from aimass.policies.registry import make_policy
-
 from tests.core.world import GIB, World, gpus, inventory, one_role
 
 WHOLE = Placement(0, NodeId("n1"), (0,), 1000, 1000, GIB)

@@ -5,7 +5,6 @@ from aimass.core.check import check
 from aimass.core.effects import Launch, effects
 from aimass.core.model import JobId, NodeId, Placement
 from aimass.core.plan import Plan, Start
-
 from tests.core.world import World, gpus, inventory, one_role
 
 

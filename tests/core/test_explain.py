@@ -1,6 +1,7 @@
 """`why` says what is so: what it calls a reason is one, and what it calls a fix would help."""
 
 import pytest
+
 from aimass.core import events as ev
 from aimass.core.codec import encode_snapshot, restore
 from aimass.core.decide import decide
@@ -9,7 +10,6 @@ from aimass.core.feasible import shards_fit, shards_when_empty
 from aimass.core.model import Job
 from aimass.core.spec import Need, Role
 from aimass.policies.registry import make_policy
-
 from tests.core.world import World, gpus, inventory, one_role
 
 

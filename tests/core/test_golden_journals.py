@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from aimass.core.codec import decode_events
 
+from aimass.core.codec import decode_events
 from tests.core.record_journal import main as record
 from tests.core.replay_journal import replay_file, report
 

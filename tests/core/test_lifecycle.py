@@ -1,6 +1,7 @@
 """The tables are the whole life: every row is reached by events, and nothing else can happen."""
 
 import pytest
+
 from aimass.core import events as ev
 from aimass.core.lifecycle import (
     JOB_TRANSITIONS,
@@ -12,7 +13,6 @@ from aimass.core.lifecycle import (
     move_node,
 )
 from aimass.core.model import Exit, ExitReason, Job, JobState, Node, NodeState
-
 from tests.core.world import World, gpus, inventory, one_role
 
 ILLEGAL_JOB_MOVES = [

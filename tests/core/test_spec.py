@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from aimass.core.spec import (
     AMOUNT_MAX,
     ENV_BYTES_MAX,

@@ -6,15 +6,6 @@ that can end must end (I6).
 
 from typing import Any
 
-from aimass.core import events as ev
-from aimass.core.codec import encode_snapshot, restore, state_hash
-from aimass.core.decide import decide
-from aimass.core.explain import explain
-from aimass.core.invariants import check_invariants
-from aimass.core.lifecycle import JOB_TRANSITIONS, JobTrigger
-from aimass.core.model import Exit, Inventory, Job, JobId, JobState, NodeId, NodeState
-from aimass.core.spec import JobSpec
-from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +16,15 @@ from hypothesis.stateful import (
     rule,
 )
 
+from aimass.core import events as ev
+from aimass.core.codec import encode_snapshot, restore, state_hash
+from aimass.core.decide import decide
+from aimass.core.explain import explain
+from aimass.core.invariants import check_invariants
+from aimass.core.lifecycle import JOB_TRANSITIONS, JobTrigger
+from aimass.core.model import Exit, Inventory, Job, JobId, JobState, NodeId, NodeState
+from aimass.core.spec import JobSpec
+from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from tests.core.strategies import exits, inventories, job_specs
 from tests.core.world import World, active_jobs, gpus, inventory, jobs_in, replay
 

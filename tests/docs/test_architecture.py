@@ -3,11 +3,10 @@
 import ast
 import re
 
+from aimass import errors
 from aimass.core.feasible import Code
 from aimass.core.lifecycle import diagram
 from aimass.core.model import ExitReason
-
-from aimass import errors
 from tests.house.tree import ROOT
 
 BEGIN = "<!-- python -m aimass.core.lifecycle: begin -->\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from aimass.nodeagent.crash import CRASH_POINTS as AGENT_POINTS
 from aimass.scheduler.crash import CRASH_POINTS as SCHEDULER_POINTS
 from aimass.scheduler.journal_tools import verify
-
 from tests.daemons import cluster, environment, massctl, run_file, running, start
 from tests.waiting import wait_until
 

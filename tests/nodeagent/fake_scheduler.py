@@ -10,8 +10,8 @@ from concurrent import futures
 from dataclasses import dataclass, field
 
 import grpc
-from aimass.v1 import agent_pb2, agent_pb2_grpc, job_pb2, node_pb2
 
+from aimass.v1 import agent_pb2, agent_pb2_grpc, job_pb2, node_pb2
 from tests.waiting import wait_until
 
 Key = tuple[str, int, int]

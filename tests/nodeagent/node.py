@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aimass.nodeagent import processes
 from aimass.nodeagent.durable import read_json
-
 from tests.nodeagent.fake_scheduler import Key
 from tests.waiting import wait_until
 

@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from aimass.nodeagent import durable, processes
 from aimass.nodeagent.crash import CRASH_POINTS
 from aimass.v1 import job_pb2
-
 from tests.nodeagent.fake_scheduler import FakeScheduler
 from tests.nodeagent.node import Node
 from tests.waiting import wait_until

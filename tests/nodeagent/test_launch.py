@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from aimass.nodeagent.launch import NodeFacts, shard_environment
 from aimass.nodeagent.reconcile import ShardKey
 from aimass.v1 import agent_pb2

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from aimass.nodeagent import processes
 from aimass.v1 import job_pb2
-
 from tests.nodeagent.fake_scheduler import FakeScheduler
 from tests.nodeagent.node import Node
 from tests.waiting import wait_until

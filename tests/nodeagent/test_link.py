@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from aimass.v1 import agent_pb2
 
+from aimass.v1 import agent_pb2
 from tests.nodeagent.fake_scheduler import FakeScheduler
 from tests.nodeagent.node import Node
 from tests.waiting import wait_until

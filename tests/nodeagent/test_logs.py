@@ -3,10 +3,11 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aimass.nodeagent.logs import Chunk, read_chunk, tail_offset
-from aimass.nodeagent.shim_log import RotatingLog, newest_start, rotated
 from hypothesis import given
 from hypothesis import strategies as st
+
+from aimass.nodeagent.logs import Chunk, read_chunk, tail_offset
+from aimass.nodeagent.shim_log import RotatingLog, newest_start, rotated
 
 
 def written(folder: Path, *parts: bytes, file_bytes_max: int = 10, files_max: int = 3) -> Path:

@@ -4,6 +4,7 @@ import types
 from collections.abc import Callable
 
 import pytest
+
 from aimass.nodeagent.probe import Probe, ProbeError, islands, model_name
 from aimass.nodeagent.probe_nvml import NvmlProbe, ask_nvml
 from aimass.nodeagent.probe_simulated import SimulatedProbe

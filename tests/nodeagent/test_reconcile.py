@@ -1,6 +1,9 @@
 """reconcile() as a table of cases, and as promises over every possible pair of worlds."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from aimass.nodeagent.reconcile import (
     NO_LONGER_WANTED,
     Action,
@@ -15,8 +18,6 @@ from aimass.nodeagent.reconcile import (
     Wanted,
     reconcile,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 A = ShardKey("j1", 1, 0)
 B = ShardKey("j1", 1, 1)

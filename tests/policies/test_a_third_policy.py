@@ -12,7 +12,6 @@ from aimass.core.model import HoldKey, Job, JobId, Node, Placement
 from aimass.core.plan import Plan
 from aimass.core.policy import Fuel, Placed, Policy
 from aimass.policies.gang import Candidate, GangPlacer
-
 from tests.core.world import World, gpus, inventory, one_role
 
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+
 from aimass.core.model import Device, DeviceSpec, Node
 from aimass.core.spec import Need
 from aimass.policies.devices import choose_devices
-
 from tests.core.world import World, gpus, inventory
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+
 from aimass.policies.registry import make_policy
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine

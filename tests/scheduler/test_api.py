@@ -5,8 +5,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from aimass.v1 import job_pb2, scheduler_pb2
 
+from aimass.v1 import job_pb2, scheduler_pb2
 from tests.scheduler.harness import Agent, inventory, scheduler, spec
 
 SUCCEEDED, FAILED = job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from aimass.scheduler.crash import CRASH_POINTS
 from aimass.scheduler.journal_tools import dump, verify
 from aimass.v1 import scheduler_pb2, scheduler_pb2_grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
 from tests.daemons import environment, run_file, running, start_massd
 from tests.scheduler.harness import spec
 

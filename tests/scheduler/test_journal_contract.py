@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from aimass.core.events import ClusterCreated, Event, TermStarted
 from aimass.core.journal import (
     Journal,
