@@ -184,7 +184,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         return True
 
     def _lose(self, link: NodeLink) -> None:
-        """Note that the link is gone; the watch says the silence if this call is cancelled first."""
+        """Note that the link is gone; the watch says the silence if this call is cut off."""
         link.end.set()  # whoever reads logs through it must look for the next one
         if self.links.get(link.node_id) is not link:
             return
