@@ -25,7 +25,7 @@ def main() -> int:
         width = max(map(len, BENCHMARKS))
         print("\n".join(f"{name:{width}}  {b.about}" for name, b in BENCHMARKS.items()))
         return 0
-    described = machine.describe()
+    described, commit = machine.describe(), _commit()
     records: list[Record] = []
     for name in [options.name] if options.name else BENCHMARKS:
         print(f"measuring {name} ...", file=sys.stderr)
@@ -41,7 +41,7 @@ def main() -> int:
     else:
         print(f"{machine.one_line(described)}\n\n{as_table(records, AIMS)}")
     if options.save:
-        _save(described, records)
+        _save(commit, described, records)
     return 0
 
 
@@ -60,10 +60,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _save(described: dict[str, object], records: list[Record]) -> None:
+def _save(commit: str, described: dict[str, object], records: list[Record]) -> None:
     line = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit,
         "machine": described,
         "records": json.loads(as_json(records)),
     }
