@@ -249,8 +249,7 @@ def _end(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str, at_ms: i
     job.ended_ms = at_ms
     cluster.over[job.id] = None
     if len(cluster.over) > OVER_KEPT:
-        oldest = next(iter(cluster.over))
-        del cluster.over[oldest]
+        oldest, _ = cluster.over.popitem(last=False)
         forgotten = cluster.jobs.pop(oldest)
         if forgotten.idempotency_key:
             del cluster.by_key[forgotten.idempotency_key]

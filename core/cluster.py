@@ -5,6 +5,7 @@ are derived: `codec.restore` rebuilds them, and check_invariants compares.
 """
 
 from bisect import bisect_left, insort
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 
@@ -103,7 +104,9 @@ class Cluster:
         self.next_seq = 1
         self.jobs: dict[JobId, Job] = {}  # by submit order
         self.nodes: dict[NodeId, Node] = {}  # by join order
-        self.over: dict[JobId, None] = {}  # by end order; at most OVER_KEPT
+        # By end order, at most OVER_KEPT. Ordered, because the first of a dict that loses its first
+        # all the time is behind a growing row of gaps.
+        self.over: OrderedDict[JobId, None] = OrderedDict()
         self.by_key: dict[str, JobId] = {}  # idempotency keys of the jobs above
         self.waiting = WaitingIndex()
 

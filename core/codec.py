@@ -4,6 +4,7 @@ JSON, so that a journal can be read by eye and by tools; msgspec, because replay
 time (docs/decisions/0004). The only file of the core that leaves the standard library.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -104,7 +105,7 @@ def restore(data: bytes) -> Cluster:
     cluster.now_ms = state.now_ms
     cluster.term = state.term
     cluster.next_seq = state.next_seq
-    cluster.over = dict.fromkeys(state.over)
+    cluster.over = OrderedDict.fromkeys(state.over)
     for node in state.nodes:
         node.devices = [Device(spec) for spec in node.inventory.devices]
         cluster.nodes[node.id] = node

@@ -12,6 +12,8 @@ from aimass.core.model import Job, JobState, Node, NodeState
 class JobTrigger(Enum):
     """What moves a job from one state to the next."""
 
+    __hash__ = object.__hash__  # as in model.py
+
     PLACE = "a plan gave every shard a place"
     FIRST_SHARD = "the first shard runs"
     ALL_SHARDS = "every shard runs"

@@ -17,6 +17,8 @@ NodeId = NewType("NodeId", str)
 class JobState(Enum):
     """Where a job is in its life; see lifecycle.JOB_TRANSITIONS."""
 
+    __hash__ = object.__hash__  # Enum hashes its name, in Python, at every look-up
+
     QUEUED = "QUEUED"
     PLACED = "PLACED"
     STARTING = "STARTING"
@@ -43,6 +45,8 @@ _OVER = frozenset((JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
 class ShardState(Enum):
     """How far one shard of the current attempt has come."""
 
+    __hash__ = object.__hash__  # Enum hashes its name, in Python, at every look-up
+
     PENDING = "PENDING"
     PREPARED = "PREPARED"
     RUNNING = "RUNNING"
@@ -51,6 +55,8 @@ class ShardState(Enum):
 
 class ExitReason(Enum):
     """Why a shard ended; the first four are about the program, the others about the world."""
+
+    __hash__ = object.__hash__  # Enum hashes its name, in Python, at every look-up
 
     EXITED = "EXITED"
     LAUNCH_FAILED = "LAUNCH_FAILED"
@@ -87,6 +93,8 @@ class NodeState(Enum):
 
 class Goal(Enum):
     """What becomes of a job when its current attempt has stopped."""
+
+    __hash__ = object.__hash__  # Enum hashes its name, in Python, at every look-up
 
     FAIL = "FAIL"
     CANCEL = "CANCEL"

@@ -17,12 +17,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why every queued job of one shape stays queued, from the code that turned the first away."""
+    """Every queued job of one shape stays queued; survey.wait_reason says why when asked."""
 
     shape: tuple[object, ...]  # see cluster.ShapeKey
     first: JobId
-    code: str
-    text: str
+    is_cut_short: bool  # the search budget ended before this shape was tried
 
 
 @dataclass(frozen=True, slots=True)

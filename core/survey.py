@@ -1,4 +1,4 @@
-"""survey(cluster, job): how every node answers a job. decide says it in short, explain in full.
+"""survey(cluster, job): how every node answers a job. listings say it in short, explain in full.
 
 Both take the dominant reason from here, so that a listing and `why` cannot disagree.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aimass.core.cluster import Cluster
 from aimass.core.feasible import Refusal, shards_fit, shards_when_empty
 from aimass.core.model import Job, Node
+from aimass.core.plan import Wait
 from aimass.core.spec import Role
 
 
@@ -71,6 +72,14 @@ class Survey:
         if self.fit_now >= asked:
             return "each role fits now, but not all of them together"
         return f"{self.fit_now} of {asked} shards fit now"
+
+
+def wait_reason(cluster: Cluster, wait: Wait, job: Job) -> tuple[str, str]:
+    """(code, text) for a job of the shape that waits. O(roles * nodes * devices)."""
+    if wait.is_cut_short:
+        return "SEARCH_LIMIT", "the search budget of one decision is spent"
+    found = survey(cluster, job)
+    return found.code, found.text
 
 
 def survey(cluster: Cluster, job: Job) -> Survey:

@@ -20,16 +20,23 @@ import structlog
 
 from aimass.core.apply import apply
 from aimass.core.check import check
-from aimass.core.cluster import Cluster, ShapeKey
+from aimass.core.cluster import Cluster, ShapeKey, WaitingIndex
 from aimass.core.decide import decide
-from aimass.core.events import ClusterCreated, Event, NodeSilent, PlanCommitted, TermStarted
+from aimass.core.events import (
+    ClusterCreated,
+    Event,
+    JobSubmitted,
+    NodeSilent,
+    PlanCommitted,
+    TermStarted,
+)
 from aimass.core.journal import Journal, JournalError, JournalFullError
 from aimass.core.model import NodeState
 from aimass.core.plan import Wait
 from aimass.core.policy import Policy
 from aimass.scheduler.crash import crash_point
 from aimass.scheduler.errors import Refused, unavailable
-from aimass.scheduler.recovery import recover, take_snapshot
+from aimass.scheduler.recovery import collect_all, freeze_rows, recover, take_snapshot
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -37,6 +44,7 @@ T = TypeVar("T")
 BATCH_MAX = 2048  # requests settled by one append
 RECENT_MAX = 10_000  # events kept in memory for watchers
 SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most so many
+FREEZE_EVERY = 5_000  # events between freezes of what they made
 PROBE_EVERY_S = 1.0
 
 
@@ -71,6 +79,7 @@ class Engine:
         self.policy = policy
         self.refusing = ""  # why writes are refused now; empty: they are not
         self.waits: dict[ShapeKey, Wait] = {}  # of the newest decision
+        self._is_complete = False  # the newest decision tried every shape
         self.recent: deque[tuple[int, Event]] = deque(maxlen=RECENT_MAX)
         self.on_commit: list[Callable[[Cluster, list[Event]], None]] = []
         self.on_recovered: list[Callable[[], None]] = []  # memory was read back: ask agents again
@@ -80,6 +89,7 @@ class Engine:
         self._cluster = Cluster()
         self._durable = 0
         self._snapshot_at = 0
+        self._frozen_at = 0
         self._next_probe_s = 0.0
         self._stopping = False
 
@@ -203,12 +213,19 @@ class Engine:
                 request.future.set_exception(error)
             else:
                 request.future.set_result(result)
+        if self._durable - self._frozen_at >= FREEZE_EVERY:
+            self._frozen_at = self._durable
+            freeze_rows()
         if self._durable - self._snapshot_at >= SNAPSHOT_EVERY:
             await self.snapshot()
+            collect_all()
 
     def _decide(self, context: Context) -> None:
+        if self._only_more_of_the_same(context.events):
+            return
         plan = decide(self._cluster, self.policy)
         self.waits = {wait.shape: wait for wait in plan.waits}
+        self._is_complete = plan.fuel_left > 0 and not self.policy.order.is_strict
         accepted, rejections = check(self._cluster, plan)
         for rejection in rejections:
             log.error("plan rejected", job=rejection.job_id, reason=rejection.reason)
@@ -216,6 +233,17 @@ class Engine:
             context.emit(
                 PlanCommitted(context.now_ms, accepted.basis, accepted.policy, accepted.starts)
             )
+
+    def _only_more_of_the_same(self, events: list[Event]) -> bool:
+        """True when all that came are jobs of shapes that the last decision turned away.
+
+        Nothing was freed since, so nothing of them can start: a flood of equal submissions costs
+        no decisions. Not said of a strict order or a search cut short, which try only some shapes.
+        """
+        return self._is_complete and all(
+            isinstance(event, JobSubmitted) and WaitingIndex.shape_of(event.spec) in self.waits
+            for event in events
+        )
 
     async def _store(self, events: list[Event]) -> None:
         crash_point("scheduler-before-append")
@@ -243,6 +271,7 @@ class Engine:
         self.refusing = str(error)
         log.error("writes refused", reason=self.refusing, revision=self._durable)
         self._cluster = await asyncio.to_thread(recover, self._journal)
+        self._is_complete = False
         assert self._cluster.revision == self._durable, "a refused batch is in the journal"
         self._refuse(batch)
 

@@ -31,6 +31,7 @@ from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
 from aimass.scheduler.log_follow import LogFollower
 from aimass.scheduler.logs import configure_logs
 from aimass.scheduler.metrics import Metrics, serve_http
+from aimass.scheduler.recovery import set_aside_garbage_collection
 from aimass.scheduler.server import About, SchedulerServer
 from aimass.v1 import agent_pb2, agent_pb2_grpc, scheduler_pb2, scheduler_pb2_grpc
 
@@ -294,6 +295,7 @@ def command(
     host, port = _address(listen, "--listen", insecure)
     http_host, http_port = _address(http, "--http", insecure)
     configure_logs(log_format)
+    set_aside_garbage_collection()
     config = Config(
         data=data or default_data(),
         host=host,

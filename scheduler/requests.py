@@ -14,6 +14,7 @@ from aimass.core.model import Job, JobId, JobState
 from aimass.core.plan import Wait
 from aimass.core.policy import Policy
 from aimass.core.spec import GRACE_MS_MAX, JobSpec
+from aimass.core.survey import wait_reason
 from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
 from aimass.scheduler.translate import (
@@ -104,7 +105,8 @@ def reason_of(cluster: Cluster, job: Job, waits: Waits) -> str:
     wait = waits.get(WaitingIndex.shape_of(job.spec))
     if wait is None:
         return "BEHIND: jobs before it go first"
-    return f"{wait.code}: {wait.text}"
+    code, text = wait_reason(cluster, wait, job)
+    return f"{code}: {text}"
 
 
 def get(context: Context, ref: str, user: str, waits: Waits) -> job_pb2.Job:
@@ -125,11 +127,18 @@ def list_jobs(
         if (not states or job.state in states) and (not message.user or job.user == message.user)
     ]
     kept = matching[-(message.limit if message.limit > 0 else LIST_DEFAULT) :]
+    of_shape: dict[ShapeKey, str] = {}  # jobs of one shape wait for one reason: survey it once
+
+    def reason(job: Job) -> str:
+        if job.state is not JobState.QUEUED:
+            return reason_of(cluster, job, waits)
+        shape = WaitingIndex.shape_of(job.spec)
+        if shape not in of_shape:
+            of_shape[shape] = reason_of(cluster, job, waits)
+        return of_shape[shape]
+
     return scheduler_pb2.ListReply(
-        jobs=[
-            job_to_proto(cluster, job, reason_of(cluster, job, waits), in_short=True)
-            for job in kept
-        ],
+        jobs=[job_to_proto(cluster, job, reason(job), in_short=True) for job in kept],
         total=len(matching),
         revision=cluster.revision,
     )

@@ -1,7 +1,6 @@
 """The client API: gRPC calls in, engine requests out. No decisions here."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -10,13 +9,15 @@ import grpc
 
 from aimass.core.codec import event_json
 from aimass.core.events import Event, PlanCommitted
+from aimass.core.spec import JobSpec
 from aimass.scheduler import requests
-from aimass.scheduler.engine import Engine
+from aimass.scheduler.engine import Context, Engine
 from aimass.scheduler.errors import Call, Refused, abort
 from aimass.scheduler.log_follow import LogFollower
 from aimass.v1 import job_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 T = TypeVar("T")
+Entry = scheduler_pb2.SubmitBatchReply.Entry
 CHUNK_JOBS_MAX = 1000
 
 
@@ -66,16 +67,19 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
                     fix="send smaller chunks on the same stream",
                 )
                 await abort(context, refused)
-            entries = await asyncio.gather(*[self._entry(job) for job in chunk.jobs])
-            yield scheduler_pb2.SubmitBatchReply(entries=entries)
+            yield scheduler_pb2.SubmitBatchReply(entries=await self._submit_all(chunk.jobs))
 
-    async def _entry(
-        self, request: scheduler_pb2.SubmitRequest
-    ) -> scheduler_pb2.SubmitBatchReply.Entry:
+    async def _submit_all(self, jobs: Iterable[scheduler_pb2.SubmitRequest]) -> list[Entry]:
+        """One engine request for the whole chunk: a task per job would cost more than the job."""
+        checked = [(job, _spec_or_refusal(job)) for job in jobs]
+
+        def submit(context: Context) -> list[Entry]:
+            return [_entry(context, job, spec) for job, spec in checked]
+
         try:
-            return scheduler_pb2.SubmitBatchReply.Entry(reply=await self._submit(request))
-        except Refused as refused:
-            return scheduler_pb2.SubmitBatchReply.Entry(error=refused.detail)
+            return await self._engine.tell(submit)
+        except Refused as refused:  # the journal is full: so it is for each of them
+            return [Entry(error=refused.detail) for _ in checked]
 
     async def Get(self, request: scheduler_pb2.GetRequest, context: Call) -> job_pb2.Job:
         """See scheduler.proto."""
@@ -172,6 +176,26 @@ async def _or_abort(context: Call, reply: Awaitable[T]) -> T:
     except Refused as refused:
         await abort(context, refused)
         raise  # abort has raised already
+
+
+def _spec_or_refusal(request: scheduler_pb2.SubmitRequest) -> JobSpec | Refused:
+    try:
+        return requests.checked_spec(request)
+    except Refused as refused:
+        return refused
+
+
+def _entry(
+    context: Context, request: scheduler_pb2.SubmitRequest, spec: JobSpec | Refused
+) -> Entry:
+    """What became of one job of a chunk."""
+    try:
+        if isinstance(spec, Refused):
+            raise spec
+        reply = requests.submit(context, spec, request.user, request.idempotency_key)
+    except Refused as refused:
+        return Entry(error=refused.detail)
+    return Entry(reply=reply)
 
 
 def _watch_events(revision: int, event: Event) -> list[scheduler_pb2.WatchEvent]:

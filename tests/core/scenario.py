@@ -30,8 +30,9 @@ from aimass.core.model import (
     NodeId,
     Placement,
 )
-from aimass.core.plan import Plan
+from aimass.core.plan import Plan, Wait
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role, Strategy
+from aimass.core.survey import wait_reason
 from aimass.policies.registry import make_policy
 from tests.core.world import World, gpus, inventory, live_ranks, with_failed, without
 
@@ -207,9 +208,14 @@ class Scenario:
     def plan(self, words: Words) -> list[str]:
         """`plan [fuel=N]`: decide, check, commit."""
         plan = self.world.plan(int(words.get("fuel", "5000000")))
-        return self._starts(plan) + [
-            f"wait {wait.first}: {wait.code}: {wait.text}" for wait in plan.waits
-        ] or ["nothing to decide"]
+        return self._starts(plan) + [self._wait(wait) for wait in plan.waits] or [
+            "nothing to decide"
+        ]
+
+    def _wait(self, wait: Wait) -> str:
+        cluster = self.world.cluster
+        code, text = wait_reason(cluster, wait, cluster.jobs[wait.first])
+        return f"wait {wait.first}: {code}: {text}"
 
     def _starts(self, plan: Plan) -> list[str]:
         lines = []

@@ -14,7 +14,7 @@ from aimass.core.model import HoldKey, Job, JobId, NodeId, Placement
 from aimass.core.spec import JobSpec, Need
 from aimass.policies.order_priority import minus_priority
 from aimass.policies.registry import make_policy
-from tests.core.world import GIB, World, gpus, inventory, one_role
+from tests.core.world import GIB, World, codes, gpus, inventory, one_role
 
 WHOLE = Placement(0, NodeId("n1"), (0,), 1000, 1000, GIB)
 
@@ -168,7 +168,7 @@ def test_a_decision_ends_when_its_fuel_is_spent(fuel_units: int, started: int) -
     some_jobs(world, 0, 0, 0, 0)
     plan = decide(world.cluster, world.policy, fuel_units)
     assert len(plan.starts) == started
-    assert [wait.code for wait in plan.waits] == ["SEARCH_LIMIT"] * (started < 4)
+    assert codes(world, plan) == ["SEARCH_LIMIT"] * (started < 4)
     assert check(world.cluster, plan) == (plan, ())
     assert plan.fuel_left == max(0, fuel_units - 4)
 
@@ -228,6 +228,6 @@ def test_a_need_of_nothing_fits_anywhere() -> None:
     world = World()
     job = world.submit(one_role(3))
     assert job.spec.roles[0].need == Need()
-    assert [wait.code for wait in world.plan().waits] == ["NO_NODES"]
+    assert codes(world, world.plan()) == ["NO_NODES"]
     world.join("n1", inventory("n1"))
     assert len(world.plan().starts[0].placements) == 3

@@ -10,7 +10,7 @@ from aimass.core.feasible import shards_fit, shards_when_empty
 from aimass.core.model import Job
 from aimass.core.spec import Need, Role
 from aimass.policies.registry import make_policy
-from tests.core.world import World, gpus, inventory, one_role
+from tests.core.world import World, codes, gpus, inventory, one_role
 
 
 def why(world: World, job: Job) -> Explanation:
@@ -26,7 +26,8 @@ def test_a_decision_and_its_explanation_name_the_same_reason() -> None:
     world.submit(one_role(gpus=1, gpu_types=("H100",)))
     world.plan()
     job = world.submit(one_role(gpus=2, gpu_types=("H100",)))
-    assert why(world, job).code == decide(world.cluster, world.policy).waits[0].code == "GPUS_BUSY"
+    plan = decide(world.cluster, world.policy)
+    assert [why(world, job).code] == codes(world, plan) == ["GPUS_BUSY"]
 
 
 def test_who_is_ahead_is_counted_in_the_policys_order() -> None:

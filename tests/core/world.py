@@ -27,6 +27,7 @@ from aimass.core.model import (
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
 from aimass.core.spec import JobSpec, Need, Role
+from aimass.core.survey import wait_reason
 from aimass.policies.registry import make_policy
 
 GIB = 1024
@@ -124,9 +125,7 @@ class World:
     def plan(self, fuel_units: int = FUEL) -> Plan:
         """Decide, prove the plan, commit what it starts, and prove that nothing is left to start.
 
-        The shipped policies never propose what check() rejects. Only a gang of several roles may
-        fit on a second look: roles are placed one after the other, and what has started since may
-        have pushed the first of them to where it leaves room for the next.
+        The shipped policies never propose what check() rejects.
         """
         plan = decide(self.cluster, self.policy, fuel_units)
         accepted, rejected = check(self.cluster, plan)
@@ -134,10 +133,14 @@ class World:
         if plan.starts:
             self.do(ev.PlanCommitted, basis=plan.basis, policy=plan.policy, starts=plan.starts)
         if plan.fuel_left:
-            again = [start.job_id for start in decide(self.cluster, self.policy).starts]
-            single = [i for i in again if len(self.cluster.jobs[i].spec.roles) == 1]
-            assert single == [], "decided otherwise at once"
+            assert decide(self.cluster, self.policy).starts == (), "decided otherwise at once"
         return plan
+
+
+def codes(world: World, plan: Plan) -> list[str]:
+    """Why each shape of the plan waits."""
+    cluster = world.cluster
+    return [wait_reason(cluster, w, cluster.jobs[w.first])[0] for w in plan.waits]
 
 
 def live_ranks(job: Job) -> list[int]:
