@@ -236,7 +236,7 @@ def test_a_second_agent_on_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 def test_massctl_up_runs_a_whole_cluster_and_leaves_nothing(tmp_path: Path, stub: Stub) -> None:
     data = tmp_path / "up"
-    ports = ("--listen", "127.0.0.1:0")
+    ports = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
     up = start(
         "aimass.cli", "up", "--data", str(data), "--simulate", "1xH100-SXM5-80GB", *ports,
         log=tmp_path / "up.log",
