@@ -31,8 +31,8 @@ demo: $(VENV)/.ready-scheduler+node+train  ## A real training job through daemon
 test: $(VENV)/.ready-train+dev  ## Every test, the torch jobs included
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
-test-fast: $(VENV)/.ready-dev  ## Every test that needs no torch (under 60 s)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not torch" $(PYTEST_ARGS)
+test-fast: $(VENV)/.ready-dev  ## Without torch and the slow ones (under 60 s)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not torch and not slow" $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready-dev  ## Style and types: ruff, mypy
 	$(BIN)/ruff check

@@ -35,6 +35,7 @@ def bench(
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_gives_records_in_the_agreed_form(name: str, tmp_path: Path) -> None:
     """Tiny, with real daemons; nothing is left in the temporary folder."""

@@ -112,6 +112,7 @@ def test_an_agent_that_dies_anywhere_in_a_launch_runs_the_shard_once(
         assert [word for _, word, _ in stub.lines()] == ["begin", "end"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", SCHEDULER_POINTS)
 @pytest.mark.parametrize("nth", [3, 4, 5])
 def test_a_scheduler_that_dies_around_any_append_of_a_jobs_life_runs_it_once(
@@ -139,6 +140,7 @@ def test_a_scheduler_that_dies_around_any_append_of_a_jobs_life_runs_it_once(
         assert json.loads(c.ctl("ls", "--all", "-o", "json"))["total"] == 1
 
 
+@pytest.mark.slow
 def test_a_node_silent_beyond_its_lease_loses_its_shards_before_they_run_elsewhere(
     tmp_path: Path, stub: Stub
 ) -> None:
