@@ -31,7 +31,7 @@ class AgentMessage(_message.Message):
     def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., shard: _Optional[_Union[ShardReport, _Mapping]] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ...) -> None: ...
 
 class Register(_message.Message):
-    __slots__ = ("protocol", "node_id", "incarnation", "boot_id", "agent_version", "inventory", "shards", "term", "generation", "cluster_id")
+    __slots__ = ("protocol", "node_id", "incarnation", "boot_id", "agent_version", "inventory", "shards", "term", "generation", "cluster_id", "instance")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class Register(_message.Message):
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     node_id: str
     incarnation: int
@@ -52,7 +53,8 @@ class Register(_message.Message):
     term: int
     generation: int
     cluster_id: str
-    def __init__(self, protocol: _Optional[int] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ..., shards: _Optional[_Iterable[_Union[ShardReport, _Mapping]]] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., cluster_id: _Optional[str] = ...) -> None: ...
+    instance: str
+    def __init__(self, protocol: _Optional[int] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ..., shards: _Optional[_Iterable[_Union[ShardReport, _Mapping]]] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., cluster_id: _Optional[str] = ..., instance: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("seq", "term", "generation")
