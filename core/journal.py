@@ -55,8 +55,8 @@ class Journal(Protocol):
         """Yield (revision, event) for every event after that revision, in order."""
         ...
 
-    def probe(self) -> None:
-        """Write something durably that is no event; raises as append would."""
+    def probe(self, size_bytes: int) -> None:
+        """Write so many bytes durably, no event of them; raises as append would."""
         ...
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
@@ -103,7 +103,7 @@ class MemoryJournal:
         for index in range(after, len(self._events)):
             yield index + 1, self._events[index]
 
-    def probe(self) -> None:
+    def probe(self, size_bytes: int) -> None:
         """See Journal.probe."""
 
     def save_snapshot(self, snapshot: Snapshot) -> None:

@@ -21,6 +21,7 @@ import structlog
 from aimass.core.apply import apply
 from aimass.core.check import check
 from aimass.core.cluster import Cluster, ShapeKey, WaitingIndex
+from aimass.core.codec import encode_events
 from aimass.core.decide import decide
 from aimass.core.events import (
     ClusterCreated,
@@ -35,7 +36,7 @@ from aimass.core.model import NodeState
 from aimass.core.plan import Wait
 from aimass.core.policy import Policy
 from aimass.scheduler.crash import crash_point
-from aimass.scheduler.errors import Refused, unavailable
+from aimass.scheduler.errors import Refused, internal, unavailable
 from aimass.scheduler.recovery import collect_all, freeze_rows, recover, take_snapshot
 
 log = structlog.get_logger()
@@ -45,7 +46,8 @@ BATCH_MAX = 2048  # requests settled by one append
 RECENT_MAX = 10_000  # events kept in memory for watchers
 SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most so many
 FREEZE_EVERY = 5_000  # events between freezes of what they made
-PROBE_EVERY_S = 1.0
+PROBE_EVERY_S = 0.5  # doubled at each loss, since reading the state back costs everybody
+PROBE_EVERY_S_MAX = 30.0
 
 
 @dataclass(slots=True)
@@ -91,7 +93,10 @@ class Engine:
         self._snapshot_at = 0
         self._frozen_at = 0
         self._next_probe_s = 0.0
+        self._probe_every_s = PROBE_EVERY_S
+        self._probe_bytes = 0  # of the batch that found no space: as many must fit again
         self._stopping = False
+        self._ended = False
 
     # ---- for everybody --------------------------------------------------------------------------
 
@@ -108,6 +113,9 @@ class Engine:
 
     def _ask(self, handler: Handler[T], writes: bool) -> asyncio.Future[T]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._ended:
+            future.set_exception(unavailable("the scheduler is stopping", fix="try again soon"))
+            return future
         self._inbox.put_nowait(_Request(handler, writes, future))
         return future
 
@@ -163,11 +171,16 @@ class Engine:
 
     async def run(self) -> None:
         """Settle batches until stop(). Raises JournalError when it must not go on."""
-        while not self._stopping:
-            batch = [await self._inbox.get()]
-            while len(batch) < BATCH_MAX and not self._inbox.empty():
-                batch.append(self._inbox.get_nowait())
-            await self._settle(batch)
+        try:
+            while not self._stopping:
+                batch = [await self._inbox.get()]
+                while len(batch) < BATCH_MAX and not self._inbox.empty():
+                    batch.append(self._inbox.get_nowait())
+                await self._settle(batch)
+        finally:  # nobody waits for an engine that is no more
+            self._ended = True
+            while not self._inbox.empty():
+                self._inbox.get_nowait().future.cancel()
 
     async def stop(self) -> None:
         """Settle what is in the inbox, end run(), and leave a snapshot for the next start."""
@@ -185,8 +198,8 @@ class Engine:
             snapshot = take_snapshot(self._cluster)
             try:
                 await asyncio.to_thread(self._journal.save_snapshot, snapshot)
-            except JournalFullError as full:  # a snapshot is a cache: the events are all there
-                log.warning("no snapshot", reason=str(full))
+            except JournalError as error:  # a snapshot is a cache: the events are all there
+                log.warning("no snapshot", reason=str(error))
                 return
             log.info("snapshot", revision=snapshot.revision, bytes=len(snapshot.data))
 
@@ -203,16 +216,12 @@ class Engine:
             try:
                 await self._store(context.events)
             except JournalFullError as full:
-                await self._lose(batch, full)
-                return
-            self._publish(context.events)
-        for request, (result, error) in outcomes:
-            if request.future.cancelled():
-                continue
-            if error is not None:
-                request.future.set_exception(error)
+                await self._lose([r for r in batch if r.writes], full, context.events)
+                reading = Context(self._cluster, self._now_ms())
+                outcomes = [(r, _outcome(r, reading)) for r in batch if not r.writes]
             else:
-                request.future.set_result(result)
+                self._publish(context.events)
+        _answer(outcomes)
         if self._durable - self._frozen_at >= FREEZE_EVERY:
             self._frozen_at = self._durable
             freeze_rows()
@@ -266,21 +275,25 @@ class Engine:
 
     # ---- no space -------------------------------------------------------------------------------
 
-    async def _lose(self, batch: list[_Request], error: JournalFullError) -> None:
+    async def _lose(
+        self, writes: list[_Request], error: JournalFullError, events: list[Event]
+    ) -> None:
         """The batch is not in the journal: take it out of memory as well, and say so."""
         self.refusing = str(error)
+        self._probe_bytes = len(encode_events(events))
+        self._probe_every_s = min(PROBE_EVERY_S_MAX, 2 * self._probe_every_s)
         log.error("writes refused", reason=self.refusing, revision=self._durable)
         self._cluster = await asyncio.to_thread(recover, self._journal)
         self._is_complete = False
         assert self._cluster.revision == self._durable, "a refused batch is in the journal"
-        self._refuse(batch)
+        self._refuse(writes)
 
     async def _has_space(self) -> bool:
         if time.monotonic() < self._next_probe_s:
             return False
-        self._next_probe_s = time.monotonic() + PROBE_EVERY_S
+        self._next_probe_s = time.monotonic() + self._probe_every_s
         try:
-            await asyncio.to_thread(self._journal.probe)
+            await asyncio.to_thread(self._journal.probe, self._probe_bytes)
         except JournalError as error:
             log.warning("still no space", reason=str(error))
             return False
@@ -302,9 +315,32 @@ class Engine:
                 )
 
 
-def _outcome(request: _Request, context: Context) -> tuple[Any, Refused | None]:
-    """The handler's result or its refusal; anything else is a bug and ends the process."""
+Outcome = tuple[Any, Refused | None]
+
+
+def _outcome(request: _Request, context: Context) -> Outcome:
+    """The handler's result or its refusal.
+
+    Any other exception is a bug. One that came before the first event has damaged nothing and is
+    its caller's alone; after an event the state may be half changed, and the process ends.
+    """
+    before = len(context.events)
     try:
         return request.handler(context), None
     except Refused as refused:
         return None, refused
+    except Exception as bug:
+        if len(context.events) > before:
+            raise
+        log.exception("request failed", error=repr(bug))
+        return None, internal(f"the scheduler failed at this request: {bug!r}")
+
+
+def _answer(outcomes: list[tuple[_Request, Outcome]]) -> None:
+    for request, (result, error) in outcomes:
+        if request.future.cancelled():
+            continue
+        if error is not None:
+            request.future.set_exception(error)
+        else:
+            request.future.set_result(result)

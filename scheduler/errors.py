@@ -22,6 +22,8 @@ class Refused(Exception):
     ) -> None:
         super().__init__(what)
         self.status = status
+        # It travels in the call's trailing metadata, which has a limit of 8 KiB in all.
+        what, why, fix, id = (text[:1500] for text in (what, why, fix, id))
         self.detail = scheduler_pb2.ErrorDetail(what=what, why=why, fix=fix, id=id)
 
 
@@ -33,6 +35,13 @@ def not_found(what: str, fix: str, id: str = "") -> Refused:
 def invalid(what: str, *, why: str = "", fix: str = "", id: str = "") -> Refused:
     """The request itself is wrong."""
     return Refused(grpc.StatusCode.INVALID_ARGUMENT, what, why=why, fix=fix, id=id)
+
+
+def internal(what: str) -> Refused:
+    """A bug, told to the caller it hit."""
+    return Refused(
+        grpc.StatusCode.INTERNAL, what, fix="report it with the scheduler's log of this moment"
+    )
 
 
 def unavailable(what: str, *, why: str = "", fix: str = "") -> Refused:

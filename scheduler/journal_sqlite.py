@@ -32,6 +32,7 @@ CREATE TABLE batches (
     first INTEGER PRIMARY KEY, count INTEGER NOT NULL, term INTEGER NOT NULL,
     crc INTEGER NOT NULL, data BLOB NOT NULL
 );
+CREATE TABLE scratch (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE snapshots (revision INTEGER PRIMARY KEY, hash TEXT NOT NULL, data BLOB);
 """
 
@@ -48,10 +49,16 @@ class SqliteJournal:
     def __init__(self, directory: Path) -> None:
         """Open or create. Raises JournalBusyError, JournalCorruptError, JournalError."""
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        # For its owner alone: every job's environment is in it, tokens included.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _take_lock(directory / "journal.lock")
         try:
-            with _translated():
+            path = directory / FILE
+            if path.exists() and path.stat().st_size == 0:
+                raise JournalCorruptError(
+                    f"{path} is empty: restore it, or remove it to begin a new cluster"
+                )
+            with translated():
                 self._db = sqlite3.connect(
                     directory / FILE, isolation_level=None, check_same_thread=False
                 )
@@ -65,9 +72,10 @@ class SqliteJournal:
     def _create_or_check(self) -> None:
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
+            os.chmod(self._directory / FILE, 0o600)
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA}"
-                "INSERT INTO meta VALUES ('term', 0), ('probe', 0);"
+                "INSERT INTO meta VALUES ('term', 0);"
                 f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         elif found != SCHEMA_VERSION:
@@ -78,7 +86,7 @@ class SqliteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing, durable at the end."""
-        with _translated():
+        with translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -117,10 +125,14 @@ class SqliteJournal:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def probe(self) -> None:
-        """Write something durably; raises as append would. Tells whether space has come back."""
+    def probe(self, size_bytes: int) -> None:
+        """See Journal.probe. A small write alone finds room in pages that are there already."""
         with self._transaction():
-            self._db.execute("UPDATE meta SET value = value + 1 WHERE key = 'probe'")
+            self._db.execute(
+                "INSERT OR REPLACE INTO scratch VALUES (1, zeroblob(?))", (2 * size_bytes + 8192,)
+            )
+        with self._transaction():
+            self._db.execute("DELETE FROM scratch")
 
     def read(self, after: int) -> Iterator[tuple[int, Event]]:
         """See Journal.read. On a connection of its own: sees only what is durable."""
@@ -142,7 +154,7 @@ class SqliteJournal:
 
     def load_snapshot(self) -> Snapshot | None:
         """See Journal.load_snapshot."""
-        with _translated():
+        with translated():
             row = self._db.execute(
                 "SELECT revision, data, hash FROM snapshots WHERE data IS NOT NULL"
                 " ORDER BY revision DESC LIMIT 1"
@@ -160,10 +172,11 @@ def read_batches(directory: Path, after: int = 0) -> Iterator[tuple[int, list[Ev
 
     Raises JournalCorruptError naming the revision, JournalError when there is no journal.
     """
-    with _translated(), closing(open_readonly(directory)) as db:
+    with translated(), closing(open_readonly(directory)) as db:
         expected: int | None = None
         rows = db.execute(
-            "SELECT first, count, crc, data FROM batches WHERE first + count > ? ORDER BY first",
+            "SELECT first, count, crc, data FROM batches WHERE first >= coalesce("
+            "(SELECT max(first) FROM batches WHERE first <= ?), 0) ORDER BY first",
             (after + 1,),
         )
         for first, count, crc, data in rows:
@@ -191,7 +204,7 @@ def open_readonly(directory: Path) -> sqlite3.Connection:
 
 def _take_lock(path: Path) -> int:
     """Hold `path` exclusively; the kernel lets go when the process ends, however it ends."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -204,7 +217,7 @@ def _take_lock(path: Path) -> int:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """SQLite's errors in the journal's words."""
     try:
         yield

@@ -10,7 +10,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.codec import event_json, state_hash
 from aimass.core.invariants import check_invariants
 from aimass.core.journal import JournalError
-from aimass.scheduler.journal_sqlite import open_readonly, read_batches
+from aimass.scheduler.journal_sqlite import open_readonly, read_batches, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def verify(path: Path) -> VerifyReport:
 
     Raises JournalError when there is no journal at `path`; damage is in the report.
     """
-    with closing(open_readonly(path)) as db:
+    with translated(), closing(open_readonly(path)) as db:
         recorded: dict[int, str] = dict(db.execute("SELECT revision, hash FROM snapshots"))
     cluster = Cluster()
     batches = checked = 0

@@ -23,7 +23,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from aimass import __version__
-from aimass.core.journal import JournalError
+from aimass.core.journal import JournalError, JournalFullError
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine
@@ -156,7 +156,8 @@ async def _serve_grpc(
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     try:
-        port = server.add_insecure_port(f"{config.host}:{config.port}")
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        port = server.add_insecure_port(f"{host}:{config.port}")
     except RuntimeError as error:
         raise StartError(
             f"cannot listen on {config.host}:{config.port}",
@@ -164,8 +165,8 @@ async def _serve_grpc(
             EXIT_CONFLICT,
         ) from error
     await server.start()
-    run_file = _write_run_file(config, port, about)
-    print(f"massd ready on {config.host}:{port}", flush=True)
+    run_file = _write_run_file(config, f"{host}:{port}", about)
+    print(f"massd ready on {host}:{port}", flush=True)
     stop = asyncio.create_task(_signalled(), name="signal")
     try:
         done, _ = await asyncio.wait((*tasks, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -178,11 +179,11 @@ async def _serve_grpc(
         log.info("stopped")
 
 
-def _write_run_file(config: Config, port: int, about: About) -> Path:
+def _write_run_file(config: Config, address: str, about: About) -> Path:
     """Say where to find this daemon; replaced whole, so that a reader never sees half of it."""
     path = config.data / "massd.json"
     content = {
-        "address": f"{config.host}:{port}",
+        "address": address,
         "http_address": about.http_address,
         "pid": os.getpid(),
     }
@@ -211,7 +212,7 @@ def default_data() -> Path:
 
 def _address(text: str, option: str, insecure: bool) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
     host = host.strip("[]") or "127.0.0.1"
     if not insecure and not _is_loopback(host):
@@ -294,6 +295,7 @@ def command(
         )
     host, port = _address(listen, "--listen", insecure)
     http_host, http_port = _address(http, "--http", insecure)
+    os.umask(0o077)
     configure_logs(log_format)
     set_aside_garbage_collection()
     config = Config(
@@ -312,6 +314,9 @@ def command(
     except StartError as error:
         print(f"error: {error}\nfix: {error.fix}", file=sys.stderr)
         sys.exit(error.code)
+    except JournalFullError as error:
+        print(f"error: {error}\nfix: free disk space under {config.data}", file=sys.stderr)
+        sys.exit(1)
     except JournalError as error:
         print(
             f"error: {error}\nfix: look at it with: massctl journal verify {config.data}",

@@ -1,35 +1,45 @@
 """From a journal to a Cluster: the newest snapshot, then the tail of events after it."""
 
+import contextlib
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
-from aimass.core.codec import encode_snapshot, hash_snapshot, restore
+from aimass.core.codec import CodecError, encode_snapshot, hash_snapshot, restore
 from aimass.core.invariants import check_invariants
 from aimass.core.journal import Journal, JournalCorruptError, Snapshot
+
+log = structlog.get_logger()
 
 
 def recover(journal: Journal) -> Cluster:
     """The state that the journal holds, invariants checked. O(snapshot + tail).
 
-    Raises JournalCorruptError when a snapshot or an event is not what was written.
+    A damaged snapshot costs time only: the events are all there. Raises JournalCorruptError when an
+    event is not what was written.
     """
     with _without_gc():
-        snapshot = journal.load_snapshot()
-        if snapshot is None:
-            cluster = Cluster()
-        else:
-            if hash_snapshot(snapshot.data) != snapshot.state_hash:
-                raise JournalCorruptError(f"the snapshot at {snapshot.revision} is damaged")
-            cluster = restore(snapshot.data)
+        cluster = _from_snapshot(journal.load_snapshot())
         for revision, event in journal.read(cluster.revision):
             if revision != cluster.revision + 1:
                 raise JournalCorruptError(f"revision {cluster.revision + 1} is missing")
             apply(cluster, event)
         check_invariants(cluster)
     return cluster
+
+
+def _from_snapshot(snapshot: Snapshot | None) -> Cluster:
+    if snapshot is None:
+        return Cluster()
+    if hash_snapshot(snapshot.data) == snapshot.state_hash:
+        with contextlib.suppress(CodecError):  # of a version that wrote other rows
+            return restore(snapshot.data)
+    log.warning("snapshot of no use; replaying every event", revision=snapshot.revision)
+    return Cluster()
 
 
 def set_aside_garbage_collection() -> None:

@@ -4,6 +4,8 @@ They run inside the engine, one after the other, and know nothing of calls. A re
 before the first event is emitted, so a refused request changes nothing.
 """
 
+import re
+
 import grpc
 
 from aimass.core.apply import job_id_of
@@ -29,6 +31,7 @@ from aimass.v1 import job_pb2, scheduler_pb2
 KEY_CHARS_MAX = 128
 USER_CHARS_MAX = 128
 LIST_DEFAULT = 1000
+PROBLEMS_NAMED = 10
 Waits = dict[ShapeKey, Wait]
 
 
@@ -41,8 +44,10 @@ def checked_spec(message: scheduler_pb2.SubmitRequest) -> JobSpec:
     if len(message.user) > USER_CHARS_MAX:
         problems.append(("user", f"at most {USER_CHARS_MAX} characters"))
     if problems:
+        named = "; ".join(f"{where}: {what}" for where, what in problems[:PROBLEMS_NAMED])
+        more = len(problems) - PROBLEMS_NAMED
         raise invalid(
-            "the job cannot be: " + "; ".join(f"{where}: {what}" for where, what in problems),
+            f"the job cannot be: {named}" + (f"; and {more} more" if more > 0 else ""),
             fix="change these fields and submit again (the job file's schema: massctl schema)",
             id=problems[0][0],
         )
@@ -80,7 +85,8 @@ def find_job(cluster: Cluster, ref: str, user: str) -> Job:
     if exact is not None:
         return exact
     # An id that was once given out never stands for another: `cancel j5` must not hit j50.
-    was_given = ref[:1] == "j" and ref[1:].isdigit() and int(ref[1:]) < cluster.next_seq
+    given = re.fullmatch(r"j([0-9]{1,18})", ref)
+    was_given = given is not None and int(given[1]) < cluster.next_seq
     matches = [i for i in cluster.jobs if i.startswith(ref)] if ref and not was_given else []
     if len(matches) == 1:
         return cluster.jobs[matches[0]]
