@@ -3,7 +3,7 @@
 import fcntl
 import os
 import re
-import time
+import uuid
 from pathlib import Path
 
 from aimass.nodeagent import durable
@@ -80,9 +80,16 @@ class Home:
         if node.get("boot_id") != boot_id:  # its clock started again at the boot
             self.lease_file.unlink(missing_ok=True)
         self.node_id = node_id
-        # By the clock, so that an agent whose folder was wiped still counts as the newer one.
-        self.incarnation = max(node.get("incarnation", 0) + 1, time.time_ns() // 1_000_000)
-        record = {"node_id": node_id, "incarnation": self.incarnation, "boot_id": boot_id}
+        self.incarnation: int = node.get("incarnation", 0) + 1
+        # The count starts again in a wiped folder, and a copied name says nothing: what tells this
+        # agent from a stranger is drawn once, and never again while the folder lives.
+        self.instance: str = node.get("instance") or uuid.uuid4().hex
+        record = {
+            "node_id": node_id,
+            "incarnation": self.incarnation,
+            "instance": self.instance,
+            "boot_id": boot_id,
+        }
         durable.write_json(f"{self.path}/node.json", record)
         obeyed = self._read("scheduler.json")
         self.cluster_id: str = obeyed.get("cluster_id", "")

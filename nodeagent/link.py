@@ -152,6 +152,7 @@ class Link:
             term=home.fence.term,
             generation=home.fence.generation,
             cluster_id=home.cluster_id,
+            instance=home.instance,
         )
 
     def _welcomed(self, message: object, registered_ms: int) -> agent_pb2.Welcome:

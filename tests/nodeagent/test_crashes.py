@@ -45,8 +45,9 @@ def test_shards_go_on_without_their_agent_and_are_adopted(
     assert processes.start_time(pid) > 0
     node.start()
     wait_until(lambda: scheduler.states(KEY) == ["RUNNING", "RUNNING"])
-    first, second = (register.incarnation for register in scheduler.seen.registers)
-    assert first < second
+    first, second = scheduler.seen.registers
+    assert (first.incarnation, second.incarnation) == (1, 2)
+    assert first.instance == second.instance != ""
     report = scheduler.last(KEY)
     assert report is not None
     assert report.pid == pid == node.shim(KEY)["pid"]
