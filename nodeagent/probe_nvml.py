@@ -28,7 +28,8 @@ class NvmlProbe:
 
     def devices(self) -> Probed:
         """Ask the driver in a child process, for at most the deadline (and then kill that)."""
-        command = [sys.executable, "-m", "aimass.nodeagent.probe_nvml"]
+        # -P: the agent may have been started in a folder whose files are named like modules.
+        command = [sys.executable, "-P", "-m", "aimass.nodeagent.probe_nvml"]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             output, complaint = child.communicate(timeout=self._deadline_s)

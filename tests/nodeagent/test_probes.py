@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +170,17 @@ def test_a_driver_that_hangs_is_given_up_at_the_deadline() -> None:
     """The probe process is killed; the agent's own process never waited inside the driver."""
     with pytest.raises(ProbeError, match="did not answer within 0 s"):
         NvmlProbe(deadline_s=0).devices()
+
+
+def test_files_in_the_agents_folder_shadow_no_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever this machine's driver says, it is the driver's answer and not theirs."""
+    (tmp_path / "subprocess.py").write_text("import sys\nsys.exit('shadowed')\n")
+    monkeypatch.chdir(tmp_path)
+    said = ""
+    try:
+        NvmlProbe().devices()
+    except ProbeError as error:  # no driver here, say
+        said = str(error)
+    assert "shadowed" not in said
