@@ -129,9 +129,10 @@ def explain_failure(failure: str, spec: Record) -> str:
         return f"could not prepare {program!r} on node {node}: {reason}"
     path = program if "/" in program else ""
     if code == errno.ENOENT and not path:
+        folders = len(spec["env"].get("PATH", os.defpath).split(":"))
         return (
-            f"command {program!r} was not found on node {node} in PATH "
-            f"{spec['env'].get('PATH', os.defpath)}; install it there or give an absolute path"
+            f"command {program!r} was not found on node {node} (its PATH has {folders} "
+            f"folder{'s' if folders > 1 else ''}); install it there or give an absolute path"
         )
     if code == errno.ENOENT and os.path.exists(os.path.join(spec["workdir"], path)):
         return f"{program!r} on node {node}: the interpreter in its #! line does not exist there"

@@ -53,7 +53,7 @@ def test_a_signal_that_ends_a_shard_is_named(scheduler: FakeScheduler, node: Nod
 @pytest.mark.parametrize(
     ("argv", "workdir", "detail"),
     [
-        (["no-such-program"], "/", "command 'no-such-program' was not found on node n1 in PATH"),
+        (["no-such"], "/", "command 'no-such' was not found on node n1 (its PATH has "),
         (["/no/such"], "/", "command '/no/such' does not exist on node n1"),
         (["/etc/passwd"], "/", "command '/etc/passwd' on node n1 may not be executed"),
         (["true"], "/no/dir", "workdir '/no/dir' on node n1: No such file or directory"),
