@@ -273,7 +273,10 @@ def _node_registered(cluster: Cluster, event: ev.NodeRegistered) -> None:
         )
         cluster.nodes[node.id] = node
     else:
-        assert event.incarnation >= node.incarnation, f"{node.id}: an older agent registered"
+        if event.instance == node.instance:
+            assert event.incarnation >= node.incarnation, f"{node.id}: an older agent registered"
+        else:
+            assert not node.holds, f"{node.id}: a stranger registered while it holds shards"
         move_node(node, NodeTrigger.REGISTER, event.at_ms, "")
         if event.boot_id != node.boot_id:
             _exit_all(cluster, node, ExitReason.NODE_REBOOT, "the machine restarted", event.at_ms)
@@ -281,6 +284,7 @@ def _node_registered(cluster: Cluster, event: ev.NodeRegistered) -> None:
         node.incarnation = event.incarnation
         node.agent_version = event.agent_version
     node.lease_ms = event.lease_ms
+    node.instance = event.instance
     _take_inventory(node, event.inventory)
     node.generation += 1
 

@@ -89,6 +89,7 @@ def _bare(node: Node) -> Node:
         node.since_ms,
         node.reason,
         node.lease_ms,
+        node.instance,
         node.generation,
     )
 

@@ -50,7 +50,10 @@ class JobCancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class NodeRegistered:
-    """An agent introduced itself: first contact, its restart, or a reboot (new boot_id)."""
+    """An agent introduced itself: first contact, its restart, or a reboot (new boot_id).
+
+    instance: drawn once for the agent's data folder; incarnation counts its starts there.
+    """
 
     at_ms: int
     node_id: NodeId
@@ -59,6 +62,7 @@ class NodeRegistered:
     incarnation: int
     agent_version: str = ""
     lease_ms: int = 0
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)

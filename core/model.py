@@ -260,7 +260,8 @@ class Node:
     state: NodeState
     since_ms: int
     reason: str = ""
-    lease_ms: int = 0  # granted to its agent when it last registered
+    lease_ms: int = 0  # the longest that its shims may hold
+    instance: str = ""  # whose folder its agent runs on
     generation: int = 0
     cpu_used_milli: int = 0
     memory_used_mib: int = 0

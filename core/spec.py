@@ -13,6 +13,7 @@ WHOLE_GPU_MILLI = 1000
 SHARDS_MAX = 4096
 ENV_BYTES_MAX = 256 * 1024
 LAUNCH_BYTES_MAX = 4 * 1024 * 1024  # command and environment, times the shards they are sent to
+NAMES_BYTES_MAX = 64 * 1024  # labels, node selector and device models together
 GRACE_MS_MAX = 24 * 3600 * 1000
 PRIORITY_ABS_MAX = 1_000_000
 AMOUNT_MAX = 2**40  # of any resource: far above every machine, far below 64-bit overflow
@@ -111,6 +112,10 @@ class JobSpec:
         elif (total := self._launch_bytes()) > LAUNCH_BYTES_MAX:
             limit = f"at most {LAUNCH_BYTES_MAX}: put the bulk into a file that the shards read"
             yield "env", f"with the command, {total} bytes over all shards; {limit}"
+        names = [*self.labels.items(), *self.node_selector.items()]
+        names += [(model, "") for role in self.roles for model in role.need.gpu_types]
+        if sum(len(k.encode()) + len(v.encode()) for k, v in names) > NAMES_BYTES_MAX:
+            yield "labels", f"with node selector and GPU types, more than {NAMES_BYTES_MAX} bytes"
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key + value:
                 yield "env", f"{key[:40]!r}: a name without '=', no NUL characters"

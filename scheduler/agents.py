@@ -16,10 +16,10 @@ import structlog
 from aimass.core.cluster import Cluster
 from aimass.core.effects import effects
 from aimass.core.events import Event
-from aimass.core.model import NodeId, NodeState
+from aimass.core.model import Node, NodeId, NodeState
 from aimass.scheduler import reports
 from aimass.scheduler.engine import Context, Engine
-from aimass.scheduler.errors import Call, Refused
+from aimass.scheduler.errors import Call, Refused, unavailable
 from aimass.scheduler.log_relay import LogRelay
 from aimass.scheduler.node_link import NodeLink
 from aimass.scheduler.translate import desired_to_proto
@@ -48,6 +48,9 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         self._lease_ms = lease_ms
         self._heartbeat_ms = heartbeat_ms
         self._fence_at_s: dict[NodeId, float] = {}  # nodes without a link, and when to fence them
+        self._confirmed: set[NodeId] = (
+            set()
+        )  # nodes that are known to hold no longer lease than ours
         self._unsaid: dict[NodeId, str] = {}  # silences the journal could not take yet, and why
         engine.on_commit.append(self._push)
         engine.on_recovered.append(self._cut_all)
@@ -68,8 +71,8 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
     def _push(self, cluster: Cluster, events: list[Event]) -> None:
         """After each commit: every linked node whose set has changed gets the new one."""
         for link in self.links.values():
-            node = cluster.nodes[link.node_id]
-            if node.generation != link.generation:
+            node = cluster.nodes.get(link.node_id)  # None: its registration was just refused
+            if node is not None and node.generation != link.generation:
                 link.want(desired_to_proto(cluster, effects(cluster, node)))
 
     def _cut_all(self) -> None:
@@ -113,25 +116,19 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         """Check who it is, take the node in, and open its link. Raises Refused."""
         check_identity(register)
         node_id = NodeId(register.node_id)
-        link = NodeLink(node_id, register.incarnation)
+        link = NodeLink(node_id)
 
         def take_in(context: Context) -> tuple[str, int]:
+            if link.end.is_set():
+                raise unavailable("the link ended before the node was taken in")
             cluster = context.cluster
-            if register.cluster_id not in ("", cluster.cluster_id):
-                raise Refused(
-                    grpc.StatusCode.FAILED_PRECONDITION,
-                    f"node {node_id} belongs to cluster {register.cluster_id}, "
-                    f"this is {cluster.cluster_id}",
-                    fix="point it at its own scheduler, or give it a fresh --data folder",
-                )
             known = cluster.nodes.get(node_id)
-            if known is not None and register.incarnation < known.incarnation:
-                raise Refused(
-                    grpc.StatusCode.FAILED_PRECONDITION,
-                    f"another agent of node {node_id} started later than this one",
-                    fix="run one agent per node; give a second one its own --node-id and --data",
-                )
-            reports.register(context, register, self._lease_ms)
+            check_standing(cluster, known, register, is_linked=node_id in self.links)
+            link.lease_ms = self._lease_ms
+            if known is not None and node_id not in self._confirmed:
+                # Until a beat proves that it has read our lease, its shims may hold a longer one.
+                link.lease_ms = max(known.lease_ms, self._lease_ms)
+            reports.register(context, register, link.lease_ms)
             # In the same step as the event: a broken older link must not make the node silent now.
             older, self.links[node_id] = self.links.get(node_id), link
             if older is not None:
@@ -140,9 +137,8 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
 
         try:
             cluster_id, term = await self._engine.tell(take_in)
-        except Refused:
-            if self.links.get(node_id) is link:
-                del self.links[node_id]
+        except BaseException:  # refused, not recorded, or cancelled: nobody else knows of this link
+            self._lose(link)
             raise
         self._fence_at_s.pop(node_id, None)
         link.send(
@@ -163,6 +159,8 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
             link.heard_s = time.monotonic()
             kind = message.WhichOneof("kind")
             if kind == "heartbeat":
+                link.lease_ms = self._lease_ms  # beats begin when Welcome has been read
+                self._confirmed.add(link.node_id)
                 ack = agent_pb2.HeartbeatAck(seq=message.heartbeat.seq, lease_ms=self._lease_ms)
                 link.send(agent_pb2.SchedulerMessage(heartbeat_ack=ack))
             elif kind == "shard":
@@ -189,7 +187,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         if self.links.get(link.node_id) is not link:
             return
         del self.links[link.node_id]
-        self._fence_at_s[link.node_id] = link.heard_s + lease_end_s(self._lease_ms)
+        self._fence_at_s[link.node_id] = link.heard_s + lease_end_s(link.lease_ms)
         reason = link.end_reason or "its agent's link broke"
         log.info("agent link lost", node=link.node_id, reason=reason)
         self._unsaid[link.node_id] = reason
@@ -234,6 +232,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
             for link in list(self.links.values()):
                 if now_s - link.heard_s > quiet_s:
                     link.close(f"no heartbeat for {quiet_s:.1f} s")
+                    self._lose(link)
             await self._say_silences()
             for node_id in [i for i, at_s in self._fence_at_s.items() if now_s > at_s]:
                 if node_id not in self._unsaid and await self._fence(node_id):
@@ -264,6 +263,32 @@ def check_identity(register: agent_pb2.Register) -> None:
             grpc.StatusCode.INVALID_ARGUMENT,
             f"node id {register.node_id[:40]!r}: 1 to 253 characters",
             fix="give one: massnode --node-id NAME",
+        )
+
+
+def check_standing(
+    cluster: Cluster, known: Node | None, register: agent_pb2.Register, *, is_linked: bool
+) -> None:
+    """Refuse an agent that would take a node away from another. Raises Refused."""
+    refusal = partial(Refused, grpc.StatusCode.FAILED_PRECONDITION)
+    if register.cluster_id not in ("", cluster.cluster_id):
+        raise refusal(
+            f"node {register.node_id} belongs to cluster {register.cluster_id}, "
+            f"this is {cluster.cluster_id}",
+            fix="point it at its own scheduler, or give it a fresh --data folder",
+        )
+    if known is None:
+        return
+    if register.instance != known.instance and (is_linked or known.holds):
+        raise refusal(
+            f"node {known.id} is served by an agent with another data folder",
+            fix="give this one a --node-id of its own; if the folder was lost, wait until the node "
+            "is LOST (massctl nodes) and start it again",
+        )
+    if register.instance == known.instance and register.incarnation < known.incarnation:
+        raise refusal(
+            f"another agent of node {known.id} started later than this one",
+            fix="run one agent per node; give a second one its own --node-id and --data",
         )
 
 

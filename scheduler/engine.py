@@ -42,7 +42,7 @@ from aimass.scheduler.recovery import collect_all, freeze_rows, recover, take_sn
 log = structlog.get_logger()
 T = TypeVar("T")
 
-BATCH_MAX = 2048  # requests settled by one append
+BATCH_MAX = 200  # requests settled by one append; of 4 MiB each they fit one row of SQLite
 RECENT_MAX = 10_000  # events kept in memory for watchers
 SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most so many
 FREEZE_EVERY = 5_000  # events between freezes of what they made

@@ -9,14 +9,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from aimass.core.model import JobId, NodeId
+from aimass.core.model import JobId, NodeId, Shard, ShardState
 from aimass.scheduler import requests
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Context, Engine
 from aimass.scheduler.errors import invalid, not_found
 from aimass.v1 import agent_pb2, scheduler_pb2
 
-LINK_RETRY_S = 0.2
+RETRY_S = 0.2
 PUMP_QUEUE_MAX = 16
 _Out = asyncio.Queue[scheduler_pb2.LogChunk | None]
 
@@ -41,9 +41,10 @@ class LogFollower:
     async def follow(
         self, request: scheduler_pb2.LogsRequest
     ) -> AsyncIterator[scheduler_pb2.LogChunk]:
-        """Yield chunks of all asked shards as they come; ends with the job, or with what is there.
+        """Yield chunks of all asked shards as they come.
 
-        Following the newest attempt goes on into the next one when the job is requeued.
+        Without follow it ends with what is there. With it, when the shards have ended; of the newest
+        attempt (request.attempt == 0), when the job has, attempt after attempt.
         """
         offsets = dict(zip(request.ranks, request.offsets, strict=False))
         if not request.ranks:
@@ -92,17 +93,20 @@ class LogFollower:
         self, source: _Source, request: scheduler_pb2.LogsRequest, offset: int, out: _Out
     ) -> None:
         """One shard's output into `out`, ended by None."""
-        tail_lines, noted = request.tail_lines, False
+        tail_lines, noted, started_at = request.tail_lines, False, offset
         while True:
+            if not await self._has_output(source, request.follow):
+                await out.put(_chunk(source, offset, note="the shard has not started yet"))
+                break
             link = self._links.links.get(source.node_id)
             if link is None:
                 if not noted:
                     note = f"node {source.node_id} cannot be reached now"
                     await out.put(_chunk(source, offset, note=note))
                     noted = True
-                if not request.follow:
+                if not request.follow or await self._engine.ask(partial(_is_past, source=source)):
                     break
-                await asyncio.sleep(LINK_RETRY_S)
+                await asyncio.sleep(RETRY_S)
                 continue
             with self._links.relay.request() as (request_id, pushes):
                 ask = agent_pb2.LogRequest(
@@ -122,8 +126,38 @@ class LogFollower:
                     ended.cancel()
             if eof:
                 break
-            tail_lines, noted = 0, False
+            noted = False
+            if offset > started_at:
+                tail_lines = 0  # the tail has begun: what follows is a continuation
+            await asyncio.sleep(RETRY_S)  # the agent's stream broke: do not ask in a tight loop
         await out.put(None)
+
+    async def _has_output(self, source: _Source, follow: bool) -> bool:
+        """Whether there is anything to ask an agent for; a follower waits until there is."""
+        while True:
+            begun, revision = await self._engine.ask(partial(_has_begun, source=source))
+            if begun or not follow:
+                return begun
+            await self._engine.changed_after(revision)
+
+
+def _has_begun(context: Context, source: _Source) -> tuple[bool, int]:
+    """(the shard runs or has ended, the revision of this look)."""
+    shard = _shard_of(context, source)
+    states = (ShardState.RUNNING, ShardState.EXITED)
+    return shard is None or shard.state in states, context.cluster.revision
+
+
+def _is_past(context: Context, source: _Source) -> bool:
+    """The shard has ended, or its job is forgotten: its node may never come back with more."""
+    shard = _shard_of(context, source)
+    return shard is None or shard.state is ShardState.EXITED
+
+
+def _shard_of(context: Context, source: _Source) -> Shard | None:
+    job = context.cluster.jobs.get(source.job_id)
+    attempts = job.attempts if job is not None else []
+    return next((a.shards[source.rank] for a in attempts if a.number == source.attempt), None)
 
 
 async def _relay(

@@ -15,37 +15,61 @@ QUEUE_MAX = 8
 Pushes = asyncio.Queue[agent_pb2.LogPush | None]  # None: the agent's stream ended
 
 
+class _Request:
+    """Where a follower's chunks go, and whether it has left."""
+
+    def __init__(self) -> None:
+        self.queue: Pushes = asyncio.Queue(QUEUE_MAX)
+        self.closed = asyncio.Event()
+
+
 class LogRelay:
     """Open requests by id."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Pushes] = {}
+        self._open: dict[str, _Request] = {}
         self._ids = count(1)
 
     @contextmanager
     def request(self) -> Iterator[tuple[str, Pushes]]:
         """A request id and where its chunks arrive, for as long as the block runs."""
         request_id = f"l{next(self._ids)}"
-        queue: Pushes = asyncio.Queue(QUEUE_MAX)
-        self._open[request_id] = queue
+        request = self._open[request_id] = _Request()
         try:
-            yield request_id, queue
+            yield request_id, request.queue
         finally:
             del self._open[request_id]
-            while not queue.empty():  # wake a pusher that waits for room; it finds the id closed
-                queue.get_nowait()
+            request.closed.set()
 
     async def take(self, pushes: AsyncIterator[agent_pb2.LogPush]) -> None:
-        """Hand one agent stream to its request; return when either has ended."""
-        queue: Pushes | None = None
-        request_id = ""
+        """Hand one agent stream to its request; return as soon as either has ended.
+
+        The agent's first push names the request and may be empty, so that a stream of a shard that
+        writes nothing ends with its reader, too.
+        """
         try:
-            async for push in pushes:
-                request_id = push.request_id
-                queue = self._open.get(request_id)
-                if queue is None:
-                    return
-                await queue.put(push)
+            first = await anext(pushes)
+        except StopAsyncIteration:
+            return
+        request = self._open.get(first.request_id)
+        if request is None:
+            return
+        forward = asyncio.create_task(_forward(first, pushes, request.queue))
+        closed = asyncio.create_task(request.closed.wait())
+        try:
+            await asyncio.wait((forward, closed), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if queue is not None and self._open.get(request_id) is queue:
-                await queue.put(None)
+            forward.cancel()
+            closed.cancel()
+            await asyncio.gather(forward, closed, return_exceptions=True)
+            if not request.closed.is_set():
+                await request.queue.put(None)
+
+
+async def _forward(
+    first: agent_pb2.LogPush, rest: AsyncIterator[agent_pb2.LogPush], queue: Pushes
+) -> None:
+    if first.data or first.eof or first.note:
+        await queue.put(first)
+    async for push in rest:
+        await queue.put(push)

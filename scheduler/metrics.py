@@ -5,6 +5,7 @@ second, because counting every job on every commit would cost more than deciding
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.events import Event
 from aimass.core.model import JobState, NodeState
 from aimass.scheduler.engine import Engine
+from aimass.scheduler.errors import Refused
 
 GAUGES_EVERY_S = 1.0
 
@@ -50,7 +52,8 @@ class Metrics:
         while True:
             if engine.revision != measured:
                 measured = engine.revision
-                await engine.ask(lambda context: self.measure(context.cluster))
+                with contextlib.suppress(Refused):  # only when the daemon is ending
+                    await engine.ask(lambda context: self.measure(context.cluster))
             await asyncio.sleep(GAUGES_EVERY_S)
 
     def measure(self, cluster: Cluster) -> None:

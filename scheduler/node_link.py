@@ -11,9 +11,9 @@ from aimass.v1 import agent_pb2
 class NodeLink:
     """One open stream to one agent. The newest desired set replaces an unsent older one."""
 
-    def __init__(self, node_id: NodeId, incarnation: int) -> None:
+    def __init__(self, node_id: NodeId) -> None:
         self.node_id = node_id
-        self.incarnation = incarnation
+        self.lease_ms = 0  # the longest that the node's shims may hold
         self.heard_s = time.monotonic()
         self.generation = -1  # of the newest set given to the writer
         self.end = asyncio.Event()

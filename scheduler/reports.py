@@ -47,6 +47,7 @@ def register(context: Context, message: agent_pb2.Register, lease_ms: int) -> No
             message.incarnation,
             message.agent_version,
             lease_ms,
+            message.instance,
         )
     )
     for shard in message.shards:
@@ -72,7 +73,12 @@ def report(context: Context, node_id: NodeId, message: agent_pb2.ShardReport) ->
         event = ShardExited(context.now_ms, *key, exit_from_proto(message.exit))
     elif state is ShardState.RUNNING and shard.state is not ShardState.RUNNING:
         event = ShardStarted(context.now_ms, *key, message.pid)
-    elif state is ShardState.PREPARED and shard.state is ShardState.PENDING and key.rank == 0:
+    elif (
+        state is ShardState.PREPARED
+        and shard.state is ShardState.PENDING
+        and key.rank == 0
+        and message.master_port > 0
+    ):
         event = PortReserved(context.now_ms, key.job_id, key.attempt, message.master_port)
     if event is not None:
         context.emit(event)

@@ -1,7 +1,7 @@
 """The client API: gRPC calls in, engine requests out. No decisions here."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -154,9 +154,8 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
             await self._engine.changed_after(revision)
             for at, event in await self._engine.events_after(revision):
                 revision = at
-                for message in _watch_events(at, event):
-                    if not request.job or message.job_id == request.job:
-                        yield message
+                for message in _watch_events(at, event, request.job):
+                    yield message
 
     async def Logs(
         self, request: scheduler_pb2.LogsRequest, context: Call
@@ -198,19 +197,21 @@ def _entry(
     return Entry(reply=reply)
 
 
-def _watch_events(revision: int, event: Event) -> list[scheduler_pb2.WatchEvent]:
-    """The event for watchers: a plan once per job it starts, all else once."""
-    jobs = [getattr(event, "job_id", "")]
+def _watch_events(revision: int, event: Event, job: str) -> list[scheduler_pb2.WatchEvent]:
+    """The event for a watcher of `job` ("": all): a plan once per job it starts, all else once."""
     if isinstance(event, PlanCommitted):
-        jobs = [start.job_id for start in event.starts]
-    return [
-        scheduler_pb2.WatchEvent(
-            revision=revision,
-            at_ms=event.at_ms,
-            type=type(event).__name__,
-            job_id=job_id,
-            node_id=getattr(event, "node_id", ""),
-            json=event_json(event),
-        )
-        for job_id in jobs
-    ]
+        own = [start for start in event.starts if job in ("", start.job_id)]
+        return [_message(revision, replace(event, starts=(s,)), s.job_id) for s in own]
+    job_id = getattr(event, "job_id", "")
+    return [_message(revision, event, job_id)] if job in ("", job_id) else []
+
+
+def _message(revision: int, event: Event, job_id: str) -> scheduler_pb2.WatchEvent:
+    return scheduler_pb2.WatchEvent(
+        revision=revision,
+        at_ms=event.at_ms,
+        type=type(event).__name__,
+        job_id=job_id,
+        node_id=getattr(event, "node_id", ""),
+        json=event_json(event),
+    )

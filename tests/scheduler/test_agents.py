@@ -9,6 +9,7 @@ import pytest
 
 from aimass.core.codec import state_hash
 from aimass.core.journal import JournalFullError
+from aimass.scheduler.errors import Refused
 from aimass.scheduler.journal_tools import verify
 from aimass.v1 import agent_pb2, job_pb2, node_pb2, scheduler_pb2
 from tests.scheduler.harness import Agent, Scheduler, eventually, inventory, scheduler, spec
@@ -197,6 +198,7 @@ async def test_a_running_shard_its_agent_has_forgotten_is_never_started_twice(
         ({"cluster_id": "another"}, "belongs to cluster another"),
         ({"incarnation": 0}, "another agent of node n1"),
         ({"node_id": ""}, "node id"),
+        ({"instance": "another folder"}, "another data folder"),
     ],
 )
 async def test_what_is_no_agent_of_ours_is_refused_for_good(
@@ -211,6 +213,64 @@ async def test_what_is_no_agent_of_ours_is_refused_for_good(
         assert not refused.retry
         await s.node_in("n1", READY)
         await first.leave()
+
+
+async def test_a_stranger_gets_a_silent_nodes_name_only_when_its_shards_are_fenced(
+    tmp_path: Path,
+) -> None:
+    async with scheduler(tmp_path, lease_ms=200, heartbeat_ms=30_000) as s:
+        agent = Agent(s, "n1", instance="a")
+        await agent.hello()
+        await s.submit(spec())
+        await agent.desired(1)
+        await agent.leave()
+        await s.node_in("n1", SUSPECT)
+        assert "another data folder" in (await Agent(s, "n1", instance="b").hello()).refused.what
+        await s.node_in("n1", LOST)
+        heir = Agent(s, "n1", instance="b")
+        assert (await heir.hello()).HasField("welcome")
+        assert (await heir.desired(1)).assignments[0].attempt == 2
+        await heir.leave()
+
+
+async def test_a_port_of_0_is_no_port(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await s.submit(spec(shards=2))
+        first = (await agent.desired(2)).assignments[0]
+        await agent.report(first, job_pb2.SHARD_STATE_PREPARED, master_port=0)
+        await agent.report(first, job_pb2.SHARD_STATE_PREPARED, master_port=4242)
+        assert (await agent.desired(2)).assignments[0].launch.master_port == 4242
+        await agent.leave()
+
+
+async def test_an_agent_that_vanishes_while_it_registers_leaves_no_phantom(tmp_path: Path) -> None:
+    async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
+        append, gate = s.journal.append, threading.Event()
+
+        def held(events: object, first: int, term: int) -> None:
+            gate.wait(20)
+            append(events, first, term)  # type: ignore[arg-type]
+
+        s.journal.append = held  # type: ignore[method-assign]
+        agent = Agent(s, "n1")
+        await agent.say(register=agent_pb2.Register(**agent._register))
+        await eventually(lambda: s.links.links)
+        await agent.leave()
+        await eventually(lambda: not s.links.links)
+        gate.set()
+        await s.node_in("n1", LOST)
+
+
+async def test_a_handlers_bug_is_its_callers_alone(tmp_path: Path) -> None:
+    def bug(context: object) -> None:
+        raise ZeroDivisionError
+
+    async with scheduler(tmp_path) as s:
+        with pytest.raises(Refused, match="failed at this request"):
+            await s.engine.tell(bug)
+        assert await s.submit(spec()) == "j1"
 
 
 async def test_a_newer_agent_replaces_the_link_of_an_older(tmp_path: Path) -> None:

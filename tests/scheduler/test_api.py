@@ -107,6 +107,8 @@ async def test_a_job_is_found_by_id_prefix_and_last(tmp_path: Path) -> None:
             ("j", grpc.StatusCode.INVALID_ARGUMENT),
             ("x", grpc.StatusCode.NOT_FOUND),
             ("", grpc.StatusCode.NOT_FOUND),
+            ("j²", grpc.StatusCode.NOT_FOUND),
+            ("j" + "9" * 5000, grpc.StatusCode.NOT_FOUND),
         ]:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await get(ref)

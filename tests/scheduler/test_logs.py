@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from aimass.v1 import agent_pb2, agent_pb2_grpc, job_pb2, node_pb2, scheduler_pb2
-from tests.scheduler.harness import Agent, Scheduler, scheduler, spec
+from tests.scheduler.harness import Agent, Scheduler, eventually, scheduler, spec
 
 SUSPECT = node_pb2.NODE_STATE_SUSPECT
 
@@ -33,6 +33,7 @@ async def test_following_logs_resumes_where_a_broken_stream_stopped(tmp_path: Pa
         await agent.hello()
         job_id = await s.submit(spec())
         item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
         request = await log_request(agent)
         assert (request.offset, request.follow) == (0, True)
@@ -53,7 +54,9 @@ async def test_logs_of_an_unreachable_node_say_so(tmp_path: Path) -> None:
         agent = Agent(s, "n1")
         await agent.hello()
         job_id = await s.submit(spec())
-        await agent.desired(1)
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, job_pb2.JOB_STATE_RUNNING)
         await agent.leave()
         await s.node_in("n1", SUSPECT)
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id))
@@ -74,7 +77,8 @@ async def test_a_slow_log_reader_stops_the_agent_not_the_scheduler(tmp_path: Pat
         agent = Agent(s, "n1")
         await agent.hello()
         job_id = await s.submit(spec())
-        await agent.desired(1)
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
         request = await log_request(agent)
         pushed = 0
@@ -127,3 +131,58 @@ async def test_a_follower_of_a_dead_link_goes_on_with_the_next(tmp_path: Path) -
         assert (chunk.offset, chunk.data) == (4, b"two\n")
         call.cancel()
         await back.leave()
+
+
+async def test_a_follower_waits_for_a_shard_that_has_not_started(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id))
+        assert "not started" in (await call.read()).note
+        call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await push_logs(s, await log_request(agent), b"all\n", eof=True)
+        assert (await call.read()).data == b"all\n"
+        call.cancel()
+        await agent.leave()
+
+
+async def test_a_follower_of_a_lost_node_is_let_go_when_the_shard_has_ended(tmp_path: Path) -> None:
+    async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.say(heartbeat=agent_pb2.Heartbeat(seq=1))
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await s.job_in(job_id, job_pb2.JOB_STATE_RUNNING)
+        await agent.leave()
+        request = scheduler_pb2.LogsRequest(job=job_id, attempt=1, follow=True)
+        notes = [chunk.note async for chunk in s.client.Logs(request)]
+        assert "cannot be reached" in notes[0]
+
+
+async def test_a_reader_that_leaves_ends_the_agents_stream_of_a_quiet_shard(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        item = (await agent.desired(1)).assignments[0]
+        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
+        request = await log_request(agent)
+        forever = asyncio.Event()
+
+        async def quiet() -> object:
+            yield agent_pb2.LogPush(request_id=request.request_id)
+            await forever.wait()
+
+        pushing = agent_pb2_grpc.AgentLinkStub(s.channel).PushLogs(quiet())
+        await eventually(lambda: s.links.relay._open)
+        call.cancel()
+        async with asyncio.timeout(20):
+            await pushing  # answered by the scheduler though the agent never ended it
+        forever.set()
+        await agent.leave()
