@@ -43,8 +43,8 @@ class LogFollower:
     ) -> AsyncIterator[scheduler_pb2.LogChunk]:
         """Yield chunks of all asked shards as they come.
 
-        Without follow it ends with what is there. With it, when the shards have ended; of the newest
-        attempt (request.attempt == 0), when the job has, attempt after attempt.
+        Without follow it ends with what is there. With it, when the shards have ended, or the job
+        where no attempt is named: then one attempt comes after the other.
         """
         offsets = dict(zip(request.ranks, request.offsets, strict=False))
         if not request.ranks:

@@ -1,5 +1,6 @@
 """The agent link, with a scripted agent that speaks the real protocol."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
