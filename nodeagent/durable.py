@@ -88,6 +88,36 @@ def write_json(path: str, value: Record, *, sync: bool = True) -> None:
     write_file(path, encode(value) + "\n", sync=sync)
 
 
+def reserve(path: str, size_bytes: int) -> None:
+    """Set disk space aside for a later `write_reserved`. Errors: OSError when there is none."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        os.posix_fallocate(fd, 0, size_bytes)
+    finally:
+        os.close(fd)
+
+
+def write_reserved(reserved: str, path: str, value: Record) -> None:
+    """`write_json`, synced, into the space that `reserve` has set aside: for a disk that is full.
+
+    Written in place, so that nobody else takes the space in between. Without a reserve, or when
+    this fails half-way and is called again, it is plain `write_json`.
+    """
+    fresh = f"{path}.new"
+    try:
+        os.rename(reserved, fresh)
+    except FileNotFoundError:
+        write_json(path, value)
+        return
+    with open(fresh, "r+", encoding="utf-8") as file:
+        file.write(encode(value) + "\n")
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    sync_folder(os.path.dirname(path) or ".")
+
+
 def sync_folder(folder: str) -> None:
     """Make a folder's entries (a new file, a rename) survive the loss of power."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -33,7 +33,7 @@ def read_chunk(folder: Path, offset: int, bytes_max: int = CHUNK_BYTES_MAX) -> C
         try:
             for start, path in _files(folder):
                 size = os.stat(path).st_size
-                if offset < start + size:
+                if offset < start + size and size > 0:  # emptied on a full disk: shim_log.py
                     first = max(offset, start)
                     with open(path, "rb") as file:
                         file.seek(first - start)

@@ -7,6 +7,7 @@ control     FIFO to the shim: `stop GRACE_MS REASON`
 shim.json   pids and start times, written before the program's first instruction
 log, log.N  output (shim_log.py)       shim.err  what the shim itself had to say
 exit.json   how it ended, written when no process of it lives any more
+reserve     becomes exit.json: the end can be told even when the shard has filled the disk
 scratch/    AIMASS_SHARD_DIR           forgotten the scheduler knows the end
 """
 
@@ -31,6 +32,7 @@ __all__ = ["ALREADY_OWNED", "Found", "look", "record_end", "spawn_shim", "write_
 _SHIM = str(Path(__file__).resolve().with_name("shim.py"))
 _READY_FD = 3
 _SWEEP_S = 0.005
+_RESERVE_BYTES = 8 << 10  # a record with the longest detail
 
 
 @dataclass(slots=True)
@@ -112,7 +114,7 @@ def _lost(folder: Path, found: Found) -> Record:
 
 
 def _record(folder: Path, exit: Record) -> Found:
-    durable.write_json(f"{folder}/exit.json", exit)
+    durable.write_reserved(f"{folder}/reserve", f"{folder}/exit.json", exit)
     return read_folder(folder)
 
 
@@ -149,6 +151,7 @@ def write_intent(folder: Path, spec: Record) -> None:
     """
     make_folder(folder)
     (folder / "scratch").mkdir(exist_ok=True)
+    durable.reserve(f"{folder}/reserve", _RESERVE_BYTES)
     durable.write_json(f"{folder}/spec.json", spec)
 
 

@@ -12,6 +12,7 @@ import os
 NEWEST = "log"
 FILE_BYTES_MAX = 64 << 20
 FILES_MAX = 4
+_TAIL_BYTES = 64 << 10
 
 
 def rotated(folder: str) -> list[tuple[int, str]]:
@@ -73,7 +74,29 @@ class RotatingLog:
             os.rename(full, newest)
             raise
         os.close(self._fd)
-        for _, name in rotated(self._folder)[: 1 - self._files_max]:
-            os.unlink(os.path.join(self._folder, name))
         self._start += self._size
         self._fd, self._size = fresh, 0
+        for _, name in rotated(self._folder)[: 1 - self._files_max]:
+            os.unlink(os.path.join(self._folder, name))
+
+    def give_space_back(self) -> int:
+        """Drop the oldest full file, or when there is none, the end of `log`.
+
+        For a disk so full that the shard's own end cannot be recorded. Gives the number of bytes
+        dropped; 0: there is nothing left to drop. Offsets stay as they are.
+        """
+        for start, name in rotated(self._folder):
+            path = os.path.join(self._folder, name)
+            size = os.stat(path).st_size
+            if size == 0:
+                continue
+            if start + size < self._start:
+                os.unlink(path)
+            else:  # the last one's name and size tell where `log` begins
+                os.truncate(path, 0)
+                os.rename(path, os.path.join(self._folder, f"{NEWEST}.{self._start:020}"))
+            return size
+        dropped = min(self._size, _TAIL_BYTES)
+        self._size -= dropped
+        os.truncate(self._fd, self._size)
+        return dropped

@@ -12,10 +12,11 @@ import fcntl
 import os
 import select
 import time
+from errno import EDQUOT, ENOSPC
 
 from aimass.nodeagent import processes
 from aimass.nodeagent.cgroup import MemoryGroup, group_path
-from aimass.nodeagent.durable import Record, read_json, write_json
+from aimass.nodeagent.durable import Record, read_json, write_json, write_reserved
 from aimass.nodeagent.shim_child import Child, become_subreaper, explain_failure
 from aimass.nodeagent.shim_log import RotatingLog
 
@@ -342,16 +343,29 @@ class Supervisor:
         """Make the end durable; whoever sees exit.json knows that nothing of the shard lives."""
         if self.group is not None:
             self.group.remove()
+        detail, dropped = exit["detail"], 0
         while True:
             try:
-                write_json("exit.json", exit)
+                write_reserved("reserve", "exit.json", exit)
                 break
-            except OSError:  # a full disk: the end is told when there is space again
+            except OSError as error:
+                freed = self._free_space() if error.errno in (ENOSPC, EDQUOT) else 0
+            dropped += freed
+            if dropped:
+                exit["detail"] = f"{detail} ({dropped} bytes of its output were dropped: disk full)"
+            if not freed:  # the end is told when there is space again
                 time.sleep(_TICK_MS / 1000)
         try:
             os.unlink("control")
         except FileNotFoundError:
             pass
+
+    def _free_space(self) -> int:
+        """Give up some of the shard's own output for its end; 0: there is none left to give."""
+        try:
+            return self.log.give_space_back()
+        except OSError:
+            return 0
 
 
 def _machine_oom_kills() -> int:

@@ -67,6 +67,19 @@ def test_a_full_disk_loses_output_and_not_the_shard(tmp_path: Path) -> None:
     assert log.lost_bytes == 4
 
 
+def test_space_is_given_back_oldest_first_and_offsets_stay(tmp_path: Path) -> None:
+    """35 bytes in files of 10: the two full files go first, then the end of the newest."""
+    log = RotatingLog(str(tmp_path), 10, 3)
+    log.write(bytes(range(35)))
+    assert log.give_space_back() == 10
+    assert rotated(str(tmp_path)) == [(20, f"log.{20:020}")]
+    assert log.give_space_back() == 10
+    assert read_all(tmp_path) == [Chunk(30, bytes(range(30, 35)), skipped_bytes=30)]
+    assert [log.give_space_back(), log.give_space_back()] == [5, 0]
+    log.write(b"more")
+    assert read_all(tmp_path, 30) == [Chunk(30, b"more")]
+
+
 @given(
     st.lists(st.text("ab\n", max_size=30).map(str.encode), max_size=8),
     st.integers(1, 12),
