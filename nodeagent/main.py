@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -178,6 +178,9 @@ async def serve(config: Config) -> None:
     boot_id = processes.boot_id()
     home = Home(config.data.absolute(), config.node_id, boot_id)
     probe = _probe(config)
+    if not config.address:  # once: a name that cannot be resolved later must not move this node
+        address = await asyncio.to_thread(_address_towards, config.scheduler)
+        config = replace(config, address=address)
     inventory = await _inventory(probe, config)
     facts = NodeFacts(config.node_id, config.cpus, dict(os.environ))
     agent = Agent(home, facts, boot_id, cgroup.usable_parent(), lambda report: link.send(report))
@@ -227,7 +230,7 @@ def _probe(config: Config) -> Probe:
 async def _inventory(probe: Probe, config: Config) -> node_pb2.Inventory:
     try:
         probed = await asyncio.to_thread(probe.devices)
-    except ProbeError as error:
+    except (ProbeError, OSError, ValueError) as error:
         raise NodeError(
             "this node's GPUs cannot be listed",
             str(error),
@@ -237,7 +240,7 @@ async def _inventory(probe: Probe, config: Config) -> node_pb2.Inventory:
         probe.name,
         probed,
         hostname=socket.gethostname(),
-        address=config.address or _address_towards(config.scheduler),
+        address=config.address,
         cpus=config.cpus,
         memory_mib=config.memory_mib,
         labels=config.labels,
