@@ -106,12 +106,14 @@ class Home:
             ) from error
 
     def obey(self, fence: Fence, cluster_id: str) -> None:
-        """Keep the newest fence; synced when the term rose, before anything of it is done."""
-        if (fence, cluster_id) == (self.fence, self.cluster_id):
-            return
-        record = {"cluster_id": cluster_id, "term": fence.term, "generation": fence.generation}
-        is_new = (fence.term, cluster_id) != (self.fence.term, self.cluster_id)
-        durable.write_json(f"{self.path}/scheduler.json", record, sync=is_new)
+        """Obey this fence from now on; a new term or cluster is on disk before this returns.
+
+        The generation is not kept: it orders the sets of one process's life, and the first set of
+        a link is a whole one.
+        """
+        if (fence.term, cluster_id) != (self.fence.term, self.cluster_id):
+            record = {"cluster_id": cluster_id, "term": fence.term}
+            durable.write_json(f"{self.path}/scheduler.json", record)
         self.fence, self.cluster_id = fence, cluster_id
 
     def write_lease(self, deadline_ms: int, lease_ms: int) -> None:
