@@ -6,7 +6,7 @@ brings desired sets in and takes reports out; shims do the rest whether or not t
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import assert_never
 
@@ -34,6 +34,7 @@ from aimass.nodeagent.shim_main import now_ms
 from aimass.nodeagent.translate import STATES, Shard, shard_report, wanted_of
 from aimass.v1 import agent_pb2
 
+_SETTLE_RETRY_S_MIN, _SETTLE_RETRY_S_MAX = 1.0, 60.0
 _RETRY_S = 0.02  # for what cannot be waited on: a shim that somebody else started
 _OLD_FOLDERS_MAX = 200
 _OLD_BYTES_MAX = 10 << 30
@@ -63,11 +64,15 @@ class Agent:
         self._lease_deadline_ms = 0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._prunes_wanted = 0
 
     # -- in and out
 
     def adopt_all(self) -> None:
-        """Take over what an earlier agent left: running shims, ends, half-done launches."""
+        """Take over what an earlier agent left: running shims, ends, half-done launches.
+
+        Only reads; what a crash has left open is settled beside the link's first words.
+        """
         for key, found in shards.scan(self.home.shards, self.boot_id):
             self.shards[key] = Shard(self.home.shards / key.folder, found.phase)
             self._take(key, found, is_news=False)
@@ -172,7 +177,7 @@ class Agent:
         shard.phase = Phase.LAUNCHING
         try:
             started = await asyncio.to_thread(_start, folder, spec, self.boot_id)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             await self._fail(key, f"node {self.facts.node_id} could not start it: {error}")
             return
         if isinstance(started, shards.Found):  # it has been started before
@@ -230,10 +235,23 @@ class Agent:
     async def _forget(self, key: ShardKey) -> None:
         shard = self.shards.pop(key)
         await asyncio.to_thread(shards.forget, shard.folder)
-        pruned = await asyncio.to_thread(
-            shards.prune, self.home.shards, _OLD_FOLDERS_MAX, _OLD_BYTES_MAX
-        )
-        log.info("forgotten", shard=key.folder, deleted=pruned)
+        log.info("forgotten", shard=key.folder)
+        self._prunes_wanted += 1
+        if self._prunes_wanted == 1:
+            self._spawn(self._prune())
+
+    async def _prune(self) -> None:
+        """Delete what is too old, beside all else: large folders take their time."""
+        while self._prunes_wanted:
+            done = self._prunes_wanted
+            try:
+                pruned = await asyncio.to_thread(
+                    shards.prune, self.home.shards, _OLD_FOLDERS_MAX, _OLD_BYTES_MAX
+                )
+                log.info("pruned", deleted=pruned)
+            except OSError as error:
+                log.error("cannot prune", why=str(error))
+            self._prunes_wanted -= done
 
     async def _fail(self, key: ShardKey, detail: str) -> None:
         """End a shard that could not be launched; a full disk does not keep us from saying so."""
@@ -253,18 +271,16 @@ class Agent:
         word = os.read(fd, 1)
         self._unwatch(shard, fd)
         if word == b"1" and shard.phase is Phase.LAUNCHING:
-            self._begin(key, shards.read_folder(shard.folder))
+            self._begin(key, shards.read_folder(shard.folder, self.boot_id))
 
     def _on_shim_end(self, key: ShardKey, fd: int) -> None:
         self._unwatch(self.shards[key], fd)
         self._spawn_settle(key)
 
-    def _spawn_settle(self, key: ShardKey) -> None:
-        task = asyncio.get_running_loop().create_task(self._settle(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn_settle(self, key: ShardKey, retry_s: float = _SETTLE_RETRY_S_MIN) -> None:
+        self._spawn(self._settle(key, retry_s))
 
-    async def _settle(self, key: ShardKey) -> None:
+    async def _settle(self, key: ShardKey, retry_s: float) -> None:
         """See what became of a shard whose shim has ended, or is not ours to wait for."""
         shard = self.shards.get(key)
         if shard is None:
@@ -273,12 +289,12 @@ class Agent:
         try:
             found = await asyncio.to_thread(shards.look, shard.folder, self.boot_id)
         except (OSError, ValueError) as error:  # a full disk, say: its end is not on record yet
-            log.error("cannot settle", shard=key.folder, why=str(error))
-            asyncio.get_running_loop().call_later(1.0, self._spawn_settle, key)
+            log.error("cannot settle", shard=key.folder, why=str(error), retry_s=retry_s)
+            next_s = min(2 * retry_s, _SETTLE_RETRY_S_MAX)
+            asyncio.get_running_loop().call_later(retry_s, self._spawn_settle, key, next_s)
             return
         if found.phase is Phase.INTENDED and code not in (0, shards.ALREADY_OWNED):
-            words = (shard.folder / "shim.err").read_text(errors="replace").strip()
-            last = words.splitlines()[-1] if words else f"it ended with {code}"
+            last = await asyncio.to_thread(shards.last_error, shard.folder) or f"status {code}"
             await self._fail(key, f"its shim failed on node {self.facts.node_id}: {last}")
             return
         self._take(key, found)
@@ -350,6 +366,11 @@ class Agent:
             asyncio.get_running_loop().remove_reader(fd)
             os.close(fd)
             shard.fds.remove(fd)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _retry(self, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self._changed.set)

@@ -9,12 +9,15 @@ CRASH_POINTS = (
     "agent-before-report",
 )
 
+# Passed only for rank 0 of several shards.
+GANG_CRASH_POINTS = ("agent-before-port",)
+
 _passed: dict[str, int] = {}
 
 
 def crash_point(name: str) -> None:
     """End this process at once when AIMASS_CRASH_AT is NAME or NAME:N, at the N-th passage (1)."""
-    assert name in CRASH_POINTS, f"{name} is not listed"
+    assert name in CRASH_POINTS + GANG_CRASH_POINTS, f"{name} is not listed"
     wanted, _, count = os.environ.get("AIMASS_CRASH_AT", "").partition(":")
     if wanted == name:
         _passed[name] = _passed.get(name, 0) + 1

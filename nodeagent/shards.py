@@ -22,7 +22,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from aimass.nodeagent import cgroup, durable, processes
+from aimass.nodeagent.crash import crash_point
 from aimass.nodeagent.durable import Record
 from aimass.nodeagent.reconcile import Phase, ShardKey
 from aimass.nodeagent.shim_main import ALREADY_OWNED
@@ -33,6 +36,10 @@ _SHIM = str(Path(__file__).resolve().with_name("shim.py"))
 _READY_FD = 3
 _SWEEP_S = 0.005
 _RESERVE_BYTES = 8 << 10  # a record with the longest detail
+_LOST_S_MAX = 1.0  # for processes of a lost shard to be gone; one in D state can take hours
+_NODE_REBOOT: Record = {"reason": "NODE_REBOOT", "detail": "its node restarted"}
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -44,6 +51,7 @@ class Found:
     shim: Record = field(default_factory=dict)  # shim.json: pids and start times
     exit: Record = field(default_factory=dict)  # exit.json
     port: int = 0
+    is_damaged: bool = False  # a file that must have been whole cannot be read
 
 
 @contextlib.contextmanager
@@ -64,58 +72,90 @@ def _owned(folder: Path) -> Iterator[bool]:
 def look(folder: Path, boot: str) -> Found:
     """Read a folder and settle what a crash has left open.
 
-    A shard of another boot, or one whose shim has died, is over: that is recorded here, once no
-    process of it lives. boot: this boot's id.
-    Errors: OSError, ValueError when the folder cannot be read.
+    A shard whose shim has died is over: that is recorded here, once no process of it lives.
+    boot: this boot's id. Cost: up to _LOST_S_MAX for a lost shard; call it in a thread.
+    Errors: OSError, ValueError when that cannot be settled now; asking again later may do.
     """
     while True:
-        found = read_folder(folder)
-        if found.phase is Phase.EXITED or not found.spec:
+        found = read_folder(folder, boot)
+        if not found.phase.is_live:
             return found
         with _owned(folder) as is_owned:
             if not is_owned:
                 return found
-            if read_folder(folder).phase is not found.phase:
+            if read_folder(folder, boot).phase is not found.phase:
                 continue  # its shim moved on just before it ended
-            if found.spec["boot_id"] != boot:
-                return _record(folder, {"reason": "NODE_REBOOT", "detail": "its node restarted"})
-            if found.phase is Phase.RUNNING:
-                return _record(folder, _lost(folder, found))
+            if not found.spec:
+                raise ValueError(f"{folder}/spec.json cannot be read")
+            if found.phase is Phase.RUNNING or found.is_damaged:
+                return _record(folder, boot, _lost(folder, found))
             found.phase = Phase.INTENDED
             return found
 
 
-def read_folder(folder: Path) -> Found:
-    """Read the files as they are; LAUNCHING stands for a spec that has no shim.json (yet)."""
-    exit = durable.read_json(f"{folder}/exit.json") or {}
-    shim = durable.read_json(f"{folder}/shim.json") or {}
-    spec = durable.read_json(f"{folder}/spec.json") or {}
-    port = durable.read_json(f"{folder}/port") or {}
-    started = Phase.RUNNING if shim else Phase.LAUNCHING if spec else Phase.PREPARED
-    return Found(Phase.EXITED if exit else started, spec, shim, exit, port.get("port", 0))
+def read_folder(folder: Path, boot: str) -> Found:
+    """Read the files as they are; LAUNCHING stands for a spec that has no (readable) shim.json.
+
+    A shard of another boot has ended without a record: nothing else in its folder is read, for
+    only spec.json and exit.json are synced and so whole after a loss of power.
+    Errors: OSError when a file is there and the disk does not give it.
+    """
+    exit, is_exit_damaged = _read(folder, "exit.json", "reason")
+    spec, is_spec_damaged = _read(folder, "spec.json", "boot_id", "node", "env")
+    if not exit and spec and spec["boot_id"] != boot:
+        return Found(Phase.EXITED, spec, exit=dict(_NODE_REBOOT))
+    shim, is_shim_damaged = _read(folder, "shim.json", "shim_pid", "shim_start", "pid")
+    port, _ = _read(folder, "port", "port")
+    is_damaged = is_exit_damaged or is_spec_damaged or is_shim_damaged
+    if exit:
+        phase = Phase.EXITED
+    elif spec and shim:
+        phase = Phase.RUNNING
+    else:
+        phase = Phase.LAUNCHING if spec or shim or is_damaged else Phase.PREPARED
+    return Found(phase, spec, shim, exit, port.get("port", 0), is_damaged)
+
+
+def _read(folder: Path, name: str, *entries: str) -> tuple[Record, bool]:
+    """Give a file's object, or {} when there is none; True: it is there, and not what it was."""
+    try:
+        record = durable.read_json(f"{folder}/{name}")
+    except ValueError:
+        return {}, True
+    if record is None:
+        return {}, False
+    is_damaged = any(entry not in record for entry in entries)
+    return ({}, True) if is_damaged else (record, False)
 
 
 def _lost(folder: Path, found: Found) -> Record:
-    """The shim died, so the kernel killed the leader; kill what the leader had started."""
-    mark = f"AIMASS_SHARD_DIR={found.spec['env']['AIMASS_SHARD_DIR']}"
-    shim = found.shim["shim_pid"], found.shim["shim_start"]
+    """The shim died, so the kernel killed the leader; kill what the leader had started.
+
+    A shard whose shim.json is damaged may have run: it is lost too, and never launched again.
+    Errors: TimeoutError when something of it will not die now.
+    """
+    mark = f"AIMASS_SHARD_DIR={found.spec['env'].get('AIMASS_SHARD_DIR', f'{folder}/scratch')}"
+    shim = found.shim.get("shim_pid", 0), found.shim.get("shim_start", 0)
     group = cgroup.group_path(found.spec.get("cgroup_parent", ""), folder.name, shim[0])
     killed = 0
+    give_up_at = time.monotonic() + _LOST_S_MAX
     while left := {*processes.marked(mark, *shim), *cgroup.members(group)}:
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"processes of {folder.name} do not die: {sorted(left)}")
         killed += len(left)
         for pid in left:
             processes.kill(pid)
         time.sleep(_SWEEP_S)
     cgroup.remove(group)
-    detail = f"its shim (pid {shim[0]}) died on node {found.spec['node']}"
+    detail = f"its shim (pid {shim[0] or 'unknown'}) died on node {found.spec['node']}"
     if killed:
         detail += "; what was left of the shard was killed"
     return {"signal": processes.SIGKILL, "reason": "SUPERVISOR_LOST", "detail": detail}
 
 
-def _record(folder: Path, exit: Record) -> Found:
+def _record(folder: Path, boot: str, exit: Record) -> Found:
     durable.write_reserved(f"{folder}/reserve", f"{folder}/exit.json", exit)
-    return read_folder(folder)
+    return read_folder(folder, boot)
 
 
 def record_end(folder: Path, exit: Record) -> Found:
@@ -123,12 +163,13 @@ def record_end(folder: Path, exit: Record) -> Found:
 
     Under the shard's lock, so a shim that starts this moment finds the end and does not run.
     """
+    boot = processes.boot_id()
     make_folder(folder)
     with _owned(folder) as is_owned:
-        found = read_folder(folder)
+        found = read_folder(folder, boot)
         if not is_owned or found.phase in (Phase.EXITED, Phase.RUNNING):
             return found
-        return _record(folder, exit)
+        return _record(folder, boot, exit)
 
 
 def make_folder(folder: Path) -> None:
@@ -141,6 +182,7 @@ def make_folder(folder: Path) -> None:
 def write_port(folder: Path, port: int) -> None:
     """Keep the reserved rendezvous port over an agent's restart."""
     make_folder(folder)
+    crash_point("agent-before-port")
     durable.write_json(f"{folder}/port", {"port": port})
 
 
@@ -185,6 +227,15 @@ def spawn_shim(folder: Path) -> tuple[int, int]:
     return pid, ready
 
 
+def last_error(folder: Path) -> str:
+    """Give the last line of what the shim had to say, "" when there is none."""
+    try:
+        words = (folder / "shim.err").read_text(errors="replace").strip()
+    except OSError:
+        return ""
+    return words.splitlines()[-1] if words else ""
+
+
 def order_stop(folder: Path, grace_ms: int, reason: str) -> bool:
     """Tell the shim to end its shard. False: no shim is listening (not yet, or no more)."""
     words = " ".join(reason.split())[:1000] or "stopped by the scheduler"
@@ -202,11 +253,25 @@ def order_stop(folder: Path, grace_ms: int, reason: str) -> bool:
 
 
 def scan(root: Path, boot: str) -> Iterator[tuple[ShardKey, Found]]:
-    """Look at every shard that the scheduler may still ask about."""
+    """Read every shard that the scheduler may still ask about; nothing is settled or waited for.
+
+    A folder that cannot be read is logged and left out: the others' shards need their agent.
+    """
     for entry in sorted(root.iterdir()):
         key = ShardKey.of_folder(entry.name)
-        if key is not None and entry.is_dir() and not (entry / "forgotten").exists():
-            yield key, look(entry, boot)
+        try:
+            if key is None or not entry.is_dir() or (entry / "forgotten").exists():
+                continue
+            found = read_folder(entry, boot)
+            if found.phase.is_live and not found.spec:
+                raise ValueError("its spec.json cannot be read")
+            if found.phase is Phase.PREPARED and not found.port:
+                _delete(entry)  # its agent died before it wrote anything: no shard yet
+                continue
+        except (OSError, ValueError) as error:
+            log.error("folder left out", folder=str(entry), why=str(error))
+            continue
+        yield key, found
 
 
 def forget(folder: Path) -> None:
@@ -221,24 +286,41 @@ def remember(folder: Path) -> None:
 
 
 def prune(root: Path, folders_max: int, bytes_max: int) -> list[str]:
-    """Delete the oldest forgotten folders above either bound; gives their names. O(files)."""
+    """Delete the oldest forgotten folders above either bound; gives their names. O(their files).
+
+    Errors: OSError when the disk refuses.
+    """
     old = []
     for left in root.glob(".doomed-*"):  # a crash came between
         shutil.rmtree(left, ignore_errors=True)
     for entry in root.iterdir():
-        mark = entry / "forgotten"
-        with contextlib.suppress(FileNotFoundError):
-            size = sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
-            old.append((mark.stat().st_mtime_ns, size, entry))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            forgotten_ns = (entry / "forgotten").lstat().st_mtime_ns  # first: others may be large
+            old.append((forgotten_ns, _size_bytes(entry), entry))
     old.sort(reverse=True)
     kept_bytes = 0
     pruned = []
     for number, (_, size, entry) in enumerate(old):
         kept_bytes += size
-        if number >= folders_max or kept_bytes > bytes_max:
-            # Renamed first: half a folder must never be taken for a shard's.
-            doomed = tempfile.mkdtemp(prefix=".doomed-", dir=root)
-            entry.rename(os.path.join(doomed, entry.name))
-            shutil.rmtree(doomed, ignore_errors=True)
+        # The mark is looked at again: the scheduler may have asked about it in the meantime.
+        if (number >= folders_max or kept_bytes > bytes_max) and (entry / "forgotten").exists():
+            _delete(entry)
             pruned.append(entry.name)
     return pruned
+
+
+def _size_bytes(folder: Path) -> int:
+    """Add up a folder's files; links count as themselves, wherever they lead."""
+    total = 0
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(inside, name)).st_size
+    return total
+
+
+def _delete(folder: Path) -> None:
+    """Delete a shard's folder, renamed first: half a one must never be taken for a shard's."""
+    doomed = tempfile.mkdtemp(prefix=".doomed-", dir=folder.parent)
+    folder.rename(os.path.join(doomed, folder.name))
+    shutil.rmtree(doomed, ignore_errors=True)
