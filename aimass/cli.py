@@ -3,17 +3,22 @@
 The sub-commands live in cli_*.py and are loaded when they are run, so that `--help` stays fast.
 """
 
+import contextlib
 import difflib
+import errno
 import importlib
+import itertools
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
+from aimass import __version__
 from aimass.background import leave_now, leave_on_interrupt
-from aimass.cli_base import DURATION, Session, common_options, write_examples
+from aimass.cli_base import Session, common_options, write_examples
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import as_json, clean, hint, paint, wants_colour
 
@@ -35,11 +40,25 @@ COMMANDS = {
     "version": ("cli_meta:version", "Print the version, and the scheduler's with --server"),
     "completion": ("cli_meta:completion", "Print the completion script of a shell"),
 }
+CLOSE_ENOUGH = 0.7  # of two words, by difflib: below it a suggestion is a guess
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 EXAMPLES = """
 massctl up --simulate 4xH100-SXM5-80GB
 massctl run --gpus 1 -- python train.py
 massctl why @last
 """
+
+
+class _ReaderLeft(Exception):
+    """A broken pipe, hidden from click, which would end the process in its own way."""
+
+
+@contextlib.contextmanager
+def _hiding_broken_pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ReaderLeft from None
 
 
 class LazyGroup(click.Group):
@@ -62,11 +81,21 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the sub-command, or say which one was probably meant."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=CLOSE_ENOUGH)
             known = f"massctl {close[0]}" if close else "massctl --help"
             meant = f"; did you mean {close[0]}?" if close else ""
             raise InvalidRequest(f"no command {args[0][:80]!r}{meant}", fix=known)
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse; `--help` prints here."""
+        with _hiding_broken_pipes():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command."""
+        with _hiding_broken_pipes():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table's lines."""
@@ -80,55 +109,62 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @common_options
-@click.option(
-    "--request-timeout",
-    type=DURATION,
-    envvar="AIMASS_REQUEST_TIMEOUT",
-    metavar="TIME",
-    help="How long one request may take, retries included. Default: 10s.",
-)
-@click.pass_context
-def massctl(ctx: click.Context, request_timeout: int | None) -> None:
+@click.version_option(__version__, prog_name="massctl", message="%(prog)s %(version)s")
+def massctl() -> None:
     """Run training and batch jobs on the team's own GPUs."""
-    if request_timeout is not None:
-        ctx.ensure_object(Session).request_timeout_ms = max(1, request_timeout)
 
 
 def main() -> None:
     """Run massctl and leave with its exit code. Nothing but AIMASS_DEBUG=1 shows a traceback."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own log lines are not for users
     leave_on_interrupt()
+    if sys.stdout is None:  # closed by the shell: `massctl ls >&-`
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has left: `massctl ls | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         code = 141
+    except OSError as error:  # of the last lines, which only now left our buffer
+        _print_error(_of_os_error(error), sys.argv[1:], Session())
+        _forget_output()
+        code = 1
     if code == 130:  # a call may still be under way in another thread
         leave_now(code)
     sys.exit(code)
+
+
+def _forget_output() -> None:
+    """Let what cannot be written go nowhere, so that leaving does not fail on it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and give its exit code; errors are printed to stderr."""
     session = Session()
     try:
-        result = massctl.main(list(argv), prog_name="massctl", standalone_mode=False, obj=session)
+        words = list(argv) or ["--help"]
+        result = massctl.main(words, prog_name="massctl", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0
     except MassError as error:
         _print_error(error, argv, session)
         return error.exit_code
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "massctl"
-        _print_error(InvalidRequest(error.format_message(), fix=f"{where} --help"), argv, session)
+        _print_error(_of_usage_error(error), argv, session)
         return 2
     except click.ClickException as error:
         _print_error(MassError(error.format_message()), argv, session)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        raise
+    except _ReaderLeft:
+        raise BrokenPipeError from None
+    except OSError as error:
+        if _is_of_output(error):
+            raise
+        _print_error(_of_os_error(error), argv, session)
+        return 1
     except Exception as error:
         if os.environ.get("AIMASS_DEBUG"):
             traceback.print_exc()
@@ -138,10 +174,40 @@ def run(argv: Sequence[str]) -> int:
         return 1
 
 
+def _of_usage_error(error: click.UsageError) -> InvalidRequest:
+    if isinstance(error, click.NoSuchOption):
+        name, known = error.option_name, error.possibilities or ()
+        close = difflib.get_close_matches(name, known, cutoff=CLOSE_ENOUGH)
+        error = click.NoSuchOption(name, possibilities=close, ctx=error.ctx)
+    where = error.ctx.command_path if error.ctx else "massctl"
+    message = " ".join(error.format_message().split())  # click lists choices one a line
+    return InvalidRequest(message, fix=f"{where} --help")
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Say whether writing to stdout failed: such an error names no file."""
+    return error.filename is None and error.errno in OUTPUT_ERRORS
+
+
+def _of_os_error(error: OSError) -> MassError:
+    """Say what the system refused; that is an ordinary bad day, not a bug."""
+    reason = error.strerror or str(error)
+    if _is_of_output(error):
+        return MassError(f"cannot write the output: {reason}", fix="write it to another place")
+    if error.filename is not None:
+        path = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
+        return MassError(f"cannot use {path}: {reason}", fix="check the path and its permissions")
+    try:
+        os.getcwd()
+    except OSError:
+        return MassError("the current directory is gone", why=reason, fix="cd to one that exists")
+    return MassError(f"the system refused: {reason}", fix="set AIMASS_DEBUG=1 for a traceback")
+
+
 def wants_json(argv: Sequence[str]) -> bool:
     """Say whether errors should be JSON. Read from the raw words: parsing may be what failed."""
     words = [*argv[: argv.index("--")]] if "--" in argv else [*argv]
-    pairs = zip(words, [*words[1:], ""], strict=True)
+    pairs = itertools.pairwise([*words, ""])
     forms = ("json", "jsonl")
     return any(
         (word in ("-o", "--output") and value in forms)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from aimass import units
 
@@ -31,7 +32,7 @@ class Session:
         """Open a connection; loads gRPC."""
         from aimass.client import Client
 
-        return Client(self.address, timeout_s=self.request_timeout_ms / 1000)
+        return Client(self.address, timeout_s=max(1, self.request_timeout_ms) / 1000)
 
 
 class Command(click.Command):
@@ -110,8 +111,9 @@ DURATION = Unit("duration", units.duration_ms)
 def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """Make the callback that stores an option in the session; both levels of commands have it."""
 
-    def store(ctx: click.Context, _: click.Parameter, value: Any) -> Any:
-        if value is not None:
+    def store(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+        is_from_env = ctx.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT
+        if value is not None and not (is_from_env and ctx.parent):  # the outer level has read it
             setattr(ctx.ensure_object(Session), field, value)
         return value
 
@@ -121,6 +123,15 @@ def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], Any
 def common_options(function: Function) -> Function:
     """Add the options that every sub-command and massctl itself understand."""
     for option in (
+        click.option(
+            "--request-timeout",
+            type=DURATION,
+            envvar="AIMASS_REQUEST_TIMEOUT",
+            metavar="TIME",
+            expose_value=False,
+            callback=_remember("request_timeout_ms"),
+            help="How long one request may take, retries included. Default: 10s.",
+        ),
         click.option(
             "--color",
             type=click.Choice(["auto", "always", "never"]),

@@ -130,17 +130,25 @@ def wait(session: Session, jobs: tuple[str, ...], timeout: int | None, form: str
         for name in jobs:
             left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
             job = client.wait(name, timeout_s=left_s)
-            code = code or report_end(job, session, form)
+            ended = report_end(job, session, form)
+            code = code or ended
     return code
 
 
 def report_end(job: "job_pb2.Job", session: Session, form: str) -> int:
     """Print how a job ended and give the exit code that stands for it."""
-    from aimass import views, wire
+    from aimass import wire
 
     if form == "table":
-        reason = f": {clean(job.reason)}" if job.reason else ""
-        print(f"{job.id} {views.state_of(job)}{reason}", flush=True)
+        print(end_line(job), flush=True)
     else:
         print_job(job, session, form)
     return wire.exit_code_of(job)
+
+
+def end_line(job: "job_pb2.Job") -> str:
+    """Say in one line how a job ended, and why."""
+    from aimass import views
+
+    reason = f": {clean(job.reason)}" if job.reason else ""
+    return f"{job.id} {views.state_of(job)}{reason}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rank", "ranks", type=click.IntRange(0), multiple=True, help="Only this rank; repeatable."
 )
-@click.option("--tail", type=click.IntRange(0), default=0, help="Only the last N lines of each.")
+@click.option("--tail", type=click.IntRange(1), help="Only the last N lines of each.")
 @click.option("--attempt", type=click.IntRange(1), help="Of this attempt. Default: the newest.")
 @common_options
 @click.pass_obj
@@ -36,12 +36,19 @@ def logs(
     job: str,
     follow: bool,
     ranks: tuple[int, ...],
-    tail: int,
+    tail: int | None,
     attempt: int | None,
 ) -> None:
     """Print a job's output. Of several ranks each line starts with its rank, as in `[0] `."""
     with session.client() as client:
-        print_logs(client, job, follow=follow, ranks=ranks, tail_lines=tail, attempt=attempt or 0)
+        print_logs(
+            client,
+            job,
+            follow=follow,
+            ranks=ranks,
+            tail_lines=tail or 0,
+            attempt=attempt or 0,
+        )
 
 
 def print_logs(

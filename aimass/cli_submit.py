@@ -79,24 +79,43 @@ def submit(session: Session, /, wait: bool, follow: bool, form: str, **flags: An
     from aimass.cli_logs import print_logs
 
     spec = spec_of(flags)
-    with session.client() as client:
-        reply = client.submit(spec, idempotency_key=flags["idempotency_key"])
-        if not (wait or follow) or form == "name":
-            _print_submitted(reply, spec.name, form)
+    client = session.client()  # not closed: after Ctrl-C a call is still under way
+    reply = client.submit(spec, idempotency_key=flags["idempotency_key"])
+    if not (wait or follow) or form == "name":
+        _print_submitted(reply, spec.name, form)
+    if not (wait or follow):
+        hint(f"next: massctl logs -f {reply.job_id}")
+        return 0
+
+    def to_the_end() -> int:
         if follow:
             print_logs(client, reply.job_id, follow=True)
-        if not (wait or follow):
-            hint(f"next: massctl logs -f {reply.job_id}")
-            return 0
         job = client.wait(reply.job_id)
-    return _exit_code(job) if form == "name" or follow else report_end(job, session, form)
+        return _exit_code(job) if form == "name" or follow else report_end(job, session, form)
+
+    waiting = Background(to_the_end)
+    with raising_on(signal.SIGINT):
+        try:
+            return waiting.result()
+        except KeyboardInterrupt:
+            hint(_goes_on(reply.job_id))
+            return 130
+        except BrokenPipeError:
+            hint(_goes_on(reply.job_id))
+            raise
 
 
 def _exit_code(job: "job_pb2.Job") -> int:
-    from aimass import views, wire
+    from aimass import wire
+    from aimass.cli_jobs import end_line
 
-    hint(f"{job.id} {views.state_of(job)}")
+    hint(end_line(job))
     return wire.exit_code_of(job)
+
+
+def _goes_on(job_id: str) -> str:
+    """Say what becomes of the job when the person, or who reads our output, leaves first."""
+    return f"{job_id} goes on; massctl logs -f {job_id}, or massctl cancel {job_id}"
 
 
 def _print_submitted(reply: "scheduler_pb2.SubmitReply", name: str, form: str) -> None:
@@ -139,22 +158,24 @@ def run(session: Session, /, **flags: Any) -> int:
 
     following = Background(follow)
     with raising_on(signal.SIGINT):
-        while True:
+        choice = "g"
+        while choice == "g":
             try:
                 return following.result()
             except KeyboardInterrupt:
                 choice = _ask(job_id)
-            if choice != "g":
-                break
+            except BrokenPipeError:
+                hint(_goes_on(job_id))
+                raise
+        if choice == "d":
+            hint(_goes_on(job_id))
+            return 130
         try:
-            if choice == "c":
-                Background(lambda: client.cancel(job_id)).result()
-                hint(f"{job_id} is being cancelled; Ctrl-C: do not wait for it")
-                following.result()
-                return 130
+            Background(lambda: client.cancel(job_id)).result()
+            hint(f"{job_id} is being cancelled; Ctrl-C: do not wait for it")
+            following.result()
         except KeyboardInterrupt:
-            pass
-    hint(f"left to itself; massctl logs -f {job_id}")
+            hint(f"not waiting; massctl show {job_id} tells what became of it")
     return 130
 
 
@@ -174,6 +195,8 @@ def _ask(job_id: str) -> str:
 def spec_of(flags: dict[str, Any]) -> "job_pb2.JobSpec":
     """Make the spec: from the file or the command, then the flags on top."""
     files, command = flags["files"], command_after_dashes()
+    if flags["idempotency_key"] == "":  # an unset variable: every such job would count as one
+        raise click.BadParameter("is empty", param_hint="--idempotency-key")
     if len(files) + (command is not None) != 1:
         words = shlex.join(files or ["python", "train.py"])
         raise InvalidRequest(
@@ -231,7 +254,7 @@ def _apply_flags(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
         if not key or not equals:
             raise click.BadParameter(f"{pair!r} is not K=V", param_hint="--env")
         spec.env[key] = value
-    if any(flags[flag] for flag in RESOURCE_FLAGS) or flags["gpus"] == 0:
+    if any(flags[flag] not in (None, ()) for flag in RESOURCE_FLAGS):  # 0 is a value too
         _apply_resources(spec, flags)
 
 
