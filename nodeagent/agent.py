@@ -63,16 +63,14 @@ class Agent:
         self.desired: dict[ShardKey, agent_pb2.Assignment] | None = None  # None: nothing heard yet
         self._lease_deadline_ms = 0
         self._changed = asyncio.Event()
+        self._acted = asyncio.Event()  # a new one after each time
         self._tasks: set[asyncio.Task[None]] = set()
         self._prunes_wanted = 0
 
     # -- in and out
 
     def adopt_all(self) -> None:
-        """Take over what an earlier agent left: running shims, ends, half-done launches.
-
-        Only reads; what a crash has left open is settled beside the link's first words.
-        """
+        """Take over what an earlier agent left; only reads, what is left open is settled later."""
         for key, found in shards.scan(self.home.shards, self.boot_id):
             self.shards[key] = Shard(self.home.shards / key.folder, found.phase)
             self._take(key, found, is_news=False)
@@ -115,11 +113,18 @@ class Agent:
         shard = self.shards.get(key)
         return shard is None or shard.phase is Phase.EXITED
 
+    async def until_known(self, key: ShardKey) -> None:
+        """Wait until a shard is here, started or ended, or is not to come (any more)."""
+        while key not in self.shards and key in (self.desired or {}):
+            await self._acted.wait()
+
     async def run(self) -> None:
         """Do what reconciling asks for, whenever something has changed. Ends by cancellation."""
         while True:
             await self._changed.wait()
             self._changed.clear()
+            self._acted.set()
+            self._acted = asyncio.Event()
             if self.desired is None:
                 continue
             wanted = {key: wanted_of(a) for key, a in self.desired.items()}
@@ -167,7 +172,8 @@ class Agent:
         shard.grace_ms = assignment.grace_ms
         missing = [u for u in assignment.launch.device_uuids if u not in self.device_uuids]
         if missing:
-            await self._fail(key, f"node {self.facts.node_id} has no device {', '.join(missing)}")
+            detail = f"node {self.facts.node_id} has no device {', '.join(missing)}"
+            await self._fail(key, detail, "LAUNCH_FAILED")
             return
         port = assignment.launch.master_port or shard.port or free_port()
         spec = self._spec(key, assignment, port)
@@ -253,10 +259,10 @@ class Agent:
                 log.error("cannot prune", why=str(error))
             self._prunes_wanted -= done
 
-    async def _fail(self, key: ShardKey, detail: str) -> None:
-        """End a shard that could not be launched; a full disk does not keep us from saying so."""
+    async def _fail(self, key: ShardKey, detail: str, reason: str = "SUPERVISOR_LOST") -> None:
+        """End a shard that could not be launched; reason: whose fault. A full disk is no hurdle."""
         shard = self.shards[key]
-        end = {"reason": "LAUNCH_FAILED", "detail": detail}
+        end = {"reason": reason, "detail": detail}
         try:
             found = await asyncio.to_thread(shards.record_end, shard.folder, end)
         except OSError as error:
@@ -285,7 +291,7 @@ class Agent:
         shard = self.shards.get(key)
         if shard is None:
             return
-        code = _shim_status(shard)
+        code = shard.take_shim_status()
         try:
             found = await asyncio.to_thread(shards.look, shard.folder, self.boot_id)
         except (OSError, ValueError) as error:  # a full disk, say: its end is not on record yet
@@ -374,15 +380,6 @@ class Agent:
 
     def _retry(self, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self._changed.set)
-
-
-def _shim_status(shard: Shard) -> int:
-    """Collect the exit status of our own shim that has ended; 0 for one that is not our child."""
-    if not shard.shim_pid:
-        return 0
-    _, status = os.waitpid(shard.shim_pid, 0)
-    shard.shim_pid = 0
-    return os.waitstatus_to_exitcode(status)
 
 
 def _start(folder: Path, spec: Record, boot_id: str) -> tuple[int, int] | shards.Found:

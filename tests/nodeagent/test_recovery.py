@@ -12,6 +12,7 @@ from aimass.nodeagent.home import Home, NodeError
 from aimass.nodeagent.main import Config, _inventory
 from aimass.nodeagent.probe_simulated import SimulatedProbe
 from aimass.nodeagent.reconcile import Fence, Phase, ShardKey
+from aimass.v1 import job_pb2
 from tests.nodeagent.fake_scheduler import FakeScheduler
 from tests.nodeagent.node import Node
 from tests.waiting import wait_until
@@ -118,6 +119,18 @@ def test_a_launch_over_a_damaged_intent_ends_with_a_reason(
     scheduler.want(KEY, ["true"])
     end = wait_until(lambda: scheduler.exit_of(KEY))
     assert "spec.json cannot be read" in end.detail
+
+
+@pytest.mark.parametrize("in_the_way", ["shim.err", "control"])
+def test_a_launch_that_fails_for_the_nodes_own_reasons_is_for_another_attempt(
+    scheduler: FakeScheduler, node: Node, in_the_way: str
+) -> None:
+    """The shim cannot be started, or breaks before the program: the program is not to blame."""
+    (folder_of(node.data / "shards") / in_the_way).mkdir()
+    scheduler.want(KEY, ["true"])
+    end = wait_until(lambda: scheduler.exit_of(KEY))
+    assert end.reason == job_pb2.EXIT_REASON_SUPERVISOR_LOST
+    assert "node n1" in end.detail
 
 
 def test_only_forgotten_folders_are_measured_and_no_link_is_followed(tmp_path: Path) -> None:
