@@ -18,6 +18,7 @@ class Child:
     name: str
     process: subprocess.Popen[str]
     log: Path
+    log_start: int  # bytes of earlier runs before its own
     changed: threading.Event  # shared: set when one of several daemons ends
     ready_line: str = ""
     is_settled: threading.Event = field(default_factory=threading.Event)  # ready, or ended
@@ -43,7 +44,7 @@ class Child:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         error = MassError(
             f"{self.name} ended with {how}",
-            why=_tail(self.log) or "it logged nothing",
+            why=_tail(self.log, self.log_start) or "it logged nothing",
             fix=f"see {self.log}",
             id=self.name,
         )
@@ -52,8 +53,8 @@ class Child:
         return error
 
 
-def _tail(log: Path, lines_max: int = 5) -> str:
-    text = log.read_bytes()[-4096:].decode(errors="replace")
+def _tail(log: Path, start: int, lines_max: int = 5) -> str:
+    text = log.read_bytes()[start:][-4096:].decode(errors="replace")
     return "\n".join(f"  {line}" for line in text.splitlines()[-lines_max:])
 
 
@@ -63,7 +64,8 @@ def start(name: str, argv: Sequence[str], log: Path, ready: str, changed: thread
     ready: how the line on its stdout begins that says it serves. changed: set when it ends.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as errors:
+    with log.open("ab") as errors:  # another cluster may be at work in this folder
+        log_start = errors.tell()
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -73,7 +75,7 @@ def start(name: str, argv: Sequence[str], log: Path, ready: str, changed: thread
             errors="replace",
             process_group=0,
         )
-    child = Child(name, process, log, changed)
+    child = Child(name, process, log, log_start, changed)
     threading.Thread(target=_read, args=(child, ready, changed), daemon=True).start()
     return child
 

@@ -1,5 +1,7 @@
 """massctl journal: check or print a journal where the scheduler's code is installed."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,19 @@ def _tools() -> Any:
     return journal_tools
 
 
+@contextlib.contextmanager
+def _journal_errors(tools: Any, path: Path) -> Iterator[None]:
+    """Turn what the tools say of a journal into an error with an exit code: 3 for none there."""
+    try:
+        yield
+    except tools.JournalError as error:
+        if str(error).startswith("there is no journal"):
+            fix = "name massd's data directory; of massctl up it is massd/ in the one of --data"
+            raise NotFound(str(error), fix=fix, id=str(path)) from None
+        fix = "keep a copy of the directory; massctl journal verify says how far it is whole"
+        raise MassError(str(error), fix=fix, id=str(path)) from None
+
+
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise NotFound(f"nothing at {path}", fix="name massd's data directory", id=str(path))
@@ -62,7 +77,9 @@ def _existing(path: Path) -> Path:
 @common_options
 def verify(path: Path, form: str) -> None:
     """Replay a journal and compare every recorded state hash. Exit code 4 if one differs."""
-    report = _tools().verify(_existing(path))
+    tools = _tools()
+    with _journal_errors(tools, path):
+        report = tools.verify(_existing(path))
     if form in ("json", "jsonl", "yaml"):
         view = {
             "apiVersion": "aimass/v1",
@@ -103,5 +120,7 @@ def verify(path: Path, form: str) -> None:
 @common_options
 def dump(path: Path, after: int, limit: int | None) -> None:
     """Print a journal's events, oldest first, one JSON object a line."""
-    for line in _tools().dump(_existing(path), after=after, limit=limit):
-        print(line)
+    tools = _tools()
+    with _journal_errors(tools, path):
+        for line in tools.dump(_existing(path), after=after, limit=limit):
+            print(line)

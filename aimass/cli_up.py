@@ -1,6 +1,7 @@
 """massctl up: a whole cluster on this machine, in the foreground, gone with Ctrl-C."""
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -70,7 +71,7 @@ def up(
             _start_scheduler(session, children, data, listen, http)
             _start_agents(children, data, nodes, simulate)
             _print_next(session.address, data, nodes)
-            _until_one_ends(children)
+            _until_one_ends(children, data)
         except KeyboardInterrupt:
             if not keep_jobs and session.address and children[0].is_running:
                 _stop_jobs(session)
@@ -79,8 +80,11 @@ def up(
 
 
 def daemon_argv(module: str, *args: str) -> list[str]:
-    """Give the command line of one of our daemons, run by this very Python."""
-    return [sys.executable, "-m", module, *args]
+    """Give the command line of one of our daemons, run by this very Python.
+
+    -P: a file of the current directory, random.py say, is no module of a daemon's.
+    """
+    return [sys.executable, "-P", "-m", module, *args]
 
 
 def _start_scheduler(
@@ -121,11 +125,14 @@ def _print_next(address: str | None, data: Path, nodes: int) -> None:
     hint("Ctrl-C here cancels the jobs and stops the cluster")
 
 
-def _until_one_ends(children: list[Child]) -> None:
+def _until_one_ends(children: list[Child], data: Path) -> None:
     """Wait for Ctrl-C; raise the failure of a daemon that ended by itself."""
     while all(child.is_running for child in children):
         children[0].changed.wait()
-    raise next(child for child in children if not child.is_running).failure()
+    failure = next(child for child in children if not child.is_running).failure()
+    again = shlex.join(["massctl", "up", "--data", str(data)])
+    failure.fix += f"; running jobs go on until their lease ends: start {again} again before"
+    raise failure
 
 
 def _stop_jobs(session: Session) -> None:

@@ -52,7 +52,7 @@ class Client:
         self._timeout_s = timeout_s
         self._reconnect_s = reconnect_s
         self._room = threading.BoundedSemaphore(in_flight_max)
-        self._channel = grpc.insecure_channel(self.address, options=wire.CHANNEL_OPTIONS)
+        self._channel = grpc.insecure_channel(self.address, options=wire.channel_options(timeout_s))
         self._stub = scheduler_pb2_grpc.SchedulerStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -204,7 +204,7 @@ class Client:
                 except grpc.RpcError as error:
                     pause_s = wire.backoff_s(failures)
                     is_late = time.monotonic() + pause_s - started >= patience_s
-                    if is_late or not wire.is_broken(error):
+                    if is_late or not wire.is_outcome_unknown(error):
                         raise wire.request_error(error, self.address, key) from None
                 failures += 1
                 time.sleep(pause_s)

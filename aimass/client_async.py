@@ -37,7 +37,9 @@ class AsyncClient:
         self._timeout_s = timeout_s
         self._reconnect_s = reconnect_s
         self._room = asyncio.Semaphore(in_flight_max)
-        self._channel: Any = grpc.aio.insecure_channel(self.address, options=wire.CHANNEL_OPTIONS)
+        self._channel: Any = grpc.aio.insecure_channel(
+            self.address, options=wire.channel_options(timeout_s)
+        )
         self._stub: scheduler_pb2_grpc.SchedulerAsyncStub = scheduler_pb2_grpc.SchedulerStub(
             self._channel
         )
@@ -192,7 +194,7 @@ class AsyncClient:
                 except grpc.RpcError as error:
                     pause_s = wire.backoff_s(failures)
                     is_late = time.monotonic() + pause_s - started >= patience_s
-                    if is_late or not wire.is_broken(error):
+                    if is_late or not wire.is_outcome_unknown(error):
                         raise wire.request_error(error, self.address, key) from None
                 failures += 1
                 await asyncio.sleep(pause_s)

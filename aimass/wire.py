@@ -21,15 +21,16 @@ from aimass.v1 import job_pb2, scheduler_pb2
 DEFAULT_ADDRESS = "127.0.0.1:6277"
 MESSAGE_BYTES_MAX = 4 * 2**20  # what the scheduler accepts
 DEFAULT_GRACE_MS = 30_000
+CONNECT_S_MIN, CONNECT_S_MAX = 10.0, 3600.0
+GRPC_FORMS = ("unix:", "unix-abstract:", "dns:///", "ipv4:", "ipv6:")
 RESTARTS_MAX = 100  # of a stream in a row, without one message in between
 
 # A proxy in the environment is for the web, not for the team's own scheduler. Back-off is short
 # because a restarted scheduler is back within seconds. Pings stay above gRPC servers' default
 # minimum of 300 s, below which they hang up.
-CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
+_CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 330_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -43,9 +44,31 @@ OVER = frozenset(
 )
 
 
+def channel_options(timeout_s: float) -> Sequence[tuple[str, int]]:
+    """Give the options of a channel whose requests may take `timeout_s` each.
+
+    gRPC's least back-off also bounds each try to connect (and a refused one fails at once all the
+    same), so it outlasts a request: on a slow link the request's own limit decides.
+    """
+    connect_ms = int((max(CONNECT_S_MIN, min(timeout_s, CONNECT_S_MAX)) + 1) * 1000)
+    return (*_CHANNEL_OPTIONS, ("grpc.min_reconnect_backoff_ms", connect_ms))
+
+
 def address_or_default(address: str | None) -> str:
-    """Give the scheduler's address: the argument, else $AIMASS_ADDRESS, else the local default."""
-    return address or os.environ.get("AIMASS_ADDRESS") or DEFAULT_ADDRESS
+    """Give the scheduler's address: the argument, else $AIMASS_ADDRESS, else the local default.
+
+    InvalidRequest when it is not HOST:PORT (or one of gRPC's own forms, as unix:PATH).
+    """
+    given = address or os.environ.get("AIMASS_ADDRESS") or DEFAULT_ADDRESS
+    host, _, port = given.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 2**16
+    if not given.startswith(GRPC_FORMS) and not (host and is_port and given.split() == [given]):
+        raise InvalidRequest(
+            f"{given[:80]!r} is no address of a scheduler",
+            why="it is HOST:PORT, the port from 1 to 65535",
+            fix=f"--address {DEFAULT_ADDRESS}, or the same in AIMASS_ADDRESS",
+        )
+    return given
 
 
 def user_or_default(user: str | None) -> str:

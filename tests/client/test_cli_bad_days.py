@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,20 @@ def test_the_request_timeout_may_stand_after_the_command(
         ("ls", "--request-timeout", "100ms"),
     ):
         assert massctl(*args, AIMASS_REQUEST_TIMEOUT="1h").returncode == 6
+
+
+def test_a_scheduler_that_says_nothing_is_waited_for(massctl: Massctl) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel connects, nobody answers
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = massctl("ls", "--address", address, "--request-timeout", "1500ms")
+    assert done.returncode == 124
+    assert done.stderr.startswith(b"error: the scheduler at %s did not answer" % address.encode())
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1", ":6277", "host:http", "a b:1"]
+)
+def test_what_is_no_address_is_a_usage_error(massctl: Massctl, address: str) -> None:
+    for done in (massctl("ls", "--address", address), massctl("ls", AIMASS_ADDRESS=address)):
+        assert done.returncode == 2
+        assert f"error: {address!r} is no address".encode() in done.stderr

@@ -22,7 +22,7 @@ def with_tools(monkeypatch: pytest.MonkeyPatch, *, ok: bool) -> None:
     def dump(path: Path, *, after: int, limit: int | None) -> Iterator[str]:
         yield json.dumps({"after": after, "limit": limit})
 
-    tools = SimpleNamespace(verify=lambda path: report, dump=dump)
+    tools = SimpleNamespace(verify=lambda path: report, dump=dump, JournalError=ValueError)
     package = pytest.importorskip("aimass.scheduler")
     monkeypatch.setattr(package, "journal_tools", tools, raising=False)
     monkeypatch.setitem(sys.modules, MODULE, tools)
@@ -66,3 +66,20 @@ def test_a_client_without_the_scheduler_is_told_what_to_install(
     done = massctl("journal", "verify", ".")
     assert done.returncode == 1
     assert b"pip install 'aimass[scheduler]'" in done.stderr
+
+
+def test_a_folder_without_a_journal_is_code_3(massctl: Massctl) -> None:
+    pytest.importorskip(MODULE)
+    for command in ("verify", "dump"):
+        done = massctl("journal", command, ".")
+        assert (done.returncode, done.stdout) == (3, b"")
+        assert done.stderr.startswith(b"error: there is no journal in .\nfix: name massd's data")
+
+
+def test_a_journal_that_is_none_is_damage_and_not_a_bug(massctl: Massctl, tmp_path: Path) -> None:
+    pytest.importorskip(MODULE)
+    (tmp_path / "journal.db").write_bytes(b"no database" * 1000)
+    for command in ("verify", "dump"):
+        done = massctl("journal", command, ".")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.startswith(b"error: the journal file is damaged: ")

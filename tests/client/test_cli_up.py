@@ -19,9 +19,20 @@ pytestmark = pytest.mark.e2e
 
 
 @contextmanager
-def up(data: Path, *args: str) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+def up(
+    data: Path, *args: str, is_safe: bool = False
+) -> "Iterator[tuple[subprocess.Popen[str], str]]":
     """Run massctl up on free ports; gives the process and the scheduler's address."""
-    command = [sys.executable, "-m", "aimass.cli", "up", "--data", str(data), *args]
+    command = [
+        sys.executable,
+        *(["-P"] if is_safe else []),
+        "-m",
+        "aimass.cli",
+        "up",
+        "--data",
+        str(data),
+        *args,
+    ]
     command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
     process = subprocess.Popen(
         [*command, "--simulate", "2xH100-SXM5-80GB"],
@@ -74,18 +85,28 @@ def test_up_runs_jobs_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_up_on_a_directory_in_use_says_so_with_massds_own_code(tmp_path: Path) -> None:
-    with up(tmp_path / "d"), up(tmp_path / "d") as (second, _):
-        _, err = second.communicate(timeout=60)
+    log = tmp_path / "d" / "log" / "massd.log"
+    with up(tmp_path / "d"):
+        before = log.read_bytes()
+        with up(tmp_path / "d") as (second, _):
+            _, err = second.communicate(timeout=60)
+        assert log.read_bytes().startswith(before), "the log of the one at work is kept"
         assert second.returncode == 4
         assert err.startswith("error: massd ended with exit code 4\nwhy:\n")
         assert "massd.log" in err
 
 
-def test_up_ends_when_a_daemon_does(tmp_path: Path) -> None:
-    with up(tmp_path / "d") as (process, _):
+def test_up_ends_when_a_daemon_does_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise ZeroDivisionError('no module of a daemon')")
+    monkeypatch.chdir(tmp_path)
+    with up(tmp_path / "d", is_safe=True) as (process, address):
+        assert address
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[-1]), signal.SIGKILL)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error: n1 ended with signal 9" in err
+    assert f"until their lease ends: start massctl up --data {tmp_path / 'd'} again" in err
     wait_until(lambda: not daemons_in(tmp_path / "d"))
