@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from aimass import yamldoc
 from aimass.errors import InvalidRequest
-from aimass.jobmodel import SHARDS_MAX, JobModel, Resources
+from aimass.jobmodel import ENV_NAME_ALLOWED, SHARDS_MAX, JobModel, Resources, Wrong
 from aimass.v1 import job_pb2
 from aimass.wire import name_from
 from aimass.yamldoc import Document, Problem, dotted
@@ -119,11 +119,19 @@ def _problem(document: Document, error: dict[str, Any]) -> Problem:
     allowed = schema.get("description", "")
     if kind == "missing":
         return Problem(*document.place(path), dotted(path), "missing field", allowed)
-    if kind == "value_error":
-        allowed = str(error["ctx"]["error"])
-    if not path:
-        allowed = "a mapping of fields: apiVersion, kind, command …"
+    if error["loc"][-1:] == ("[key]",):
+        place, message = document.place(path, of_key=True), f'the name "{path[-1]}" is not allowed'
+        return Problem(*place, dotted(path), message, ENV_NAME_ALLOWED)
     message = f"{_shown(error['input'], document, path)} is not allowed"
+    if kind == "value_error":
+        reason = error["ctx"]["error"]
+        allowed = str(reason)
+        message = reason.what if isinstance(reason, Wrong) else message
+    if not path:
+        message = "the file is empty" if not (document.words or document.places) else message
+        allowed = "a mapping of fields: apiVersion, kind, command …"
+    elif "properties" in schema:
+        allowed = f"a mapping of fields: {', '.join(schema['properties'])}"
     suggestion = _suggestion(error, schema, document.words.get(path, ""))
     return Problem(*document.place(path), dotted(path), message, allowed, suggestion)
 

@@ -23,6 +23,7 @@ from aimass import units
 SHARDS_MAX = 4096
 PRIORITY_MAX = 1_000_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
+ENV_NAME_ALLOWED = "names of at least one character, without '=' and NUL"
 NAME_ALLOWED = "letters, digits, '.', '_', '-'; 1 to 253, the first a letter or digit"
 COMMAND_ALLOWED = "a list of texts: the program and its arguments"
 _SHELL = set("|&;<>()$`*?[]{}~\n")
@@ -36,21 +37,36 @@ class Strict(BaseModel):
     )
 
 
+class Wrong(ValueError):
+    """A value that needs more words than "not allowed". `what`: is wrong; str(): is allowed."""
+
+    def __init__(self, what: str, allowed: str) -> None:
+        super().__init__(allowed)
+        self.what = what
+
+
 def _no_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("text without NUL characters")
+        raise Wrong("has a NUL character in it", "text without NUL characters")
     return text
 
 
 def _command(value: object) -> list[str]:
     """Check a command; for one line of shell show the list that was meant."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value.strip():
         raise ValueError(f"{COMMAND_ALLOWED}, as in {list_form(value)}")
-    if not isinstance(value, list) or not value or value[0] == "":
+    if not isinstance(value, list):
         raise ValueError(COMMAND_ALLOWED)
-    for index, word in enumerate(value):
-        if not isinstance(word, str) or "\0" in word:
-            raise ValueError(f"{COMMAND_ALLOWED}; put item {index + 1} in quotes")
+    if not value or value[0] == "":
+        what = "its first item, the program, is empty" if value else "is an empty list"
+        raise Wrong(what, f"{COMMAND_ALLOWED}; the program at least")
+    for number, word in enumerate(value, 1):
+        if isinstance(word, list | dict):
+            raise Wrong(f"item {number} is no text", COMMAND_ALLOWED)
+        if not isinstance(word, str):
+            raise Wrong(f"item {number} is no text", f"{COMMAND_ALLOWED}; put it in quotes")
+        if "\0" in word:
+            raise Wrong(f"item {number} has a NUL character in it", "text without NUL characters")
     return value
 
 

@@ -110,12 +110,20 @@ def _refused(mark: Any, message: str, allowed: str = "", path: Path = ()) -> Ref
 def _of_yaml_error(error: yaml.YAMLError, data: bytes) -> Refused:
     mark = getattr(error, "problem_mark", None)
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+    if mark is not None and _byte_at(data, mark) == b"\t":
+        return _refused(mark, "a tab, with which YAML does not indent", allowed="spaces")
     refused = _refused(mark, f"cannot be read as YAML: {str(reason)[:200]}")
     position = getattr(error, "position", None)
     if mark is None and isinstance(position, int):  # of a character that YAML does not allow
         line = data[:position].count(b"\n") + 1
         return Refused(replace(refused.problem, line=line))
     return refused
+
+
+def _byte_at(data: bytes, mark: Any) -> bytes:
+    """Give the byte at a mark; only one after nothing but ASCII is the character there."""
+    lines = data.split(b"\n", mark.line + 1)
+    return lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else b""
 
 
 def _read_events(events: Iterator[Any]) -> Document:

@@ -156,6 +156,29 @@ def test_a_command_is_a_list_of_texts(command: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HEAD + "command: []", "f:3:10: command: is an empty list; … the program at least"),
+        (HEAD + "command: ['', x]", "command: its first item, the program, is empty"),
+        (HEAD + 'command: [x, "a\\0"]', "command: item 2 has a NUL character … text without NUL"),
+        (HEAD + "command: [x, 3]", "command: item 2 is no text; … put it in quotes"),
+        (COMMAND + "env: {a=b: x}", "f:4:7: env.a=b: the name \"a=b\" is … without '='"),
+        (COMMAND + 'env: {"": x}', 'env.: the name "" is not allowed; … at least one character'),
+        (COMMAND + 'env: {A: "a\\0"}', "env.A: has a NUL character in it"),
+        (COMMAND + "resources: 5", "resources: 5 is … a mapping of fields: gpus, gpuTypes"),
+        (COMMAND + "resources:\n\tgpus: 1", "f:5:1: a tab, with which … allowed: spaces"),
+        ("", "f:1:1: the file is empty; allowed: a mapping of fields: apiVersion"),
+        ("# nothing\n", "the file is empty"),
+        ("[]", "f:1:1: a list is not allowed; allowed: a mapping"),
+    ],
+)
+def test_a_message_says_what_is_wrong_and_not_only_where(text: str, expected: str) -> None:
+    shown = problems(text)[0].text("f")
+    for part in expected.split("…"):
+        assert part.strip() in shown
+
+
 def test_all_problems_are_listed_by_line() -> None:
     found = problems("kind: Job\nnam: x\nresources: {gpus: -1}\ncommand: ls\nreplicas: x\n")
     assert [(problem.line, problem.path) for problem in found] == [
@@ -188,7 +211,7 @@ def test_what_is_no_mapping_of_a_job_is_refused(text: str) -> None:
     [
         (b"a: [1,\n", "cannot be read as YAML"),
         (b"a: 'x\n", "cannot be read as YAML"),
-        (b"\tkey: 1\n", "cannot be read as YAML"),
+        (b"\tkey: 1\n", "f:1:1: a tab"),
         (b"x: y\nz: \x01\n", "f:2:1: cannot be read as YAML"),
         (b"x: y\nz: \xff\n", "f:2:4: byte 0xff is not UTF-8"),
         (b'a: "\\ud800"\n', ""),
