@@ -63,6 +63,7 @@ class Agent:
         self.desired: dict[ShardKey, agent_pb2.Assignment] | None = None  # None: nothing heard yet
         self._lease_deadline_ms = 0
         self._changed = asyncio.Event()
+        self._acted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._prunes_wanted = 0
 
@@ -112,11 +113,20 @@ class Agent:
         shard = self.shards.get(key)
         return shard is None or shard.phase is Phase.EXITED
 
+    async def until_known(self, key: ShardKey) -> None:
+        """Wait until a wanted shard has started or ended; at once for one that is not wanted."""
+        while key in (self.desired or {}):
+            if (shard := self.shards.get(key)) and shard.phase in STATES:
+                return
+            await self._acted.wait()
+
     async def run(self) -> None:
         """Do what reconciling asks for, whenever something has changed. Ends by cancellation."""
         while True:
             await self._changed.wait()
             self._changed.clear()
+            self._acted.set()
+            self._acted = asyncio.Event()
             if self.desired is None:
                 continue
             wanted = {key: wanted_of(a) for key, a in self.desired.items()}
@@ -283,7 +293,7 @@ class Agent:
         shard = self.shards.get(key)
         if shard is None:
             return
-        code = _shim_status(shard)
+        code = shard.take_shim_status()
         try:
             found = await asyncio.to_thread(shards.look, shard.folder, self.boot_id)
         except (OSError, ValueError) as error:  # a full disk, say: its end is not on record yet
@@ -372,15 +382,6 @@ class Agent:
 
     def _retry(self, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self._changed.set)
-
-
-def _shim_status(shard: Shard) -> int:
-    """Collect the exit status of our own shim that has ended; 0 for one that is not our child."""
-    if not shard.shim_pid:
-        return 0
-    _, status = os.waitpid(shard.shim_pid, 0)
-    shard.shim_pid = 0
-    return os.waitstatus_to_exitcode(status)
 
 
 def _start(folder: Path, spec: Record, boot_id: str) -> tuple[int, int] | shards.Found:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import structlog
 
 from aimass.nodeagent.agent import Agent
 from aimass.nodeagent.home import NodeError
-from aimass.nodeagent.logs import push_logs
+from aimass.nodeagent.logs import push_logs, refuse_logs
 from aimass.nodeagent.reconcile import ShardKey
 from aimass.nodeagent.shim_main import now_ms
 from aimass.v1 import agent_pb2, agent_pb2_grpc, node_pb2
@@ -24,9 +25,14 @@ from aimass.v1 import agent_pb2, agent_pb2_grpc, node_pb2
 PROTOCOL = 1
 _MESSAGE_BYTES_MAX = 4 << 20
 _ANSWER_S = 10.0  # for the connection and the Welcome
-_BACKOFF_S_MIN, _BACKOFF_S_MAX = 0.1, 3.0
+_BACKOFF_S_MIN = 0.1
+_UNLINKED_S_MAX, _FLAPPING_S_MAX = 3.0, 15.0
+_STEADY_S = 10.0  # a link that lived as long was a good one
+_SAY_AGAIN = 20  # failures of the same kind
 _SILENT_BEATS, _SILENCE_S_MIN = 4, 1.0
-_LOG_PUSHES_MAX = 64
+_LOG_PUSHES_MAX = 512
+
+_READY = grpc.ChannelConnectivity.READY
 
 log = structlog.get_logger()
 
@@ -48,6 +54,26 @@ def address_of(target: str) -> str:
         raise LinkBroken(f"no scheduler address in {target[1:]} (yet)") from error
 
 
+class Backoff:
+    """How long to wait before the next link: longer for each that failed in a row.
+
+    Two counts: a scheduler that comes back is found soon, and one that welcomes this node over and
+    over, because the node's disk is full for example, has to write that down less and less often.
+    """
+
+    def __init__(self) -> None:
+        self._unlinked = self._flapping = 0
+
+    def after(self, lived_s: float | None) -> float:
+        """Give the seconds to wait. lived_s: since the link's Welcome; None: there was none."""
+        if lived_s is None:
+            self._unlinked += 1
+            return min(_BACKOFF_S_MIN * 2.0 ** (min(self._unlinked, 20) - 1), _UNLINKED_S_MAX)
+        self._unlinked = 0
+        self._flapping = 1 if lived_s >= _STEADY_S else self._flapping + 1
+        return min(_BACKOFF_S_MIN * 2.0 ** (min(self._flapping, 20) - 1), _FLAPPING_S_MAX)
+
+
 class Link:
     """Keeps one stream open. `send` is for the agent; what is sent while it is down is repeated
     by the next Register instead."""
@@ -67,7 +93,9 @@ class Link:
         self._on_welcome = on_welcome
         self._outbox: asyncio.Queue[agent_pb2.AgentMessage] | None = None
         self._sent_ms: dict[int, int] = {}
-        self._failures = 0
+        self._backoff = Backoff()
+        self._welcomed_s: float | None = None  # time.monotonic() of this link's Welcome
+        self._said: tuple[str, int] = ("", 0)  # the last failure, and how often in a row
 
     def send(self, report: agent_pb2.ShardReport) -> None:
         """Bring a shard's change to the scheduler, now or with the next Register."""
@@ -100,13 +128,20 @@ class Link:
                 why = str(error)
             finally:
                 self._outbox = None
-            backoff_s = min(_BACKOFF_S_MIN * 2**self._failures, _BACKOFF_S_MAX)
-            wait_s = backoff_s * random.uniform(0.5, 1)
-            self._failures += 1
+            self._say(why)
+            lived_s = None if self._welcomed_s is None else time.monotonic() - self._welcomed_s
+            self._welcomed_s = None
+            await asyncio.sleep(self._backoff.after(lived_s) * random.uniform(0.5, 1))
+
+    def _say(self, why: str) -> None:
+        """Log a failure at once, and again only when it is another or has gone on for long."""
+        last, count = self._said
+        count = count + 1 if why == last and self._welcomed_s is None else 1
+        self._said = why, count
+        if count % _SAY_AGAIN == 1:
             log.warning(
-                "no link to the scheduler", to=self._target, why=why, wait_s=round(wait_s, 2)
+                "no link to the scheduler; trying on", to=self._target, why=why, failures=count
             )
-            await asyncio.sleep(wait_s)
 
     async def _session(self, address: str) -> None:
         """One stream from Register to its end."""
@@ -115,10 +150,13 @@ class Link:
             ("grpc.max_receive_message_length", -1),  # what it sends was bounded when submitted
         ]
         async with grpc.aio.insecure_channel(address, options=options) as channel:
-            async with asyncio.timeout(_ANSWER_S):
-                await channel.channel_ready()
             stub = agent_pb2_grpc.AgentLinkStub(channel)
-            call = stub.Link()  # type: ignore[call-arg]
+            async with asyncio.timeout(_ANSWER_S):
+                is_connected = await _try_connection(channel)
+                call = stub.Link()  # type: ignore[call-arg]
+                if not is_connected:
+                    await call.read()  # raises at once, with gRPC's own words for why
+                    raise LinkBroken("no connection")
             outbox: asyncio.Queue[agent_pb2.AgentMessage] = asyncio.Queue()
             self._outbox = outbox  # from here on, changes go out after Register
             registered_ms = now_ms()
@@ -175,7 +213,7 @@ class Link:
             raise LinkBroken(f"a scheduler of the old term {welcome.term}, now {home.fence.term}")
         home.obey(home.fence, welcome.cluster_id)
         self._agent.extend_lease(registered_ms, welcome.lease_ms)
-        self._failures = 0
+        self._welcomed_s = time.monotonic()
         self._on_welcome()
         log.info("linked", to=self._target, term=welcome.term, lease_ms=welcome.lease_ms)
         return welcome
@@ -224,18 +262,30 @@ class Link:
     def _push(  # type: ignore[no-untyped-def]
         self, stub, request: agent_pb2.LogRequest, pushes: set[asyncio.Task[None]]
     ) -> None:
-        if len(pushes) >= _LOG_PUSHES_MAX:
-            log.warning("log request dropped: too many at once", request=request.request_id)
-            return
         key = ShardKey(request.job_id, request.attempt, request.rank)
         folder = self._agent.home.shards / key.folder
         if "/" in key.folder:
             return
-        push = asyncio.create_task(
-            push_logs(stub, request, folder, lambda: self._agent.has_ended(key))
-        )
+        agent = self._agent
+        if len(pushes) >= _LOG_PUSHES_MAX:
+            note = f"node {agent.home.node_id} serves {_LOG_PUSHES_MAX} log streams already"
+            answer = refuse_logs(stub, request, note)
+        else:
+            answer = push_logs(
+                stub, request, folder, lambda: agent.until_known(key), lambda: agent.has_ended(key)
+            )
+        push = asyncio.create_task(answer)
         pushes.add(push)
         push.add_done_callback(pushes.discard)
+
+
+async def _try_connection(channel: grpc.aio.Channel) -> bool:
+    """Connect, or say False as soon as every address of the target has failed once."""
+    while (state := channel.get_state(try_to_connect=True)) is not _READY:
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            return False
+        await channel.wait_for_state_change(state)
+    return True
 
 
 async def _write(call, outbox: asyncio.Queue[agent_pb2.AgentMessage]) -> None:  # type: ignore[no-untyped-def]

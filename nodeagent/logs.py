@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,16 +102,22 @@ async def push_logs(
     stub: "agent_pb2_grpc.AgentLinkAsyncStub",
     request: agent_pb2.LogRequest,
     folder: Path,
+    until_known: Callable[[], Awaitable[None]],
     has_ended: Callable[[], bool],
 ) -> None:
     """Answer a LogRequest: stream the output from its offset, to the end or as it grows.
 
     A slow reader holds this back by gRPC's own flow control; one that goes away ends it.
-    has_ended: whether the shard will write no more.
+    until_known: waits for a shard that is yet to start; has_ended: it will write no more.
     """
     call = stub.PushLogs()  # type: ignore[call-arg]
     identity = request.request_id
     try:
+        if request.follow:
+            # Empty, but it names the request: should the reader go, the scheduler ends this call.
+            await call.write(agent_pb2.LogPush(request_id=identity))
+            if not await _before_cut(call, until_known()):
+                return
         async for push in _pushes(request, folder, has_ended, call.done):
             push.request_id = identity
             await call.write(push)
@@ -121,6 +127,35 @@ async def push_logs(
         return  # whoever asked has gone
     finally:
         call.cancel()
+
+
+async def refuse_logs(
+    stub: "agent_pb2_grpc.AgentLinkAsyncStub", request: agent_pb2.LogRequest, note: str
+) -> None:
+    """Answer a LogRequest with the reason why there is nothing, so that nobody waits for it."""
+    call = stub.PushLogs()  # type: ignore[call-arg]
+    try:
+        await call.write(agent_pb2.LogPush(request_id=request.request_id, note=note, eof=True))
+        await call.done_writing()
+        await call
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return
+    finally:
+        call.cancel()
+
+
+async def _before_cut(call: grpc.aio.Call, waited: Awaitable[None]) -> bool:
+    """Wait for something, unless the call is ended first: False."""
+    waiting = asyncio.ensure_future(waited)
+    cut = asyncio.Event()
+    call.add_done_callback(lambda _: cut.set())
+    cutting = asyncio.ensure_future(cut.wait())
+    try:
+        await asyncio.wait((waiting, cutting), return_when=asyncio.FIRST_COMPLETED)
+        return waiting.done()
+    finally:
+        waiting.cancel()
+        cutting.cancel()
 
 
 async def _pushes(

@@ -1,5 +1,6 @@
 """Between the wire's messages and the agent's own values; the only file that knows both."""
 
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,14 @@ class Shard:
     def local(self) -> Local:
         """Give what reconciling needs to know."""
         return Local(self.phase, self.grace_ms, self.stop_grace_ms)
+
+    def take_shim_status(self) -> int:
+        """Collect the exit status of our own shim that has ended; 0: it is not our child."""
+        if not self.shim_pid:
+            return 0
+        _, status = os.waitpid(self.shim_pid, 0)
+        self.shim_pid = 0
+        return os.waitstatus_to_exitcode(status)
 
 
 def wanted_of(assignment: agent_pb2.Assignment) -> Wanted:

@@ -280,6 +280,22 @@ def test_a_follower_sees_output_before_the_shard_ends(
     assert scheduler.output() is None
 
 
+def test_a_follower_waits_for_a_shard_that_is_yet_to_start(
+    scheduler: FakeScheduler, node: Node
+) -> None:
+    """Wanted, and held back until the port is known: the answer begins when it does."""
+    key = ("j1", 1, 1)
+    scheduler.want(key, ["echo", "late"], world_size=2)
+    wait_until(lambda: scheduler.seen.beats)
+    scheduler.ask_logs(key, follow=True)
+    wait_until(lambda: scheduler.seen.pushes)
+    assert not node.folder(key).exists()
+    assert scheduler.output() is None
+    scheduler.assignments[key].launch.master_port = 1
+    scheduler.send_desired()
+    assert wait_until(lambda: scheduler.output()) == b"late\n"
+
+
 def test_the_environment_reaches_the_program_and_the_agents_own_does_not(
     tmp_path: Path, scheduler: FakeScheduler, python: Python, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,15 @@
 """The stream to the scheduler: fences, refusals, reconnecting."""
 
+import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from aimass.v1 import agent_pb2
+from aimass.nodeagent.link import Backoff, Link
+from aimass.v1 import agent_pb2, node_pb2
 from tests.nodeagent.fake_scheduler import FakeScheduler
 from tests.nodeagent.node import Node
 from tests.waiting import wait_until
@@ -153,3 +157,66 @@ def test_a_silent_scheduler_is_left_and_dialled_again(
         wait_until(lambda: len(scheduler.seen.registers) >= 2)
     finally:
         node.close()
+
+
+def test_links_that_end_right_after_their_welcome_come_less_and_less_often() -> None:
+    """Each writes to the scheduler's journal; a link that lived for a while is no such link."""
+    backoff = Backoff()
+    flapping = [backoff.after(0.5) for _ in range(40)]
+    assert flapping == sorted(flapping)
+    assert (flapping[0], flapping[-1]) == (0.1, 15.0)
+    assert backoff.after(60.0) == 0.1
+    assert max(backoff.after(None) for _ in range(40)) == 3.0
+
+
+def test_a_scheduler_that_is_not_there_is_named_at_the_first_attempt(tmp_path: Path) -> None:
+    """Refused connections are not waited out; the agent goes on trying."""
+    node = Node(tmp_path / "node", "127.0.0.1:1").start()
+    try:
+        log = tmp_path / "node" / "agent.log"
+        said = json.loads(wait_until(lambda: log.read_text().splitlines())[0])
+        assert (said["to"], said["failures"]) == ("127.0.0.1:1", 1)
+        assert "Connection refused" in said["why"]
+        assert "trying on" in said["event"]
+    finally:
+        node.close()
+
+
+class FakePushes:
+    """A PushLogs call that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.pushes: list[agent_pb2.LogPush] = []
+
+    def PushLogs(self) -> "FakePushes":
+        return self
+
+    async def write(self, push: agent_pb2.LogPush) -> None:
+        self.pushes.append(push)
+
+    async def done_writing(self) -> None:
+        pass
+
+    def __await__(self) -> Any:
+        yield from ()
+
+    def cancel(self) -> None:
+        pass
+
+
+def test_a_log_request_too_many_is_answered(tmp_path: Path) -> None:
+    """Its reader learns why there is nothing, instead of waiting for ever."""
+
+    async def ask() -> list[agent_pb2.LogPush]:
+        agent: Any = SimpleNamespace(home=SimpleNamespace(node_id="n1", shards=tmp_path))
+        link = Link("", agent, node_pb2.Inventory(), "", lambda: None)
+        never = asyncio.get_running_loop().create_future()
+        pushes: Any = {asyncio.ensure_future(asyncio.shield(never)) for _ in range(512)}
+        stub, busy = FakePushes(), set(pushes)
+        request = agent_pb2.LogRequest(request_id="l1", job_id="j1", attempt=1, follow=True)
+        link._push(stub, request, pushes)
+        await asyncio.gather(*(pushes - busy))
+        return stub.pushes
+
+    note = "node n1 serves 512 log streams already"
+    assert asyncio.run(ask()) == [agent_pb2.LogPush(request_id="l1", note=note, eof=True)]
