@@ -314,6 +314,11 @@ class Supervisor:
             reason, detail = self.cause
         else:
             reason, detail = "EXITED", self._last_words(code)
+        if oom_kills and reason == "EXITED":  # the program itself went on
+            detail = (
+                f"the kernel killed {oom_kills} of its processes for more than the "
+                f"{self.spec['memory_mib']} MiB it asked for"
+            )
         if self.log.lost_bytes:
             detail += f" ({self.log.lost_bytes} bytes of output were lost: the disk refused them)"
         return {

@@ -80,6 +80,19 @@ def test_the_kernel_holds_the_memory_limit_where_it_may(tmp_path: Path, python: 
     assert list(Path(parent).glob("aimass-j.1.0-*")) == []
 
 
+def test_a_program_that_outlives_a_kill_for_memory_says_so(tmp_path: Path, python: Python) -> None:
+    """Only its child was killed, and it ended well itself: EXITED 0, and the kill is told."""
+    parent = cgroup.usable_parent()
+    if not parent or not parent.startswith("/sys/fs/cgroup/memory"):
+        pytest.skip("no cgroup of version 1 can be made here")
+    source = f"import os\nif os.fork() == 0:\n exec({ALLOCATE!r})\nos.wait()"
+    folder = prepared(tmp_path / "j.1.0", python(source), memory_mib=64, cgroup_parent=parent)
+    shim(folder)
+    end = end_of(folder)
+    assert (end["reason"], end["code"]) == ("EXITED", 0)
+    assert end["detail"].startswith("the kernel killed 1 of its processes for more than the 64 MiB")
+
+
 def test_a_shard_within_its_memory_is_left_alone(tmp_path: Path, python: Python) -> None:
     """A program that runs out by itself is EXITED: its last line says why."""
     folder = prepared(tmp_path / "j.1.0", python("raise MemoryError"), memory_mib=64)
