@@ -324,7 +324,7 @@ class Supervisor:
         return {
             **exit,
             "reason": reason,
-            "detail": detail,
+            "detail": detail.lstrip(),
             "wall_ms": wall_ms,
             "cpu_ms": int(self.cpu_s * 1000),
             "rss_mib_max": self.rss_mib_max,
