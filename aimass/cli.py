@@ -92,6 +92,10 @@ class LazyGroup(click.Group):
         with _hiding_broken_pipes():
             return super().make_context(*args, **kwargs)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """No word at all asks for the help."""
+        return super().parse_args(ctx, args or ["--help"])
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the sub-command."""
         with _hiding_broken_pipes():
@@ -144,8 +148,7 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line and give its exit code; errors are printed to stderr."""
     session = Session()
     try:
-        words = list(argv) or ["--help"]
-        result = massctl.main(words, prog_name="massctl", standalone_mode=False, obj=session)
+        result = massctl.main(list(argv), prog_name="massctl", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0
     except MassError as error:
         _print_error(error, argv, session)

@@ -15,6 +15,10 @@ from aimass.output import print_value
 class Group(click.Group):
     """A group whose help ends with examples."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """No word at all asks for the help."""
+        return super().parse_args(ctx, args or ["--help"])
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         write_examples(

@@ -131,7 +131,10 @@ def _until_one_ends(children: list[Child], data: Path) -> None:
         children[0].changed.wait()
     failure = next(child for child in children if not child.is_running).failure()
     again = shlex.join(["massctl", "up", "--data", str(data)])
-    failure.fix += f"; running jobs go on until their lease ends: start {again} again before"
+    failure.fix += (
+        "; running jobs go on until their lease ends: to keep them, start"
+        f" {again} again, with the same other options"
+    )
     raise failure
 
 

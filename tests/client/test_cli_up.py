@@ -108,5 +108,5 @@ def test_up_ends_when_a_daemon_does_and_says_how_to_go_on(
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error: n1 ended with signal 9" in err
-    assert f"until their lease ends: start massctl up --data {tmp_path / 'd'} again" in err
+    assert f"to keep them, start massctl up --data {tmp_path / 'd'} again" in err
     wait_until(lambda: not daemons_in(tmp_path / "d"))
