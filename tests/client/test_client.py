@@ -317,3 +317,18 @@ def test_a_followed_log_goes_on_with_the_next_attempt(client: Client, fake: Fake
     seen += list(chunks)
     assert [chunk.note for chunk in seen if chunk.note] == ["attempt 2 begins"]
     assert b"".join(chunk.data for chunk in seen) == b"firstsecond"
+
+
+def test_a_wait_outlasts_a_scheduler_that_is_too_slow_to_answer(
+    client: Client, fake: FakeScheduler
+) -> None:
+    job_id = client.submit(a_spec()).job_id
+    waiting = threading.Thread(target=client.wait, args=(job_id,), kwargs={"timeout_s": 20})
+    fake.break_next("Watch")
+    fake.break_next("Info", "DEADLINE_EXCEEDED", times=2)
+    waiting.start()
+    wait_until(lambda: fake.count("Watch") >= 2)
+    fake.end(job_id)
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert not fake.failures["Info"]
