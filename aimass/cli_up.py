@@ -1,5 +1,6 @@
 """massctl up: a whole cluster on this machine, in the foreground, gone with Ctrl-C."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -18,6 +19,7 @@ from aimass.output import hint
 DEFAULT_LISTEN = "127.0.0.1:6277"
 READY_TIMEOUT_S = 60.0
 JOBS_STOP_TIMEOUT_S = 120.0
+EVERY_JOB = 1_000_000  # a list without a limit gives the newest 1,000
 
 
 def state_dir() -> Path:
@@ -154,11 +156,12 @@ def _cancel_all(session: Session) -> None:
 
     states = [job_pb2.JobState.Value(f"JOB_STATE_{state}") for state in LIVE_STATES]
     with session.client() as client:
-        jobs = client.list(states).jobs
+        jobs = client.list(states, limit=EVERY_JOB).jobs
         if jobs:
             hint(f"cancelling {len(jobs)} jobs (--keep-jobs leaves them; Ctrl-C: do not wait)")
         for job in jobs:
-            client.cancel(job.id)
+            with contextlib.suppress(MassError):  # it has just ended by itself
+                client.cancel(job.id)
         for job in jobs:
             client.wait(job.id, timeout_s=JOBS_STOP_TIMEOUT_S)
 

@@ -212,7 +212,6 @@ class Agent:
             "devices_dir": str(self.home.devices),
             "lease_file": str(self.home.lease_file),
             "grace_ms": assignment.grace_ms,
-            "cpus": [],
             "memory_mib": launch.memory_mib,
             "cgroup_parent": self.cgroup_parent,
             "log_file_bytes_max": FILE_BYTES_MAX,

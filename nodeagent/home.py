@@ -93,7 +93,7 @@ class Home:
         durable.write_json(f"{self.path}/node.json", record)
         obeyed = self._read("scheduler.json")
         self.cluster_id: str = obeyed.get("cluster_id", "")
-        self.fence = Fence(obeyed.get("term", 0), obeyed.get("generation", 0))
+        self.fence = Fence(obeyed.get("term", 0))
 
     def _read(self, name: str) -> durable.Record:
         try:

@@ -89,8 +89,6 @@ def _limit(spec: Record, group: MemoryGroup | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
-    if spec["cpus"]:
-        os.sched_setaffinity(0, spec["cpus"])
     try:  # when the machine runs out of memory, a shard goes before the daemons
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("500")

@@ -1,6 +1,5 @@
 """Protobuf messages to core values and back: the only file that knows both."""
 
-from enum import Enum
 from typing import Any
 
 from aimass.core.cluster import Cluster
@@ -21,12 +20,7 @@ from aimass.core.model import (
 from aimass.core.spec import JobKind, JobSpec, Need, Role, Strategy
 from aimass.v1 import agent_pb2, job_pb2, node_pb2, scheduler_pb2
 
-
-def _by_word(words: type[Enum], enum: Any, prefix: str) -> dict[Any, Any]:
-    """Core enum -> protobuf number: protobuf's names are the core's words with a prefix."""
-    return {word: enum.Value(prefix + word.value) for word in words}
-
-
+# Protobuf enums carry a prefix; the core's values are the bare words.
 _KINDS = {
     job_pb2.JOB_KIND_UNSPECIFIED: JobKind.TRAIN,
     job_pb2.JOB_KIND_TRAIN: JobKind.TRAIN,

@@ -31,7 +31,6 @@ def prepared(folder: Path, argv: list[str], **fields: object) -> Path:
         "devices_dir": f"{folder.parent}/devices",
         "lease_file": f"{folder.parent}/lease",
         "grace_ms": 1000,
-        "cpus": [],
         "memory_mib": 0,
         "cgroup_parent": "",
         "log_file_bytes_max": 1 << 20,
