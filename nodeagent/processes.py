@@ -62,18 +62,18 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill(pid: int, signal: int = SIGKILL) -> None:
-    """Send a signal; a process that has ended in the meantime is no error."""
+    """Send a signal; a process that has ended, or taken another user's rights, is no error."""
     try:
         os.kill(pid, signal)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         pass
 
 
 def kill_group(group: int, signal: int = SIGKILL) -> None:
-    """Send a signal to a process group; an empty one is no error."""
+    """Send a signal to a process group; an empty one, or one of another user's, is no error."""
     try:
         os.killpg(group, signal)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         pass
 
 

@@ -290,11 +290,13 @@ class Supervisor:
     def _sweep(self) -> None:
         """Kill whatever the leader left behind, and wait until nothing of the shard lives."""
         assert self.child is not None
+        processes.kill_group(self.child.pid)  # once: an empty group's id may become somebody else's
+        tick_ms = _SWEEP_TICK_MS
         while self._reap():
-            processes.kill_group(self.child.pid)
             for pid in processes.descendants(os.getpid()):
                 processes.kill(pid)
-            self._step(_SWEEP_TICK_MS)
+            self._step(tick_ms)
+            tick_ms = min(2 * tick_ms, _TICK_MS)  # one that cannot be killed is waited for, calmly
         while self._read_output():
             pass
 
