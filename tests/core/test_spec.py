@@ -15,6 +15,7 @@ from aimass.core.spec import (
     Need,
     Role,
 )
+from tests.core.world import one_role
 
 WORKER = Role("worker", 1, Need(gpu_milli=1000), ("python", "train.py"))
 SPEC = JobSpec("train", (WORKER,))
@@ -133,3 +134,16 @@ def test_a_gang_counts_all_its_roles() -> None:
     """World size and GPUs are sums over roles."""
     spec = JobSpec("j", (replace(WORKER, shards=3), Role("ps", 2, Need(gpu_milli=500), ("ps",))))
     assert (spec.world_size, spec.gpu_milli) == (5, 4000)
+
+
+@pytest.mark.parametrize(("shards", "fields"), [(20, []), (21, ["env"])])
+def test_what_all_shards_are_sent_together_is_bounded(shards: int, fields: list[str]) -> None:
+    """A node is told of all its shards at once: 200 KB of environment go to 20, not to 21."""
+    spec = JobSpec("a", one_role(shards), env={"A": "x" * 200_000})
+    assert [field for field, _ in spec.problems()] == fields
+
+
+def test_labels_and_their_like_are_bounded_together() -> None:
+    """They are kept with the job for as long as it is remembered."""
+    spec = JobSpec("a", one_role(), labels={"a": "x" * 40_000}, node_selector={"b": "x" * 40_000})
+    assert [field for field, _ in spec.problems()] == ["labels"]

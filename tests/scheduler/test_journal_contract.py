@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aimass.core.codec import hash_snapshot, state_hash
 from aimass.core.events import ClusterCreated, Event, TermStarted
 from aimass.core.journal import (
     Journal,
@@ -17,6 +18,7 @@ from aimass.core.journal import (
     StaleTermError,
 )
 from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
+from aimass.scheduler.recovery import recover, take_snapshot
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -147,3 +149,40 @@ def test_a_journal_of_a_later_format_is_refused(tmp_path: Path) -> None:
     damage(tmp_path, "PRAGMA user_version = 99")
     with pytest.raises(JournalError, match="format 99"):
         SqliteJournal(tmp_path)
+
+
+def test_an_empty_file_is_not_taken_for_a_new_cluster(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").touch()
+    with pytest.raises(JournalCorruptError, match="is empty"):
+        SqliteJournal(tmp_path)
+
+
+def test_a_probe_needs_as_much_room_as_the_batch_that_found_none(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path)
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count = {pages + 4}")
+    journal.probe(100)
+    with pytest.raises(JournalFullError):
+        journal.probe(100_000)
+    journal.close()
+
+
+def test_a_journal_is_for_its_owner_alone(tmp_path: Path) -> None:
+    SqliteJournal(tmp_path / "data").close()
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "data" / "journal.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("damaged", [b"{", b'{"cluster_id": 1}'])
+def test_a_damaged_snapshot_costs_a_replay_and_nothing_else(tmp_path: Path, damaged: bytes) -> None:
+    journal = SqliteJournal(tmp_path)
+    term = journal.lead()
+    journal.append([ClusterCreated(0, "c"), TermStarted(1, term)], 1, term)
+    good = recover(journal)
+    journal.save_snapshot(take_snapshot(good))
+    damage(tmp_path, "UPDATE snapshots SET data = CAST('{}' AS BLOB)")
+    assert state_hash(recover(journal)) == state_hash(good)
+    # One whose hash agrees, of a version that wrote other rows.
+    journal.save_snapshot(Snapshot(2, damaged, hash_snapshot(damaged)))
+    assert state_hash(recover(journal)) == state_hash(good)
+    journal.close()
