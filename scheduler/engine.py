@@ -46,7 +46,7 @@ BATCH_MAX = 200  # requests settled by one append; of 4 MiB each they fit one ro
 RECENT_MAX = 10_000  # events kept in memory for watchers
 SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most so many
 FREEZE_EVERY = 5_000  # events between freezes of what they made
-PROBE_EVERY_S = 0.5  # doubled at each loss, since reading the state back costs everybody
+PROBE_EVERY_S = 0.5  # doubled at each loss in a row: reading the state back costs all
 PROBE_EVERY_S_MAX = 30.0
 
 
@@ -220,6 +220,7 @@ class Engine:
                 reading = Context(self._cluster, self._now_ms())
                 outcomes = [(r, _outcome(r, reading)) for r in batch if not r.writes]
             else:
+                self._probe_every_s = PROBE_EVERY_S
                 self._publish(context.events)
         _answer(outcomes)
         if self._durable - self._frozen_at >= FREEZE_EVERY:

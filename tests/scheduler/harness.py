@@ -180,6 +180,14 @@ class Agent:
         how = job_pb2.Exit(code=code, reason=job_pb2.EXIT_REASON_EXITED)
         await self.report(item, job_pb2.SHARD_STATE_EXITED, exit=how)
 
+    async def running(self, scheduler: Scheduler) -> agent_pb2.Assignment:
+        """Submit a job of one shard, which this agent is given and says to run as pid 7."""
+        job_id = await scheduler.submit(spec())
+        item = (await self.desired(1)).assignments[0]
+        await self.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        await scheduler.job_in(job_id, job_pb2.JOB_STATE_RUNNING)
+        return item
+
     async def leave(self) -> None:
         """Break the link, as a killed agent does."""
         self._call.cancel()

@@ -71,10 +71,8 @@ async def test_a_cancel_asks_the_agent_to_stop_and_ends_on_the_observed_exit(
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         cancel = scheduler_pb2.CancelRequest(job=job_id, user="ada", grace_ms=5, has_grace=True)
         assert (await s.client.Cancel(cancel)).state == STOPPING
         while item.goal != agent_pb2.GOAL_STOP:
@@ -115,10 +113,8 @@ async def test_a_broken_link_makes_the_node_suspect_and_kills_nothing(tmp_path: 
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         await agent.leave()
         await s.node_in("n1", SUSPECT)
         assert (await s.job_in(job_id, RUNNING)).attempts[0].number == 1
@@ -141,10 +137,8 @@ async def test_a_silent_node_is_fenced_after_its_lease_and_the_job_goes_elsewher
     async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         await agent.leave()
         await s.node_in("n1", LOST)
         job = await s.job_in(job_id, QUEUED)
@@ -160,10 +154,8 @@ async def test_a_reboot_requeues_what_ran_there(tmp_path: Path) -> None:
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         await agent.leave()
         back = Agent(s, "n1", incarnation=2, boot_id="boot-2")
         await back.hello()
@@ -180,10 +172,8 @@ async def test_a_running_shard_its_agent_has_forgotten_is_never_started_twice(
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         await agent.leave()
         back = Agent(s, "n1", incarnation=2)
         await back.hello()

@@ -31,9 +31,8 @@ async def test_following_logs_resumes_where_a_broken_stream_stopped(tmp_path: Pa
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        item = await agent.running(s)
+        job_id = item.job_id
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
         request = await log_request(agent)
         assert (request.offset, request.follow) == (0, True)
@@ -53,10 +52,8 @@ async def test_logs_of_an_unreachable_node_say_so(tmp_path: Path) -> None:
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, job_pb2.JOB_STATE_RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         await agent.leave()
         await s.node_in("n1", SUSPECT)
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id))
@@ -76,9 +73,8 @@ async def test_a_slow_log_reader_stops_the_agent_not_the_scheduler(tmp_path: Pat
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        item = await agent.running(s)
+        job_id = item.job_id
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
         request = await log_request(agent)
         pushed = 0
@@ -111,9 +107,8 @@ async def test_a_follower_of_a_dead_link_goes_on_with_the_next(tmp_path: Path) -
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        item = await agent.running(s)
+        job_id = item.job_id
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
         request = await log_request(agent)
         await push_logs(s, request, b"one\n", eof=False)
@@ -153,11 +148,9 @@ async def test_a_follower_of_a_lost_node_is_let_go_when_the_shard_has_ended(tmp_
     async with scheduler(tmp_path, lease_ms=100, heartbeat_ms=30_000) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
         await agent.say(heartbeat=agent_pb2.Heartbeat(seq=1))
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
-        await s.job_in(job_id, job_pb2.JOB_STATE_RUNNING)
+        item = await agent.running(s)
+        job_id = item.job_id
         await agent.leave()
         request = scheduler_pb2.LogsRequest(job=job_id, attempt=1, follow=True)
         notes = [chunk.note async for chunk in s.client.Logs(request)]
@@ -168,9 +161,8 @@ async def test_a_reader_that_leaves_ends_the_agents_stream_of_a_quiet_shard(tmp_
     async with scheduler(tmp_path) as s:
         agent = Agent(s, "n1")
         await agent.hello()
-        job_id = await s.submit(spec())
-        item = (await agent.desired(1)).assignments[0]
-        await agent.report(item, job_pb2.SHARD_STATE_RUNNING, pid=7)
+        item = await agent.running(s)
+        job_id = item.job_id
         call = s.client.Logs(scheduler_pb2.LogsRequest(job=job_id, follow=True))
         request = await log_request(agent)
         forever = asyncio.Event()
