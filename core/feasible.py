@@ -1,84 +1,44 @@
 """Can a shard run on a node? The one answer that decide, check, explain and plan all use.
 
-`refusal` gives the reason that holds a node back, or None. A reason says whether it is about what
-the node *is* (never fits) or about what is held there *now* (fits when something ends).
+`node_refusal` says what a node *is* or its state forbids, `shards_fit` also what is held there.
+A reason comes with a stable code and the figures behind it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-
-from aimass.core.model import Device, DeviceSpec, Node, NodeState
-from aimass.core.spec import WHOLE_GPU_MILLI, Need
-
-
-class Code(Enum):
-    """Why a node cannot take a shard. Stable: part of the API and of JSON output."""
-
-    NODE_SUSPECT = "NODE_SUSPECT"
-    NODE_LOST = "NODE_LOST"
-    LABELS_DIFFER = "LABELS_DIFFER"
-    NO_GPU = "NO_GPU"
-    WRONG_GPU_TYPE = "WRONG_GPU_TYPE"
-    GPU_MEMORY_SMALL = "GPU_MEMORY_SMALL"
-    GPUS_TOO_FEW = "GPUS_TOO_FEW"
-    GPUS_FAILED = "GPUS_FAILED"
-    GPUS_BUSY = "GPUS_BUSY"
-    CPU_TOO_SMALL = "CPU_TOO_SMALL"
-    CPU_BUSY = "CPU_BUSY"
-    MEMORY_TOO_SMALL = "MEMORY_TOO_SMALL"
-    MEMORY_BUSY = "MEMORY_BUSY"
-
-    @property
-    def is_transient(self) -> bool:
-        """True when waiting can help: the node is big enough and of the right kind."""
-        return self in _TRANSIENT
-
-    @property
-    def is_busy(self) -> bool:
-        """True when the end of a job that holds something there would help."""
-        return self in _BUSY
-
-
-_BUSY = frozenset((Code.GPUS_BUSY, Code.CPU_BUSY, Code.MEMORY_BUSY))
-_TRANSIENT = _BUSY | {Code.NODE_SUSPECT, Code.NODE_LOST, Code.GPUS_FAILED}
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why the node takes no (further) shard: a stable code and the figures behind it."""
-
-    code: Code
-    text: str
+from aimass.core.codes import Code as Code
+from aimass.core.codes import Kind as Kind
+from aimass.core.codes import Refusal as Refusal
+from aimass.core.model import Device, DeviceSpec, Job, Node, NodeState
+from aimass.core.spec import WHOLE_GPU_MILLI, LabelOp, LabelRule, Need
 
 
 def device_suits(spec: DeviceSpec, need: Need) -> bool:
     """Right model and enough memory, whatever its state and use."""
-    return (
-        not need.gpu_types or spec.model in need.gpu_types
-    ) and spec.memory_mib >= need.gpu_memory_mib
+    return (not need.gpu_types or spec.model in need.gpu_types) and spec.memory_mib >= (
+        need.gpu_share_mib if need.gpu_share_mib > need.gpu_memory_mib else need.gpu_memory_mib
+    )
 
 
-def device_has_room(device: Device, need: Need) -> bool:
-    """A suitable, healthy device with the share that a shard needs free now."""
-    return device.free_milli >= need.share_milli and device_suits(device.spec, need)
+def device_has_room(device: Device, need: Need, is_soon: bool = False) -> bool:
+    """A suitable, healthy device with the share that a shard needs free now (or soon)."""
+    free_milli = device.soon_milli if is_soon else device.free_milli
+    if free_milli < need.share_on(device.spec.memory_mib):
+        return False
+    return device_suits(device.spec, need)
 
 
-def node_refusal(node: Node, need: Need, selector: Mapping[str, str]) -> Refusal | None:
+def node_refusal(node: Node, job: Job, need: Need) -> Refusal | None:
     """What the node *is* or its state forbids, whatever is held there: None if it could take one.
 
-    O(devices). The order of tests is the order in which a person would ask.
+    O(devices + rules). The order of tests is the order in which a person would ask.
     """
-    inventory = node.inventory
-    for key, value in sorted(selector.items()):
-        if inventory.labels.get(key) != value:
-            has = inventory.labels.get(key)
-            found = f"has {key}={has}" if has is not None else f"has no label {key}"
-            return Refusal(Code.LABELS_DIFFER, f"{found}, the job selects {key}={value}")
-    if need.gpu_milli:
+    refusal = _rule_refusal(node, job)
+    if refusal is not None:
+        return refusal
+    if need.has_gpu:
         refusal = _device_refusal(node, need)
         if refusal is not None:
             return refusal
+    inventory = node.inventory
     if inventory.cpu_milli < need.cpu_milli:
         text = f"{_cores(inventory.cpu_milli)} in all, a shard needs {_cores(need.cpu_milli)}"
         return Refusal(Code.CPU_TOO_SMALL, text)
@@ -89,81 +49,172 @@ def node_refusal(node: Node, need: Need, selector: Mapping[str, str]) -> Refusal
         return Refusal(Code.NODE_SUSPECT, node.reason or "silent")
     if node.state is NodeState.LOST:
         return Refusal(Code.NODE_LOST, node.reason or "lost")
+    if node.cordon:
+        return Refusal(Code.NODE_CORDONED, node.cordon)
     return None
+
+
+def _rule_refusal(node: Node, job: Job) -> Refusal | None:
+    """What the job's own rules about nodes say of this one."""
+    spec, labels = job.spec, node.inventory.labels
+    for key, value in sorted(spec.node_selector.items()) if spec.node_selector else ():
+        if labels.get(key) != value:
+            text = f"{_has_label(node, key)}, the job selects {key}={value}"
+            return Refusal(Code.LABELS_DIFFER, text)
+    for rule in spec.affinity:
+        if rule.weight == 0 and not rule_holds(rule, labels):
+            text = f"{_has_label(node, rule.key)}, the job asks {_rule_text(rule)}"
+            return Refusal(Code.AFFINITY, text)
+    for taint in node.inventory.taints:
+        if not is_tolerated(taint, spec.tolerations):
+            return Refusal(Code.TAINTED, f"tainted {taint}, which the job does not tolerate")
+    if node.id in spec.exclude_nodes:
+        return Refusal(Code.EXCLUDED_NODE, "the job excludes this node")
+    if node.id in job.avoid:
+        return Refusal(Code.AVOIDED_NODE, "an attempt failed here and its retry rule avoids it")
+    return None
+
+
+def rule_holds(rule: LabelRule, labels: dict[str, str]) -> bool:
+    """Whether labels obey the rule; a label that is absent is in no set of values."""
+    if rule.op is LabelOp.IN:
+        return labels.get(rule.key) in rule.values
+    if rule.op is LabelOp.NOT_IN:
+        return labels.get(rule.key) not in rule.values
+    return (rule.key in labels) == (rule.op is LabelOp.EXISTS)
+
+
+def is_tolerated(taint: str, tolerations: tuple[str, ...]) -> bool:
+    """A taint is tolerated by its own text, or by its key alone."""
+    return taint in tolerations or taint.partition("=")[0] in tolerations
+
+
+def _has_label(node: Node, key: str) -> str:
+    has = node.inventory.labels.get(key)
+    return f"has {key}={has}" if has is not None else f"has no label {key}"
+
+
+def _rule_text(rule: LabelRule) -> str:
+    values = ", ".join(rule.values)
+    return {
+        LabelOp.IN: f"{rule.key} in ({values})",
+        LabelOp.NOT_IN: f"{rule.key} not in ({values})",
+        LabelOp.EXISTS: f"a label {rule.key}",
+        LabelOp.ABSENT: f"no label {rule.key}",
+    }[rule.op]
 
 
 def _device_refusal(node: Node, need: Need) -> Refusal | None:
     devices = node.devices
+    if sum(d.spec.healthy and device_suits(d.spec, need) for d in devices) >= need.devices:
+        return None
     if not devices:
         return Refusal(Code.NO_GPU, "no GPU, a shard needs " + _gpus(need))
     right = [d for d in devices if not need.gpu_types or d.spec.model in need.gpu_types]
     if not right:
         has = ", ".join(sorted({d.spec.model for d in devices}))
-        return Refusal(Code.WRONG_GPU_TYPE, f"has {has}, the job asks {_any_of(need.gpu_types)}")
-    big = [d for d in right if d.spec.memory_mib >= need.gpu_memory_mib]
+        text = f"has {has}, the job asks {' or '.join(need.gpu_types)}"
+        return Refusal(Code.WRONG_GPU_TYPE, text)
+    big = [d for d in right if device_suits(d.spec, need)]
     if not big:
         most = max(d.spec.memory_mib for d in right)
-        text = f"GPUs of {most} MiB, the job asks {need.gpu_memory_mib} MiB"
-        return Refusal(Code.GPU_MEMORY_SMALL, text)
+        least = max(need.gpu_memory_mib, need.gpu_share_mib)
+        return Refusal(Code.GPU_MEMORY_SMALL, f"GPUs of {most} MiB, the job asks {least} MiB")
     if len(big) < need.devices:
         text = f"{len(big)} suitable GPUs in all, a shard needs {_gpus(need)}"
         return Refusal(Code.GPUS_TOO_FEW, text)
     healthy = sum(d.spec.healthy for d in big)
-    if healthy < need.devices:
-        text = f"{healthy} of {len(big)} suitable GPUs healthy, a shard needs {_gpus(need)}"
-        return Refusal(Code.GPUS_FAILED, text)
-    return None
+    text = f"{healthy} of {len(big)} suitable GPUs healthy, a shard needs {_gpus(need)}"
+    return Refusal(Code.GPUS_FAILED, text)
 
 
 def shards_fit(
-    node: Node, need: Need, selector: Mapping[str, str], most: int
+    node: Node, job: Job, need: Need, most: int, is_soon: bool = False
 ) -> tuple[int, Refusal | None]:
     """How many shards (at most `most`) fit beside what is held now, and what stops the next one.
 
-    The refusal is None when all `most` fit. O(devices).
+    is_soon: what is leaving counts as free, unless somebody has claimed it. The refusal is None
+    when all `most` fit. O(devices); for a job that wants nodes for itself also O(holds).
     """
-    refusal = node_refusal(node, need, selector)
+    refusal = node_refusal(node, job, need) or _exclusive_refusal(node, job, is_soon)
     if refusal is not None:
         return 0, refusal
-    fits, refusal = most, None
-    if need.gpu_milli:
-        free = _shards_by_devices(node, need)
-        if free < fits:
-            fits, refusal = free, Refusal(Code.GPUS_BUSY, _free_gpus(node, need))
-    inventory = node.inventory
+    fits, code, free = most, None, 0
+    if need.has_gpu:
+        room = _shards_by_devices(node, need, is_soon)
+        if room < fits:
+            fits, code = room, Code.GPUS_BUSY
     if need.cpu_milli:
-        # Never below zero: a machine that came back smaller may hold more than it has.
-        free_milli = max(0, inventory.cpu_milli - node.cpu_used_milli)
+        free_milli = node.cpu_soon_milli if is_soon else node.cpu_free_milli
         if free_milli // need.cpu_milli < fits:
-            fits = free_milli // need.cpu_milli
-            text = f"{_cores(free_milli)} free, a shard needs {_cores(need.cpu_milli)}"
-            refusal = Refusal(Code.CPU_BUSY, text)
+            fits, code, free = free_milli // need.cpu_milli, Code.CPU_BUSY, free_milli
     if need.memory_mib:
-        free_mib = max(0, inventory.memory_mib - node.memory_used_mib)
+        free_mib = node.memory_soon_mib if is_soon else node.memory_free_mib
         if free_mib // need.memory_mib < fits:
-            fits = free_mib // need.memory_mib
-            text = f"{free_mib} MiB free, a shard needs {need.memory_mib} MiB"
-            refusal = Refusal(Code.MEMORY_BUSY, text)
-    return fits, refusal
+            fits, code, free = free_mib // need.memory_mib, Code.MEMORY_BUSY, free_mib
+    if code is None:
+        return fits, None
+    if code is Code.GPUS_BUSY:
+        text = _free_gpus(node, need, is_soon)
+    elif code is Code.CPU_BUSY:
+        text = f"{_cores(free)} free, a shard needs {_cores(need.cpu_milli)}"
+    else:
+        text = f"{free} MiB free, a shard needs {need.memory_mib} MiB"
+    return fits, Refusal(code, text)
 
 
-def _shards_by_devices(node: Node, need: Need) -> int:
+def _exclusive_refusal(node: Node, job: Job, is_soon: bool) -> Refusal | None:
+    """A node that one job has for itself takes nothing of another.
+
+    Where one placement is exclusive all are of its job, so the first of the holds and the first of
+    the claims speak for the others.
+    """
+    for table in (node.holds, node.claims):
+        for key, placement in table.items():
+            is_leaving = is_soon and table is node.holds and key in node.leaving
+            if placement.exclusive and key.job_id != job.id and not is_leaving:
+                return Refusal(Code.NODE_EXCLUSIVE, f"{key.job_id} has the node for itself")
+            break
+    if not job.spec.exclusive_node:
+        return None
+    others = [key.job_id for key in node.claims if key.job_id != job.id]
+    for key in node.holds:
+        if key.job_id != job.id and not (is_soon and key in node.leaving):
+            others.append(key.job_id)
+    if not others:
+        return None
+    first, count = others[0], len(set(others))
+    who = first if count == 1 else f"{first} and {count - 1} more"
+    return Refusal(Code.NODE_SHARED, f"{who} on it, the job wants the node for itself")
+
+
+def _shards_by_devices(node: Node, need: Need, is_soon: bool) -> int:
     if need.gpu_milli >= WHOLE_GPU_MILLI:
-        free = sum(device_has_room(d, need) for d in node.devices)
-        return free // need.devices
-    return sum(d.free_milli // need.gpu_milli for d in node.devices if device_suits(d.spec, need))
+        room = 0
+        for device in node.devices:
+            room += device_has_room(device, need, is_soon)
+        return room // need.devices
+    room = 0
+    for device in node.devices:
+        if device_suits(device.spec, need):
+            free_milli = device.soon_milli if is_soon else device.free_milli
+            room += free_milli // need.share_on(device.spec.memory_mib)
+    return room
 
 
-def shards_when_empty(node: Node, need: Need, selector: Mapping[str, str]) -> int:
+def shards_when_empty(node: Node, job: Job, need: Need) -> int:
     """How many shards the node could take if it were ready, healthy and held nothing."""
-    refusal = node_refusal(node, need, selector)
+    refusal = node_refusal(node, job, need)
     if refusal is not None and not refusal.code.is_transient:
         return 0
     bounds = []
-    if need.gpu_milli:
-        suitable = sum(device_suits(d.spec, need) for d in node.devices)
-        each = need.devices if need.gpu_milli >= WHOLE_GPU_MILLI else 1
-        bounds.append(suitable // each * (WHOLE_GPU_MILLI // need.share_milli))
+    if need.has_gpu:
+        suitable = [d.spec for d in node.devices if device_suits(d.spec, need)]
+        if need.gpu_milli >= WHOLE_GPU_MILLI:
+            bounds.append(len(suitable) // need.devices)
+        else:
+            each = (WHOLE_GPU_MILLI // need.share_on(s.memory_mib) for s in suitable)
+            bounds.append(sum(each))
     if need.cpu_milli:
         bounds.append(node.inventory.cpu_milli // need.cpu_milli)
     if need.memory_mib:
@@ -171,22 +222,20 @@ def shards_when_empty(node: Node, need: Need, selector: Mapping[str, str]) -> in
     return min(bounds, default=1 << 30)
 
 
-def _free_gpus(node: Node, need: Need) -> str:
+def _free_gpus(node: Node, need: Need, is_soon: bool) -> str:
     suitable = [d for d in node.devices if device_suits(d.spec, need)]
-    if need.gpu_milli < WHOLE_GPU_MILLI:
-        most = max(d.free_milli for d in suitable)
-        return f"at most {most / 1000:g} of a GPU free, a shard needs {_gpus(need)}"
-    free = sum(d.free_milli == WHOLE_GPU_MILLI for d in suitable)
-    return f"{free} of {len(suitable)} GPUs free, a shard needs {_gpus(need)}"
+    free = [d.soon_milli if is_soon else d.free_milli for d in suitable]
+    if need.gpu_milli >= WHOLE_GPU_MILLI:
+        whole = free.count(WHOLE_GPU_MILLI)
+        return f"{whole} of {len(suitable)} GPUs free, a shard needs {_gpus(need)}"
+    return f"at most {max(free) / 1000:g} of a GPU free, a shard needs {_gpus(need)}"
 
 
 def _gpus(need: Need) -> str:
+    if need.gpu_share_mib:
+        return f"{need.gpu_share_mib} MiB of one"
     return f"{need.gpu_milli / 1000:g}"
 
 
 def _cores(cpu_milli: int) -> str:
     return f"{cpu_milli / 1000:g} CPUs"
-
-
-def _any_of(names: tuple[str, ...]) -> str:
-    return " or ".join(names)

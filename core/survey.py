@@ -75,7 +75,9 @@ class Survey:
 
 
 def wait_reason(cluster: Cluster, wait: Wait, job: Job) -> tuple[str, str]:
-    """(code, text) for a job of the shape that waits. O(roles * nodes * devices)."""
+    """(code, text) for a job of the group that waits. O(roles * nodes * devices)."""
+    if wait.code:
+        return wait.code, wait.text
     if wait.is_cut_short:
         return "SEARCH_LIMIT", "the search budget of one decision is spent"
     found = survey(cluster, job)
@@ -91,9 +93,9 @@ def _role_fit(cluster: Cluster, job: Job, role: Role) -> RoleFit:
     now = empty = 0
     refused = []
     for node in cluster.nodes.values():
-        fit, refusal = shards_fit(node, role.need, job.spec.node_selector, role.shards)
+        fit, refusal = shards_fit(node, job, role.need, role.shards)
         now += fit
-        empty += shards_when_empty(node, role.need, job.spec.node_selector)
+        empty += shards_when_empty(node, job, role.need)
         if refusal is not None:
             refused.append((node, fit, refusal))
     return RoleFit(role, min(now, role.shards), min(empty, role.shards), tuple(refused))

@@ -9,13 +9,15 @@ from aimass.core.model import Device, Node
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 
 
-def choose_devices(node: Node, need: Need, shards: int) -> list[tuple[int, ...]]:
+def choose_devices(
+    node: Node, need: Need, shards: int, is_soon: bool = False
+) -> list[tuple[int, ...]]:
     """Device indexes for each of `shards` shards; the caller knows that they fit. O(d log d)."""
-    if need.gpu_milli == 0:
+    if not need.has_gpu:
         return [()] * shards
     if need.gpu_milli < WHOLE_GPU_MILLI:
-        return _choose_shares(node, need, shards)
-    free = [i for i, device in enumerate(node.devices) if device_has_room(device, need)]
+        return _choose_shares(node, need, shards, is_soon)
+    free = [i for i, device in enumerate(node.devices) if device_has_room(device, need, is_soon)]
     wanted = need.devices * shards
     assert len(free) >= wanted, f"{node.id}: {len(free)} devices have room, {wanted} are wanted"
     groups = _close_groups(node.devices, free)
@@ -25,17 +27,19 @@ def choose_devices(node: Node, need: Need, shards: int) -> list[tuple[int, ...]]
     return [tuple(_take_tightest(groups, need.devices)) for _ in range(shards)]
 
 
-def _choose_shares(node: Node, need: Need, shards: int) -> list[tuple[int, ...]]:
+def _choose_shares(node: Node, need: Need, shards: int, is_soon: bool) -> list[tuple[int, ...]]:
     """Fill the fullest device that still has room: whole devices stay whole for others."""
+    devices = node.devices
     left = {
-        i: device.free_milli
-        for i, device in enumerate(node.devices)
-        if device_has_room(device, need)
+        i: device.soon_milli if is_soon else device.free_milli
+        for i, device in enumerate(devices)
+        if device_has_room(device, need, is_soon)
     }
+    share = {i: need.share_on(devices[i].spec.memory_mib) for i in left}
     chosen: list[tuple[int, ...]] = []
     for _ in range(shards):
-        index = min((i for i in left if left[i] >= need.gpu_milli), key=lambda i: (left[i], i))
-        left[index] -= need.gpu_milli
+        index = min((i for i in left if left[i] >= share[i]), key=lambda i: (left[i], i))
+        left[index] -= share[index]
         chosen.append((index,))
     return chosen
 

@@ -5,8 +5,8 @@ Nobody starves, at the price of idle GPUs while the head of the queue waits.
 
 from collections.abc import Iterator
 
-from aimass.core.cluster import Cluster, ShapeKey
-from aimass.core.model import JobId
+from aimass.core.cluster import Cluster, Group
+from aimass.core.model import Job, JobId
 
 
 class FifoOrder:
@@ -16,6 +16,10 @@ class FifoOrder:
     version = 1
     is_strict = True
 
-    def queue(self, cluster: Cluster, blocked: set[ShapeKey]) -> Iterator[tuple[ShapeKey, JobId]]:
+    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue."""
-        return cluster.waiting.in_order(lambda shape: 0, blocked)
+        return cluster.waiting.in_order(lambda group: 0, blocked)
+
+    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
+        """See OrderPolicy.is_before."""
+        return first.submit_seq < second.submit_seq

@@ -6,8 +6,8 @@ they keep coming. `fifo` is the order that lets nobody pass.
 
 from collections.abc import Iterator
 
-from aimass.core.cluster import Cluster, ShapeKey
-from aimass.core.model import JobId
+from aimass.core.cluster import Cluster, Group
+from aimass.core.model import Job, JobId
 
 
 class PriorityOrder:
@@ -17,13 +17,11 @@ class PriorityOrder:
     version = 1
     is_strict = False
 
-    def queue(self, cluster: Cluster, blocked: set[ShapeKey]) -> Iterator[tuple[ShapeKey, JobId]]:
+    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue."""
-        return cluster.waiting.in_order(minus_priority, blocked)
+        return cluster.waiting.in_order(lambda group: -group.priority, blocked)
 
-
-def minus_priority(shape: ShapeKey) -> int:
-    """Rank of a shape: the priority is its first part, larger goes first."""
-    priority = shape[0]
-    assert isinstance(priority, int)
-    return -priority
+    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
+        """See OrderPolicy.is_before."""
+        ranks = [(-job.spec.priority, job.submit_seq) for job in (first, second)]
+        return ranks[0] < ranks[1]

@@ -5,13 +5,15 @@ To add one: write its file, add a line here, add a scenario. Nothing else knows 
 
 from collections.abc import Callable
 
-from aimass.core.policy import OrderPolicy, PlacePolicy, Policy
+from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy
 from aimass.core.spec import Strategy
 from aimass.policies.gang import GangPlacer
 from aimass.policies.order_fifo import FifoOrder
 from aimass.policies.order_priority import PriorityOrder
 from aimass.policies.place_best_fit import pack_nodes
 from aimass.policies.place_spread import spread_nodes
+from aimass.policies.resize_gain import GrowForGain
+from aimass.policies.victims_lost_work import LeastLostWork
 
 # A job may say how it wants to lie; the cluster's policy is for those that do not.
 BY_STRATEGY = {Strategy.PACK: pack_nodes, Strategy.SPREAD: spread_nodes}
@@ -23,6 +25,12 @@ PLACERS: dict[str, Callable[[], PlacePolicy]] = {
 }
 
 
-def make_policy(order: str = "priority", place: str = "best-fit") -> Policy:
+def make_policy(
+    order: str = "priority",
+    place: str = "best-fit",
+    promises: int = 8,
+    moves: int = 0,
+) -> Policy:
     """The policy of these names. Raises KeyError for a name that is not in the tables above."""
-    return Policy(ORDERS[order](), PLACERS[place]())
+    options = Options(promises, moves)
+    return Policy(ORDERS[order](), PLACERS[place](), LeastLostWork(), GrowForGain(), options)
