@@ -26,11 +26,8 @@ from aimass.core.model import (
     ShardState,
 )
 from aimass.scheduler.engine import Context
-from aimass.scheduler.translate import (
-    SHARD_STATE_FROM_PROTO,
-    exit_from_proto,
-    inventory_from_proto,
-)
+from aimass.scheduler.translate import inventory_from_proto
+from aimass.scheduler.translate_jobs import SHARD_STATE_FROM_PROTO, exit_from_proto
 from aimass.v1 import agent_pb2, node_pb2
 
 

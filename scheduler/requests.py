@@ -8,6 +8,7 @@ import re
 
 import grpc
 
+from aimass.core import spec_problems
 from aimass.core.apply import job_id_of
 from aimass.core.cluster import Cluster, ShapeKey, WaitingIndex
 from aimass.core.events import JobCancelRequested, JobSubmitted
@@ -19,13 +20,9 @@ from aimass.core.spec import GRACE_MS_MAX, JobSpec
 from aimass.core.survey import wait_reason
 from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
-from aimass.scheduler.translate import (
-    JOB_STATE_FROM_PROTO,
-    explanation_to_proto,
-    job_to_proto,
-    node_to_proto,
-    spec_from_proto,
-)
+from aimass.scheduler.translate import explanation_to_proto, node_to_proto
+from aimass.scheduler.translate_jobs import JOB_STATE_FROM_PROTO, job_to_proto
+from aimass.scheduler.translate_spec import spec_from_proto
 from aimass.v1 import job_pb2, scheduler_pb2
 
 KEY_CHARS_MAX = 128
@@ -38,7 +35,7 @@ Waits = dict[ShapeKey, Wait]
 def checked_spec(message: scheduler_pb2.SubmitRequest) -> JobSpec:
     """The spec of a submission. Raises Refused naming every field that is impossible."""
     spec = spec_from_proto(message.spec)
-    problems = list(spec.problems())
+    problems = list(spec_problems.problems(spec))
     if len(message.idempotency_key) > KEY_CHARS_MAX:
         problems.append(("idempotency_key", f"at most {KEY_CHARS_MAX} characters"))
     if len(message.user) > USER_CHARS_MAX:
