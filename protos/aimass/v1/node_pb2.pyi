@@ -45,7 +45,7 @@ class Device(_message.Message):
     def __init__(self, index: _Optional[int] = ..., uuid: _Optional[str] = ..., model: _Optional[str] = ..., memory_mib: _Optional[int] = ..., numa_node: _Optional[int] = ..., island: _Optional[int] = ..., pci_bus_id: _Optional[str] = ..., healthy: _Optional[bool] = ..., health_detail: _Optional[str] = ..., used_milli: _Optional[int] = ..., jobs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "address", "cpu_milli", "memory_mib", "labels", "devices", "probe", "driver_version", "cuda_version")
+    __slots__ = ("hostname", "address", "cpu_milli", "memory_mib", "labels", "devices", "probe", "driver_version", "cuda_version", "taints")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Inventory(_message.Message):
     PROBE_FIELD_NUMBER: _ClassVar[int]
     DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TAINTS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     address: str
     cpu_milli: int
@@ -71,10 +72,11 @@ class Inventory(_message.Message):
     probe: str
     driver_version: str
     cuda_version: str
-    def __init__(self, hostname: _Optional[str] = ..., address: _Optional[str] = ..., cpu_milli: _Optional[int] = ..., memory_mib: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., probe: _Optional[str] = ..., driver_version: _Optional[str] = ..., cuda_version: _Optional[str] = ...) -> None: ...
+    taints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, hostname: _Optional[str] = ..., address: _Optional[str] = ..., cpu_milli: _Optional[int] = ..., memory_mib: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., probe: _Optional[str] = ..., driver_version: _Optional[str] = ..., cuda_version: _Optional[str] = ..., taints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("id", "state", "reason", "inventory", "cpu_free_milli", "memory_free_mib", "shards", "generation", "boot_id", "incarnation", "agent_version", "since_ms")
+    __slots__ = ("id", "state", "reason", "inventory", "cpu_free_milli", "memory_free_mib", "shards", "generation", "boot_id", "incarnation", "agent_version", "since_ms", "cordon", "drain_ms", "windows")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +89,9 @@ class Node(_message.Message):
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    CORDON_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_MS_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: NodeState
     reason: str
@@ -99,4 +104,7 @@ class Node(_message.Message):
     incarnation: int
     agent_version: str
     since_ms: int
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., reason: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., cpu_free_milli: _Optional[int] = ..., memory_free_mib: _Optional[int] = ..., shards: _Optional[int] = ..., generation: _Optional[int] = ..., boot_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., agent_version: _Optional[str] = ..., since_ms: _Optional[int] = ...) -> None: ...
+    cordon: str
+    drain_ms: int
+    windows: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[NodeState, str]] = ..., reason: _Optional[str] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., cpu_free_milli: _Optional[int] = ..., memory_free_mib: _Optional[int] = ..., shards: _Optional[int] = ..., generation: _Optional[int] = ..., boot_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., agent_version: _Optional[str] = ..., since_ms: _Optional[int] = ..., cordon: _Optional[str] = ..., drain_ms: _Optional[int] = ..., windows: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -21,22 +21,26 @@ class ErrorDetail(_message.Message):
     def __init__(self, what: _Optional[str] = ..., why: _Optional[str] = ..., fix: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("spec", "idempotency_key", "user")
+    __slots__ = ("spec", "idempotency_key", "user", "held")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     spec: _job_pb2.JobSpec
     idempotency_key: str
     user: str
-    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+    held: bool
+    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., user: _Optional[str] = ..., held: _Optional[bool] = ...) -> None: ...
 
 class SubmitReply(_message.Message):
-    __slots__ = ("job_id", "existed")
+    __slots__ = ("job_id", "existed", "warnings")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     EXISTED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     existed: bool
-    def __init__(self, job_id: _Optional[str] = ..., existed: _Optional[bool] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, job_id: _Optional[str] = ..., existed: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SubmitBatchRequest(_message.Message):
     __slots__ = ("jobs",)
@@ -66,14 +70,18 @@ class GetRequest(_message.Message):
     def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("states", "user", "limit")
+    __slots__ = ("states", "user", "limit", "array", "queue")
     STATES_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
     states: _containers.RepeatedScalarFieldContainer[_job_pb2.JobState]
     user: str
     limit: int
-    def __init__(self, states: _Optional[_Iterable[_Union[_job_pb2.JobState, str]]] = ..., user: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    array: str
+    queue: str
+    def __init__(self, states: _Optional[_Iterable[_Union[_job_pb2.JobState, str]]] = ..., user: _Optional[str] = ..., limit: _Optional[int] = ..., array: _Optional[str] = ..., queue: _Optional[str] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("jobs", "total", "revision")
@@ -120,6 +128,28 @@ class CancelRequest(_message.Message):
     grace_ms: int
     has_grace: bool
     def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., grace_ms: _Optional[int] = ..., has_grace: _Optional[bool] = ...) -> None: ...
+
+class JobRequest(_message.Message):
+    __slots__ = ("job", "user", "reason")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    reason: str
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class UpdateRequest(_message.Message):
+    __slots__ = ("job", "user", "spec", "was")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    WAS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    spec: _job_pb2.JobSpec
+    was: _job_pb2.JobSpec
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., was: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
 
 class WhyRequest(_message.Message):
     __slots__ = ("job", "user")
@@ -224,7 +254,7 @@ class InfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class InfoReply(_message.Message):
-    __slots__ = ("version", "cluster_id", "term", "revision", "journal", "policy", "started_ms", "http_address", "refusing_writes")
+    __slots__ = ("version", "cluster_id", "term", "revision", "journal", "policy", "started_ms", "http_address", "refusing_writes", "policy_problem", "deciding_policy", "policy_fallbacks", "decisions_rejected", "next_tick_ms", "levels")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +264,12 @@ class InfoReply(_message.Message):
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     HTTP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REFUSING_WRITES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    DECIDING_POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FALLBACKS_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TICK_MS_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
     version: str
     cluster_id: str
     term: int
@@ -243,4 +279,201 @@ class InfoReply(_message.Message):
     started_ms: int
     http_address: str
     refusing_writes: str
-    def __init__(self, version: _Optional[str] = ..., cluster_id: _Optional[str] = ..., term: _Optional[int] = ..., revision: _Optional[int] = ..., journal: _Optional[str] = ..., policy: _Optional[str] = ..., started_ms: _Optional[int] = ..., http_address: _Optional[str] = ..., refusing_writes: _Optional[str] = ...) -> None: ...
+    policy_problem: str
+    deciding_policy: str
+    policy_fallbacks: int
+    decisions_rejected: int
+    next_tick_ms: int
+    levels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., cluster_id: _Optional[str] = ..., term: _Optional[int] = ..., revision: _Optional[int] = ..., journal: _Optional[str] = ..., policy: _Optional[str] = ..., started_ms: _Optional[int] = ..., http_address: _Optional[str] = ..., refusing_writes: _Optional[str] = ..., policy_problem: _Optional[str] = ..., deciding_policy: _Optional[str] = ..., policy_fallbacks: _Optional[int] = ..., decisions_rejected: _Optional[int] = ..., next_tick_ms: _Optional[int] = ..., levels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CordonRequest(_message.Message):
+    __slots__ = ("nodes", "user", "reason", "drain", "deadline_ms")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    user: str
+    reason: str
+    drain: bool
+    deadline_ms: int
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., user: _Optional[str] = ..., reason: _Optional[str] = ..., drain: _Optional[bool] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
+
+class UncordonRequest(_message.Message):
+    __slots__ = ("nodes", "user")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    user: str
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., user: _Optional[str] = ...) -> None: ...
+
+class Amounts(_message.Message):
+    __slots__ = ("of",)
+    class OfEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    OF_FIELD_NUMBER: _ClassVar[int]
+    of: _containers.ScalarMap[str, int]
+    def __init__(self, of: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class QueueSpec(_message.Message):
+    __slots__ = ("name", "parent", "weight", "quota", "limit", "borrow_limit", "lend_limit", "reclaim", "max_jobs", "max_queued", "job_limit", "max_walltime_ms", "priority_min", "priority_max", "min_runtime_ms", "half_life_ms")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BORROW_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    LEND_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RECLAIM_FIELD_NUMBER: _ClassVar[int]
+    MAX_JOBS_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_FIELD_NUMBER: _ClassVar[int]
+    JOB_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MAX_WALLTIME_MS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_MIN_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_MAX_FIELD_NUMBER: _ClassVar[int]
+    MIN_RUNTIME_MS_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_MS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    parent: str
+    weight: int
+    quota: Amounts
+    limit: Amounts
+    borrow_limit: Amounts
+    lend_limit: Amounts
+    reclaim: bool
+    max_jobs: int
+    max_queued: int
+    job_limit: Amounts
+    max_walltime_ms: int
+    priority_min: int
+    priority_max: int
+    min_runtime_ms: int
+    half_life_ms: int
+    def __init__(self, name: _Optional[str] = ..., parent: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Amounts, _Mapping]] = ..., limit: _Optional[_Union[Amounts, _Mapping]] = ..., borrow_limit: _Optional[_Union[Amounts, _Mapping]] = ..., lend_limit: _Optional[_Union[Amounts, _Mapping]] = ..., reclaim: _Optional[bool] = ..., max_jobs: _Optional[int] = ..., max_queued: _Optional[int] = ..., job_limit: _Optional[_Union[Amounts, _Mapping]] = ..., max_walltime_ms: _Optional[int] = ..., priority_min: _Optional[int] = ..., priority_max: _Optional[int] = ..., min_runtime_ms: _Optional[int] = ..., half_life_ms: _Optional[int] = ...) -> None: ...
+
+class Queue(_message.Message):
+    __slots__ = ("spec", "used", "leaving", "claimed", "firm", "active", "queued", "share_ppm", "fair_ppm", "dominant", "depth")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    CLAIMED_FIELD_NUMBER: _ClassVar[int]
+    FIRM_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    SHARE_PPM_FIELD_NUMBER: _ClassVar[int]
+    FAIR_PPM_FIELD_NUMBER: _ClassVar[int]
+    DOMINANT_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    spec: QueueSpec
+    used: Amounts
+    leaving: Amounts
+    claimed: Amounts
+    firm: Amounts
+    active: int
+    queued: int
+    share_ppm: int
+    fair_ppm: int
+    dominant: str
+    depth: int
+    def __init__(self, spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., used: _Optional[_Union[Amounts, _Mapping]] = ..., leaving: _Optional[_Union[Amounts, _Mapping]] = ..., claimed: _Optional[_Union[Amounts, _Mapping]] = ..., firm: _Optional[_Union[Amounts, _Mapping]] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., share_ppm: _Optional[int] = ..., fair_ppm: _Optional[int] = ..., dominant: _Optional[str] = ..., depth: _Optional[int] = ...) -> None: ...
+
+class PutQueueRequest(_message.Message):
+    __slots__ = ("spec", "user")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    spec: QueueSpec
+    user: str
+    def __init__(self, spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., user: _Optional[str] = ...) -> None: ...
+
+class PutQueueReply(_message.Message):
+    __slots__ = ("queue", "existed", "warnings")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    EXISTED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    queue: Queue
+    existed: bool
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, queue: _Optional[_Union[Queue, _Mapping]] = ..., existed: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeleteRequest(_message.Message):
+    __slots__ = ("name", "user")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    user: str
+    def __init__(self, name: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+
+class DeleteReply(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class QueuesRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class QueuesReply(_message.Message):
+    __slots__ = ("queues", "revision")
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    queues: _containers.RepeatedCompositeFieldContainer[Queue]
+    revision: int
+    def __init__(self, queues: _Optional[_Iterable[_Union[Queue, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Window(_message.Message):
+    __slots__ = ("name", "start_ms", "length_ms", "nodes", "every_ms", "users", "queues", "maintenance", "until_ms", "next_start_ms", "in_force", "warnings")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_MS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    EVERY_MS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_START_MS_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    start_ms: int
+    length_ms: int
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    every_ms: int
+    users: _containers.RepeatedScalarFieldContainer[str]
+    queues: _containers.RepeatedScalarFieldContainer[str]
+    maintenance: bool
+    until_ms: int
+    next_start_ms: int
+    in_force: bool
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., start_ms: _Optional[int] = ..., length_ms: _Optional[int] = ..., nodes: _Optional[_Iterable[str]] = ..., every_ms: _Optional[int] = ..., users: _Optional[_Iterable[str]] = ..., queues: _Optional[_Iterable[str]] = ..., maintenance: _Optional[bool] = ..., until_ms: _Optional[int] = ..., next_start_ms: _Optional[int] = ..., in_force: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PutWindowRequest(_message.Message):
+    __slots__ = ("window", "user")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    window: Window
+    user: str
+    def __init__(self, window: _Optional[_Union[Window, _Mapping]] = ..., user: _Optional[str] = ...) -> None: ...
+
+class WindowsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WindowsReply(_message.Message):
+    __slots__ = ("windows", "revision")
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    windows: _containers.RepeatedCompositeFieldContainer[Window]
+    revision: int
+    def __init__(self, windows: _Optional[_Iterable[_Union[Window, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...

@@ -65,6 +65,31 @@ class SchedulerStub:
                 request_serializer=aimass_dot_v1_dot_scheduler__pb2.CancelRequest.SerializeToString,
                 response_deserializer=aimass_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
+        self.Hold = channel.unary_unary(
+                '/aimass.v1.Scheduler/Hold',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.Release = channel.unary_unary(
+                '/aimass.v1.Scheduler/Release',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.Requeue = channel.unary_unary(
+                '/aimass.v1.Scheduler/Requeue',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.Suspend = channel.unary_unary(
+                '/aimass.v1.Scheduler/Suspend',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/aimass.v1.Scheduler/Update',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.UpdateRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_job__pb2.Job.FromString,
+                _registered_method=True)
         self.Why = channel.unary_unary(
                 '/aimass.v1.Scheduler/Why',
                 request_serializer=aimass_dot_v1_dot_scheduler__pb2.WhyRequest.SerializeToString,
@@ -84,6 +109,46 @@ class SchedulerStub:
                 '/aimass.v1.Scheduler/Info',
                 request_serializer=aimass_dot_v1_dot_scheduler__pb2.InfoRequest.SerializeToString,
                 response_deserializer=aimass_dot_v1_dot_scheduler__pb2.InfoReply.FromString,
+                _registered_method=True)
+        self.Cordon = channel.unary_unary(
+                '/aimass.v1.Scheduler/Cordon',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.CordonRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.NodesReply.FromString,
+                _registered_method=True)
+        self.Uncordon = channel.unary_unary(
+                '/aimass.v1.Scheduler/Uncordon',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.UncordonRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.NodesReply.FromString,
+                _registered_method=True)
+        self.PutQueue = channel.unary_unary(
+                '/aimass.v1.Scheduler/PutQueue',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.PutQueueRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.PutQueueReply.FromString,
+                _registered_method=True)
+        self.DeleteQueue = channel.unary_unary(
+                '/aimass.v1.Scheduler/DeleteQueue',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.DeleteReply.FromString,
+                _registered_method=True)
+        self.Queues = channel.unary_unary(
+                '/aimass.v1.Scheduler/Queues',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.QueuesRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.QueuesReply.FromString,
+                _registered_method=True)
+        self.PutWindow = channel.unary_unary(
+                '/aimass.v1.Scheduler/PutWindow',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.PutWindowRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.Window.FromString,
+                _registered_method=True)
+        self.DeleteWindow = channel.unary_unary(
+                '/aimass.v1.Scheduler/DeleteWindow',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.DeleteReply.FromString,
+                _registered_method=True)
+        self.Windows = channel.unary_unary(
+                '/aimass.v1.Scheduler/Windows',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.WindowsRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.WindowsReply.FromString,
                 _registered_method=True)
 
 
@@ -129,6 +194,40 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Hold(self, request, context):
+        """A queued job is not considered until it is released; an active one is stopped by Suspend.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Release(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Requeue(self, request, context):
+        """An active job stops (checkpoint notice, SIGTERM, grace) and queues again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Suspend(self, request, context):
+        """The same, and then it is held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Another spec for a job that has not started; of an active one, other limits of time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Why(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -149,6 +248,57 @@ class SchedulerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Info(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cordon(self, request, context):
+        """Nothing new goes to the nodes; with a deadline they are emptied by then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Uncordon(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutQueue(self, request, context):
+        """Makes a queue, or changes the fields that are given of one that exists.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteQueue(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Queues(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutWindow(self, request, context):
+        """Makes or replaces a reservation of nodes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWindow(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Windows(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,6 +337,31 @@ def add_SchedulerServicer_to_server(servicer, server):
                     request_deserializer=aimass_dot_v1_dot_scheduler__pb2.CancelRequest.FromString,
                     response_serializer=aimass_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
+            'Hold': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hold,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Release': grpc.unary_unary_rpc_method_handler(
+                    servicer.Release,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Requeue': grpc.unary_unary_rpc_method_handler(
+                    servicer.Requeue,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Suspend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suspend,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.JobRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.UpdateRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
             'Why': grpc.unary_unary_rpc_method_handler(
                     servicer.Why,
                     request_deserializer=aimass_dot_v1_dot_scheduler__pb2.WhyRequest.FromString,
@@ -206,6 +381,46 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.Info,
                     request_deserializer=aimass_dot_v1_dot_scheduler__pb2.InfoRequest.FromString,
                     response_serializer=aimass_dot_v1_dot_scheduler__pb2.InfoReply.SerializeToString,
+            ),
+            'Cordon': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cordon,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.CordonRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.NodesReply.SerializeToString,
+            ),
+            'Uncordon': grpc.unary_unary_rpc_method_handler(
+                    servicer.Uncordon,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.UncordonRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.NodesReply.SerializeToString,
+            ),
+            'PutQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutQueue,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.PutQueueRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.PutQueueReply.SerializeToString,
+            ),
+            'DeleteQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteQueue,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.DeleteRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.DeleteReply.SerializeToString,
+            ),
+            'Queues': grpc.unary_unary_rpc_method_handler(
+                    servicer.Queues,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.QueuesRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.QueuesReply.SerializeToString,
+            ),
+            'PutWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutWindow,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.PutWindowRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.Window.SerializeToString,
+            ),
+            'DeleteWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWindow,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.DeleteRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.DeleteReply.SerializeToString,
+            ),
+            'Windows': grpc.unary_unary_rpc_method_handler(
+                    servicer.Windows,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.WindowsRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.WindowsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -381,6 +596,141 @@ class Scheduler:
             _registered_method=True)
 
     @staticmethod
+    def Hold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Hold',
+            aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+            aimass_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Release(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Release',
+            aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+            aimass_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Requeue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Requeue',
+            aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+            aimass_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suspend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Suspend',
+            aimass_dot_v1_dot_scheduler__pb2.JobRequest.SerializeToString,
+            aimass_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Update',
+            aimass_dot_v1_dot_scheduler__pb2.UpdateRequest.SerializeToString,
+            aimass_dot_v1_dot_job__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Why(request,
             target,
             options=(),
@@ -478,6 +828,222 @@ class Scheduler:
             '/aimass.v1.Scheduler/Info',
             aimass_dot_v1_dot_scheduler__pb2.InfoRequest.SerializeToString,
             aimass_dot_v1_dot_scheduler__pb2.InfoReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cordon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Cordon',
+            aimass_dot_v1_dot_scheduler__pb2.CordonRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.NodesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Uncordon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Uncordon',
+            aimass_dot_v1_dot_scheduler__pb2.UncordonRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.NodesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/PutQueue',
+            aimass_dot_v1_dot_scheduler__pb2.PutQueueRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.PutQueueReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/DeleteQueue',
+            aimass_dot_v1_dot_scheduler__pb2.DeleteRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.DeleteReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Queues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Queues',
+            aimass_dot_v1_dot_scheduler__pb2.QueuesRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.QueuesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/PutWindow',
+            aimass_dot_v1_dot_scheduler__pb2.PutWindowRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.Window.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/DeleteWindow',
+            aimass_dot_v1_dot_scheduler__pb2.DeleteRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.DeleteReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Windows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Windows',
+            aimass_dot_v1_dot_scheduler__pb2.WindowsRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.WindowsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,9 @@ isort:skip_file
 What clients ask of the scheduler daemon.
 
 Errors: gRPC status code and text; the trailing metadata entry "aimass-error-bin" holds an ErrorDetail.
-A job is named by its id, a unique prefix of it, or "@last" (the caller's newest).
+A job is named by its id, a unique prefix of it, or "@last" (the caller's newest). The id of an array
+stands for all its tasks: Get, Cancel, Hold, ... then answer with one Job that sums them up, whose id
+is the array's and which has no attempts.
 """
 
 from aimass.v1 import job_pb2 as _job_pb2
@@ -45,11 +47,31 @@ class SchedulerStub:
     Watch: _grpc.UnaryStreamMultiCallable[_scheduler_pb2.WatchRequest, _scheduler_pb2.WatchEvent]
     """Events after `from_revision`, then live ones, without a gap."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.CancelRequest, _job_pb2.Job]
+    Hold: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]
+    """A queued job is not considered until it is released; an active one is stopped by Suspend."""
+    Release: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]
+    Requeue: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]
+    """An active job stops (checkpoint notice, SIGTERM, grace) and queues again."""
+    Suspend: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]
+    """The same, and then it is held."""
+    Update: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.UpdateRequest, _job_pb2.Job]
+    """Another spec for a job that has not started; of an active one, other limits of time."""
     Why: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.WhyRequest, _scheduler_pb2.Explanation]
     Logs: _grpc.UnaryStreamMultiCallable[_scheduler_pb2.LogsRequest, _scheduler_pb2.LogChunk]
     """Output of a job's shards, each from the offset asked for."""
     Nodes: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.NodesRequest, _scheduler_pb2.NodesReply]
     Info: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.InfoRequest, _scheduler_pb2.InfoReply]
+    Cordon: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.CordonRequest, _scheduler_pb2.NodesReply]
+    """Nothing new goes to the nodes; with a deadline they are emptied by then."""
+    Uncordon: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.UncordonRequest, _scheduler_pb2.NodesReply]
+    PutQueue: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.PutQueueRequest, _scheduler_pb2.PutQueueReply]
+    """Makes a queue, or changes the fields that are given of one that exists."""
+    DeleteQueue: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.DeleteRequest, _scheduler_pb2.DeleteReply]
+    Queues: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.QueuesRequest, _scheduler_pb2.QueuesReply]
+    PutWindow: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.PutWindowRequest, _scheduler_pb2.Window]
+    """Makes or replaces a reservation of nodes."""
+    DeleteWindow: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.DeleteRequest, _scheduler_pb2.DeleteReply]
+    Windows: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.WindowsRequest, _scheduler_pb2.WindowsReply]
 
 @_typing.type_check_only
 class SchedulerAsyncStub(SchedulerStub):
@@ -63,11 +85,31 @@ class SchedulerAsyncStub(SchedulerStub):
     Watch: _aio.UnaryStreamMultiCallable[_scheduler_pb2.WatchRequest, _scheduler_pb2.WatchEvent]  # type: ignore[assignment]
     """Events after `from_revision`, then live ones, without a gap."""
     Cancel: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.CancelRequest, _job_pb2.Job]  # type: ignore[assignment]
+    Hold: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """A queued job is not considered until it is released; an active one is stopped by Suspend."""
+    Release: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]  # type: ignore[assignment]
+    Requeue: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """An active job stops (checkpoint notice, SIGTERM, grace) and queues again."""
+    Suspend: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.JobRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """The same, and then it is held."""
+    Update: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.UpdateRequest, _job_pb2.Job]  # type: ignore[assignment]
+    """Another spec for a job that has not started; of an active one, other limits of time."""
     Why: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.WhyRequest, _scheduler_pb2.Explanation]  # type: ignore[assignment]
     Logs: _aio.UnaryStreamMultiCallable[_scheduler_pb2.LogsRequest, _scheduler_pb2.LogChunk]  # type: ignore[assignment]
     """Output of a job's shards, each from the offset asked for."""
     Nodes: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.NodesRequest, _scheduler_pb2.NodesReply]  # type: ignore[assignment]
     Info: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.InfoRequest, _scheduler_pb2.InfoReply]  # type: ignore[assignment]
+    Cordon: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.CordonRequest, _scheduler_pb2.NodesReply]  # type: ignore[assignment]
+    """Nothing new goes to the nodes; with a deadline they are emptied by then."""
+    Uncordon: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.UncordonRequest, _scheduler_pb2.NodesReply]  # type: ignore[assignment]
+    PutQueue: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.PutQueueRequest, _scheduler_pb2.PutQueueReply]  # type: ignore[assignment]
+    """Makes a queue, or changes the fields that are given of one that exists."""
+    DeleteQueue: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.DeleteRequest, _scheduler_pb2.DeleteReply]  # type: ignore[assignment]
+    Queues: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.QueuesRequest, _scheduler_pb2.QueuesReply]  # type: ignore[assignment]
+    PutWindow: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.PutWindowRequest, _scheduler_pb2.Window]  # type: ignore[assignment]
+    """Makes or replaces a reservation of nodes."""
+    DeleteWindow: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.DeleteRequest, _scheduler_pb2.DeleteReply]  # type: ignore[assignment]
+    Windows: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.WindowsRequest, _scheduler_pb2.WindowsReply]  # type: ignore[assignment]
 
 class SchedulerServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -116,6 +158,45 @@ class SchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]: ...
 
     @_abc_1.abstractmethod
+    def Hold(
+        self,
+        request: _scheduler_pb2.JobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """A queued job is not considered until it is released; an active one is stopped by Suspend."""
+
+    @_abc_1.abstractmethod
+    def Release(
+        self,
+        request: _scheduler_pb2.JobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]: ...
+
+    @_abc_1.abstractmethod
+    def Requeue(
+        self,
+        request: _scheduler_pb2.JobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """An active job stops (checkpoint notice, SIGTERM, grace) and queues again."""
+
+    @_abc_1.abstractmethod
+    def Suspend(
+        self,
+        request: _scheduler_pb2.JobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """The same, and then it is held."""
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _scheduler_pb2.UpdateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
+        """Another spec for a job that has not started; of an active one, other limits of time."""
+
+    @_abc_1.abstractmethod
     def Why(
         self,
         request: _scheduler_pb2.WhyRequest,
@@ -143,5 +224,64 @@ class SchedulerServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_pb2.InfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_pb2.InfoReply, _abc.Awaitable[_scheduler_pb2.InfoReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Cordon(
+        self,
+        request: _scheduler_pb2.CordonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.NodesReply, _abc.Awaitable[_scheduler_pb2.NodesReply]]:
+        """Nothing new goes to the nodes; with a deadline they are emptied by then."""
+
+    @_abc_1.abstractmethod
+    def Uncordon(
+        self,
+        request: _scheduler_pb2.UncordonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.NodesReply, _abc.Awaitable[_scheduler_pb2.NodesReply]]: ...
+
+    @_abc_1.abstractmethod
+    def PutQueue(
+        self,
+        request: _scheduler_pb2.PutQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.PutQueueReply, _abc.Awaitable[_scheduler_pb2.PutQueueReply]]:
+        """Makes a queue, or changes the fields that are given of one that exists."""
+
+    @_abc_1.abstractmethod
+    def DeleteQueue(
+        self,
+        request: _scheduler_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.DeleteReply, _abc.Awaitable[_scheduler_pb2.DeleteReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Queues(
+        self,
+        request: _scheduler_pb2.QueuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.QueuesReply, _abc.Awaitable[_scheduler_pb2.QueuesReply]]: ...
+
+    @_abc_1.abstractmethod
+    def PutWindow(
+        self,
+        request: _scheduler_pb2.PutWindowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.Window, _abc.Awaitable[_scheduler_pb2.Window]]:
+        """Makes or replaces a reservation of nodes."""
+
+    @_abc_1.abstractmethod
+    def DeleteWindow(
+        self,
+        request: _scheduler_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.DeleteReply, _abc.Awaitable[_scheduler_pb2.DeleteReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Windows(
+        self,
+        request: _scheduler_pb2.WindowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.WindowsReply, _abc.Awaitable[_scheduler_pb2.WindowsReply]]: ...
 
 def add_SchedulerServicer_to_server(servicer: SchedulerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
