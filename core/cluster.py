@@ -1,99 +1,160 @@
-"""Cluster: all tables, the indexes over them, and the two primitives that move capacity.
+"""Cluster: all tables, and the indexes over them.
 
-Reads are for everybody; only `apply` writes, and a `Draft` that takes back what it wrote. Indexes
-are derived: `codec.restore` rebuilds them, and check_invariants compares.
+Reads are for everybody; only `apply` writes, and a `Draft` that takes back what it wrote (both by
+core/capacity.py). Indexes are derived: `codec.restore` rebuilds them, check_invariants compares.
 """
 
 from bisect import bisect_left, insort
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 
-from aimass.core.model import HoldKey, Job, JobId, Node, NodeId, Placement
-from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec
+from aimass.core.model import ArrayRow, Job, JobId, Node, NodeId, RunTime
+from aimass.core.node_index import NodeIndex
+from aimass.core.plan import Claim, Planned
+from aimass.core.queues import DEFAULT, ROOT, Queue, QueueSpec
+from aimass.core.windows import WindowSpec
 
 # Ended jobs kept for questions; older ones are only in the journal. Part of the fold: changing it
 # changes the state hash of old journals.
 OVER_KEPT = 10_000
+ADDITIONS_KEPT = 1_000  # newest additions to the waiting index that can be asked for
 
-ShapeKey = tuple[object, ...]
+FitKey = tuple[object, ...]
+GroupKey = tuple[object, ...]
+
+
+def fit_of(job: Job) -> FitKey:
+    """All that placement looks at: jobs of one fit find the same places."""
+    spec = job.spec
+    roles = tuple((role.shards, role.need, role.elastic) for role in spec.roles)
+    rules = (spec.affinity, spec.tolerations, spec.exclude_nodes, tuple(job.avoid))
+    selector = tuple(sorted(spec.node_selector.items()))
+    return (roles, selector, spec.strategy, rules, spec.exclusive_node, spec.topology)
+
+
+def group_of(job: Job) -> GroupKey:
+    """All that order, quota and placement look at, apart from time and from who submitted."""
+    spec = job.spec
+    limited = spec.array is not None and spec.array.max_parallel > 0
+    array = job.array_id if limited else ""
+    return (spec.queue, spec.priority, spec.preemptible, spec.preemption, array, fit_of(job))
+
+
+class Group:
+    """Queued jobs with equal keys, by submit order; hashed by identity, because keys are large."""
+
+    __slots__ = ("fit", "jobs", "key", "priority", "queue")
+
+    def __init__(self, job: Job, key: GroupKey) -> None:
+        self.key = key
+        self.queue = job.spec.queue
+        self.priority = job.spec.priority
+        self.fit = key[-1]
+        self.jobs: list[tuple[int, JobId]] = []
 
 
 class WaitingIndex:
-    """Queued jobs grouped by shape: jobs of one shape fit or do not fit together.
+    """Queued jobs that may be considered, by group.
 
-    A pass over the queue costs one test per shape and per start, not one per job: 5,000 identical
+    A pass over the queue costs one test per group and per start, not one per job: 5,000 identical
     jobs ahead of one that fits cost a single test (volcano#5551).
     """
 
     def __init__(self) -> None:
-        self._shapes: dict[ShapeKey, list[tuple[int, JobId]]] = {}
-        self._count = 0
+        self.groups: dict[GroupKey, Group] = {}
+        self._of: dict[JobId, Group] = {}
+        self.additions = 0  # ever made
+        self._newest: deque[JobId] = deque(maxlen=ADDITIONS_KEPT)
+
+    def added_since(self, additions: int) -> list[JobId] | None:
+        """Jobs that came in after so many additions and are still here; None: too many to say."""
+        count = self.additions - additions
+        if count > len(self._newest):
+            return None
+        newest = islice(self._newest, len(self._newest) - count, None)
+        return [job_id for job_id in dict.fromkeys(newest) if job_id in self._of]
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._of)
 
-    @staticmethod
-    def shape_of(spec: JobSpec) -> ShapeKey:
-        """All that placement and order look at, priority first. Equal shapes share every answer."""
-        roles = tuple((role.shards, role.need) for role in spec.roles)
-        selector = tuple(sorted(spec.node_selector.items()))
-        return (spec.priority, roles, selector, spec.strategy)
+    def __contains__(self, job_id: JobId) -> bool:
+        return job_id in self._of
+
+    def group(self, job_id: JobId) -> Group:
+        """The group of a job that is in the index."""
+        return self._of[job_id]
 
     def add(self, job: Job) -> None:
-        """Queue a job in its shape by submit order. O(log n) and a memmove."""
-        insort(self._shapes.setdefault(self.shape_of(job.spec), []), (job.submit_seq, job.id))
-        self._count += 1
+        """Put a job into its group by submit order. O(log n) and a memmove."""
+        key = group_of(job)
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group(job, key)
+        insort(group.jobs, (job.submit_seq, job.id))
+        self._of[job.id] = group
+        self.additions += 1
+        self._newest.append(job.id)
 
     def remove(self, job: Job) -> None:
-        """Take a job out; it must be queued."""
-        shape = self.shape_of(job.spec)
-        jobs = self._shapes[shape]
-        at = bisect_left(jobs, (job.submit_seq, job.id))
-        assert jobs[at][1] == job.id, f"{job.id} is not in the queue"
-        del jobs[at]
-        if not jobs:
-            del self._shapes[shape]
-        self._count -= 1
+        """Take a job out; it must be in."""
+        group = self._of.pop(job.id)
+        at = bisect_left(group.jobs, (job.submit_seq, job.id))
+        assert group.jobs[at][1] == job.id, f"{job.id} is not in the queue"
+        del group.jobs[at]
+        if not group.jobs:
+            del self.groups[group.key]
 
     def in_order(
-        self, rank: Callable[[ShapeKey], int], blocked: set[ShapeKey]
-    ) -> Iterator[tuple[ShapeKey, JobId]]:
-        """Yield queued jobs by (rank of shape, submit order), leaving out shapes once in `blocked`.
+        self, rank: Callable[[Group], int], blocked: set[Group]
+    ) -> Iterator[tuple[Group, JobId]]:
+        """Yield jobs by (rank of group, submit order), leaving out groups once in `blocked`.
 
-        The caller may add to `blocked` while iterating. O(shapes) to begin, O(log shapes) a job.
+        The caller may add to `blocked` while iterating. O(groups) to begin, O(log groups) a job.
         """
-        heap = [(rank(shape), jobs[0], 0, shape) for shape, jobs in self._shapes.items()]
-        # Submit sequences are unique, so a comparison never reaches the shape.
+        heap = [(rank(group), group.jobs[0], 0, group) for group in self.groups.values()]
+        # Submit sequences are unique, so a comparison never reaches the group.
         heapify(heap)
         while heap:
-            order, (_, job_id), position, shape = heappop(heap)
-            if shape in blocked:
+            order, (_, job_id), position, group = heappop(heap)
+            if group in blocked:
                 continue
-            yield shape, job_id
-            jobs = self._shapes[shape]
-            if shape not in blocked and position + 1 < len(jobs):
-                heappush(heap, (order, jobs[position + 1], position + 1, shape))
+            yield group, job_id
+            if group not in blocked and position + 1 < len(group.jobs):
+                heappush(heap, (order, group.jobs[position + 1], position + 1, group))
 
     def ids(self) -> list[JobId]:
-        """All queued jobs, by submit order."""
-        return [job_id for _, job_id in sorted(e for jobs in self._shapes.values() for e in jobs)]
+        """All jobs in the index, by submit order."""
+        return [i for _, i in sorted(e for group in self.groups.values() for e in group.jobs)]
 
 
 class Cluster:
     """The state. Built empty, or by codec.restore; changed by apply and nothing else."""
 
     __slots__ = (
+        "active",
+        "arrays",
         "by_key",
+        "claims",
         "cluster_id",
+        "dependents",
+        "freed_revision",
+        "index",
         "jobs",
+        "levels",
         "next_seq",
         "nodes",
         "now_ms",
         "over",
+        "planned",
+        "queues",
         "revision",
+        "runtimes",
         "term",
+        "timers",
         "waiting",
+        "windows",
     )
 
     def __init__(self) -> None:
@@ -102,34 +163,28 @@ class Cluster:
         self.now_ms = 0  # at_ms of the newest event
         self.term = 0
         self.next_seq = 1
+        self.levels: tuple[str, ...] = ()  # topology, widest first
         self.jobs: dict[JobId, Job] = {}  # by submit order
         self.nodes: dict[NodeId, Node] = {}  # by join order
+        self.queues: dict[str, Queue] = {  # by creation
+            ROOT: Queue(QueueSpec(ROOT, parent="")),
+            DEFAULT: Queue(QueueSpec(DEFAULT)),
+        }
+        self.windows: dict[str, WindowSpec] = {}  # by name
+        self.claims: dict[JobId, Claim] = {}  # by the plan that made them
+        self.planned: dict[JobId, Planned] = {}  # promises, most entitled first when made
+        self.arrays: dict[JobId, ArrayRow] = {}  # by submit order, while any task is in `jobs`
+        self.runtimes: OrderedDict[str, RunTime] = OrderedDict()  # learned; oldest use first
         # By end order, at most OVER_KEPT. Ordered, because the first of a dict that loses its first
         # all the time is behind a growing row of gaps.
         self.over: OrderedDict[JobId, None] = OrderedDict()
+
+        # Derived from the rows above.
         self.by_key: dict[str, JobId] = {}  # idempotency keys of the jobs above
-        self.waiting = WaitingIndex()
-
-
-def hold(node: Node, key: HoldKey, placement: Placement) -> None:
-    """Give a shard its share of the node. The caller has proved that it fits."""
-    assert key not in node.holds, f"{key} already holds capacity on {node.id}"
-    for index in placement.devices:
-        device = node.devices[index]
-        device.used_milli += placement.share_milli
-        assert device.used_milli <= WHOLE_GPU_MILLI, f"{node.id} device {index} given out twice"
-        device.holders[key] = placement.share_milli
-    node.cpu_used_milli += placement.cpu_milli
-    node.memory_used_mib += placement.memory_mib
-    node.holds[key] = placement
-
-
-def release(node: Node, key: HoldKey) -> Placement:
-    """Take a shard's share back; only on an observed exit, a fenced lease, or a Draft's undo."""
-    placement = node.holds.pop(key)
-    for index in placement.devices:
-        device = node.devices[index]
-        device.used_milli -= device.holders.pop(key)
-    node.cpu_used_milli -= placement.cpu_milli
-    node.memory_used_mib -= placement.memory_mib
-    return placement
+        self.waiting = WaitingIndex()  # QUEUED jobs that may be considered now
+        self.active: dict[JobId, Job] = {}  # jobs that hold capacity, in no particular order
+        self.dependents: dict[str, dict[JobId, None]] = {}  # id of a job or array -> who waits
+        self.timers: list[tuple[int, int, JobId]] = []  # heap of (at_ms, submit_seq, job)
+        self.index = NodeIndex()
+        # Revision of the last event that may have made something fit that did not fit before.
+        self.freed_revision = 0

@@ -5,14 +5,31 @@ time (docs/decisions/0004). The only file of the core that leaves the standard l
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import msgspec
 
-from aimass.core.cluster import Cluster, hold
+from aimass.core.capacity import claim, hold, leave
+from aimass.core.cluster import Cluster
 from aimass.core.events import EVENT_TYPES, Event
-from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
+from aimass.core.model import (
+    ArrayRow,
+    Device,
+    HoldKey,
+    Job,
+    JobId,
+    JobState,
+    Node,
+    RunTime,
+    ShardState,
+)
+from aimass.core.moves import count_job
+from aimass.core.plan import Claim, Planned
+from aimass.core.queues import Amounts, Queue, QueueSpec
+from aimass.core.spec import JobSpec
+from aimass.core.timers import set_timers
+from aimass.core.windows import WindowSpec
 
 # Damaged bytes can also be bad UTF-8 (a ValueError) or nested without end.
 _DAMAGE = (msgspec.MsgspecError, KeyError, ValueError, RecursionError)
@@ -44,17 +61,34 @@ def event_json(event: Event) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _QueueRow:
+    """What a queue is beyond its accounts of present use, which follow from the jobs."""
+
+    spec: QueueSpec
+    history: Amounts
+    settled_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class _State:
-    """The primary rows; everything else in Cluster follows from them."""
+    """The primary rows; everything else in Cluster follows from them. Lists keep their order."""
 
     cluster_id: str
     revision: int
     now_ms: int
     term: int
     next_seq: int
-    jobs: list[Job]
+    freed_revision: int
+    levels: tuple[str, ...]
+    queues: list[_QueueRow]
+    windows: list[WindowSpec]
     nodes: list[Node]
+    jobs: list[Job]
+    arrays: list[ArrayRow]
     over: list[JobId]
+    claims: list[Claim]
+    planned: list[Planned]
+    runtimes: list[tuple[str, RunTime]]
 
 
 _state_decoder = msgspec.json.Decoder(_State)
@@ -62,22 +96,29 @@ _state_decoder = msgspec.json.Decoder(_State)
 
 def encode_snapshot(cluster: Cluster) -> bytes:
     """The whole state. Equal states give equal bytes, on any Python and any hash seed."""
-    nodes = [_bare(node) for node in cluster.nodes.values()]
     state = _State(
         cluster.cluster_id,
         cluster.revision,
         cluster.now_ms,
         cluster.term,
         cluster.next_seq,
+        cluster.freed_revision,
+        cluster.levels,
+        [_QueueRow(q.spec, q.history, q.settled_ms) for q in cluster.queues.values()],
+        list(cluster.windows.values()),
+        [_bare(node) for node in cluster.nodes.values()],
         list(cluster.jobs.values()),
-        nodes,
+        [replace(row, active=0, kept=0) for row in cluster.arrays.values()],
         list(cluster.over),
+        list(cluster.claims.values()),
+        list(cluster.planned.values()),
+        list(cluster.runtimes.items()),
     )
     return _encoder.encode(state)
 
 
 def _bare(node: Node) -> Node:
-    """The node without its holds: they follow from the jobs."""
+    """The node without what follows from the jobs and claims."""
     return Node(
         node.id,
         node.index,
@@ -91,6 +132,8 @@ def _bare(node: Node) -> Node:
         node.lease_ms,
         node.instance,
         node.generation,
+        node.cordon,
+        node.drain_ms,
     )
 
 
@@ -106,27 +149,64 @@ def restore(data: bytes) -> Cluster:
     cluster.now_ms = state.now_ms
     cluster.term = state.term
     cluster.next_seq = state.next_seq
+    cluster.freed_revision = state.freed_revision
+    cluster.levels = state.levels
     cluster.over = OrderedDict.fromkeys(state.over)
+    cluster.runtimes = OrderedDict(state.runtimes)
+    rows = ((row.spec.name, row) for row in state.queues)
+    cluster.queues = {n: Queue(row.spec, row.history, row.settled_ms) for n, row in rows}
+    cluster.windows = {window.name: window for window in state.windows}
+    cluster.arrays = {row.id: row for row in state.arrays}
+    cluster.planned = {planned.job_id: planned for planned in state.planned}
     for node in state.nodes:
         node.devices = [Device(spec) for spec in node.inventory.devices]
         cluster.nodes[node.id] = node
+        cluster.index.put(node)
+    specs: dict[str, JobSpec] = {}
     for job in state.jobs:
-        cluster.jobs[job.id] = job
-        if job.idempotency_key:
-            cluster.by_key[job.idempotency_key] = job.id
-        if job.state is JobState.QUEUED:
-            cluster.waiting.add(job)
-        elif job.state.is_active:
-            _hold_again(cluster, job)
+        if job.array_id:  # tasks share one spec, unless one was updated
+            shared = specs.setdefault(job.array_id, job.spec)
+            job.spec = shared if shared == job.spec else job.spec
+        _index_job(cluster, job)
+    for owned in state.claims:
+        _claim_again(cluster, owned)
+    set_timers(cluster)
     return cluster
+
+
+def _index_job(cluster: Cluster, job: Job) -> None:
+    cluster.jobs[job.id] = job
+    count_job(cluster, job, 1)
+    if job.array_id:
+        cluster.arrays[job.array_id].kept += 1
+    if job.idempotency_key:
+        cluster.by_key[job.idempotency_key] = job.array_id or job.id
+    for target in job.unmet:
+        cluster.dependents.setdefault(target, {})[job.id] = None
+    if job.state is JobState.QUEUED:
+        if not job.unmet and job.not_before_ms <= cluster.now_ms:
+            cluster.waiting.add(job)
+    elif job.state.is_active:
+        cluster.active[job.id] = job
+        _hold_again(cluster, job)
 
 
 def _hold_again(cluster: Cluster, job: Job) -> None:
     attempt = job.current
     for rank, placement in enumerate(attempt.placements):
         if attempt.shards[rank].state is not ShardState.EXITED:
-            key = HoldKey(job.id, attempt.number, rank)
-            hold(cluster.nodes[placement.node_id], key, placement)
+            key, node = HoldKey(job.id, attempt.number, rank), cluster.nodes[placement.node_id]
+            hold(cluster, job, node, key, placement)
+            if job.state is JobState.STOPPING:
+                leave(cluster, job, node, key)
+
+
+def _claim_again(cluster: Cluster, owned: Claim) -> None:
+    cluster.claims[owned.job_id] = owned
+    job = cluster.jobs[owned.job_id]
+    for rank, placement in enumerate(owned.placements):
+        node, key = cluster.nodes[placement.node_id], HoldKey(job.id, owned.attempt, rank)
+        claim(cluster, job, node, key, placement)
 
 
 def state_hash(cluster: Cluster) -> str:

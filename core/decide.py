@@ -1,62 +1,175 @@
 """decide(cluster, policy, fuel) -> Plan. Pure: same arguments, same plan, nothing changed.
 
-In the policy's order: place the whole gang on a draft, or leave the job and everything of its shape
-waiting. A strict order stops at the first job that cannot start. Why a job waits is worked out when
-somebody asks (survey.py): most decisions are never asked about.
+    settle what is free, due or broken
+    in the policy's order: place, else shrink, else preempt, else promise a start (the first K)
+    grow what may grow; make room by moving, when an operator allows it
+
+The least disruptive first. Who cannot start lets others pass, if they end before what was promised
+or stay out of its way. Deciding again on its own result changes nothing. Time is cluster.now_ms.
 """
 
-from aimass.core.cluster import Cluster, ShapeKey
+from dataclasses import replace
+
+from aimass.core.cluster import Cluster, Group
 from aimass.core.draft import Draft
-from aimass.core.model import JobId
-from aimass.core.plan import Plan, Start, Wait
+from aimass.core.model import Job, JobId
+from aimass.core.plan import Plan, Wait
 from aimass.core.policy import Fuel, Policy
+from aimass.core.preempt import is_extra, might_preempt, preempt
+from aimass.core.promise import Future, find_promise
+from aimass.core.resize import grow, make_room, shrink_for
+from aimass.core.search import Search, Turned
+from aimass.core.settle import settle_claims, stop_what_is_due
 
 FUEL = 5_000_000  # nodes examined in one decision
 
 
 def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
-    """Plan what to start now. O(starts + shapes) placements; the cluster is left as it was."""
-    fuel = Fuel(fuel_units)
-    starts: dict[JobId, Start] = {}
-    waits: dict[ShapeKey, Wait] = {}
+    """Plan what to start, stop, claim and promise now; the cluster is left as it was.
+
+    O(groups + starts) placements, and for each promise O(active jobs) steps.
+    """
     with Draft(cluster) as draft:
+        search = Search(draft, policy, Fuel(fuel_units))
+        settle_claims(search)
+        stop_what_is_due(search)
+        waits: dict[Group, Wait] = {}
         while True:
-            before = len(starts)
-            _pass(draft, policy, fuel, starts, waits)
-            if len(starts) == before or not fuel.left:
-                break
+            before = len(search.starts)
+            _pass(search, waits)
             # Roles are placed one after the other: what has started since may have pushed the first
             # of them to where it leaves room for the next. Deciding again must change nothing.
-            several = [s for s, w in waits.items() if len(cluster.jobs[w.first].spec.roles) > 1]
-            if not several:
+            several = [g for g, w in waits.items() if len(cluster.jobs[w.first].spec.roles) > 1]
+            if len(search.starts) == before or not several or not search.fuel.left:
                 break
-            for shape in several:
-                del waits[shape]
-    plan_starts, plan_waits = tuple(starts.values()), tuple(waits.values())
-    return Plan(cluster.revision, policy.tag, plan_starts, plan_waits, fuel.left)
+            for group in several:
+                del waits[group]
+                search.forget(group.fit)
+        if search.fuel.left and not _make_room(search, waits):
+            grow(search)
+        return _plan(search, policy, waits)
 
 
-def _pass(
-    draft: Draft,
-    policy: Policy,
-    fuel: Fuel,
-    starts: dict[JobId, Start],
-    waits: dict[ShapeKey, Wait],
-) -> None:
-    """Try every queued job once, except those of shapes that wait and those that have started."""
-    cluster = draft.cluster
+def decide_new(
+    cluster: Cluster, policy: Policy, last: Plan, fresh: list[JobId], fuel_units: int = FUEL
+) -> Plan | None:
+    """The plan when only these jobs came since `last` and nothing was freed; None: decide anew.
+
+    Whoever is of a group that waits, waits too. Others start if that is in nobody's way; when they
+    might take what another has, or a promise, everybody must be looked at again.
+    """
+    waiting = {wait.group for wait in last.waits}
+    waits: dict[Group, Wait] = {}
+    with Draft(cluster) as draft:
+        search = Search(draft, policy, Fuel(fuel_units))
+        for job_id in fresh:
+            group, job = cluster.waiting.group(job_id), cluster.jobs[job_id]
+            if group.key in waiting or group in waits:
+                continue
+            turned = search.start_among(job, group.fit)
+            if not isinstance(turned, Turned):
+                search.add_start(job, turned)
+                continue
+            if turned.may_take and _may_displace(search, job, turned):
+                return None
+            if not turned.is_personal:
+                waits[group] = _wait(search, group, job_id, turned)
+        kept = (*last.waits, *waits.values())
+        return replace(_plan(search, policy, {}), unplanned=(), waits=kept, wake_ms=last.wake_ms)
+
+
+def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
+    """True when the job, which cannot start, might be owed something."""
+    if might_preempt(search, job) or any(map(is_extra, search.elastic_jobs())):
+        return True
+    planned = search.cluster.planned
+    if turned.is_quota or not search.policy.options.promises:
+        return False
+    if len(planned) < search.policy.options.promises:
+        return True
+    least = search.cluster.jobs[next(reversed(planned))]
+    return search.policy.order.is_before(search.cluster, job, least)
+
+
+def _wait(search: Search, group: Group, job_id: JobId, turned: Turned) -> Wait:
+    """Why the group waits; what the nodes say is asked only when somebody wants to know."""
+    code, text = turned.refusal.code.value, turned.refusal.text
+    if turned.is_physical:
+        code = text = ""
+    return Wait(group.key, job_id, code, text, is_cut_short=not search.fuel.left)
+
+
+def _pass(search: Search, waits: dict[Group, Wait]) -> None:
+    """Try every queued job once, except those of groups that wait and those that have started."""
+    cluster, order = search.cluster, search.policy.order
     blocked = set(waits)
-    for shape, job_id in policy.order.queue(cluster, blocked):
-        if job_id in starts:
+    future: list[Future] = []
+    for group, job_id in order.queue(cluster, blocked):
+        if job_id in search.starts or search.is_claimed(job_id):
             continue
         job = cluster.jobs[job_id]
-        mark = draft.checkpoint()
-        placed = policy.place.place(draft, job, fuel) if fuel.left else None
-        if placed is not None:
-            starts[job_id] = Start(job_id, job.attempt + 1, placed.placements, placed.reason)
+        turned = try_job(search, group, job, future)
+        if turned is None:
             continue
-        draft.rollback(mark)
-        blocked.add(shape)
-        waits[shape] = Wait(shape, job_id, is_cut_short=not fuel.left)
-        if policy.order.is_strict or not fuel.left:
+        waits.setdefault(group, _wait(search, group, job_id, turned))
+        if not turned.is_personal:
+            blocked.add(group)
+        if order.is_strict or not search.fuel.left:
             return
+
+
+def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Turned | None:
+    """Start the job, or make it a claim, or promise it a start; why it waits, None if it does not.
+
+    future: empty, or the one list of expected ends that this pass has made.
+    """
+    found = search.start(job, group.fit)
+    if not isinstance(found, Turned):
+        search.add_start(job, found)
+        return None
+    if not found.may_take or not search.fuel.left:
+        return found
+    if shrink_for(search, job) or preempt(search, job):
+        return None
+    if found.is_quota:
+        return found
+    if len(search.promises) < search.policy.options.promises and not search.policy.order.is_strict:
+        if not future:
+            future.append(Future(search))
+        planned = find_promise(search, future[0], job)
+        if planned is not None:
+            search.promise(job, planned)
+    return found
+
+
+def _make_room(search: Search, waits: dict[Group, Wait]) -> bool:
+    """When nothing else happens, move jobs for the first promised job that this lets start."""
+    if not search.policy.options.moves or search.starts or search.claims:
+        return False
+    for job_id in list(search.promises):
+        job = search.cluster.jobs[job_id]
+        planned = search.break_promise(job)
+        if make_room(search, job):
+            waits.pop(search.cluster.waiting.group(job_id), None)
+            return True
+        search.promise(job, planned)
+    return False
+
+
+def _plan(search: Search, policy: Policy, waits: dict[Group, Wait]) -> Plan:
+    old = search.cluster.planned
+    moving = {*search.starts, *(claim.job_id for claim in search.claims)}
+    ended: list[JobId] = [i for i in old if i not in search.promises and i not in moving]
+    return Plan(
+        search.cluster.revision,
+        policy.tag,
+        tuple(search.starts.values()),
+        tuple(search.stops),
+        tuple(search.claims),
+        tuple(sorted(search.dropped, key=lambda i: search.cluster.jobs[i].submit_seq)),
+        tuple(p for i, p in search.promises.items() if old.get(i) != p),
+        tuple(ended),
+        tuple(waits.values()),
+        search.wake_ms,
+        search.fuel.left,
+    )

@@ -1,38 +1,110 @@
-"""Draft: try placements on the cluster and take them back.
+"""Draft: try placements, evictions and claims on the cluster, and take them back.
 
-It holds capacity on the real rows and keeps an undo log, because a copy costs thousands of times
-more (147 ms against 0.05 ms for a 64-GPU gang on 1,024 nodes; docs/decisions/0004). It must be
-rolled back before anybody else looks; `with Draft(cluster) as draft:` does that.
+It works on the real rows and keeps an undo log, because a copy costs thousands of times more (147
+ms against 0.05 ms for a 64-GPU gang on 1,024 nodes; docs/decisions/0004). It must be rolled back
+before anybody else looks; `with Draft(cluster) as draft:` does that.
 """
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from aimass.core.cluster import Cluster, hold, release
-from aimass.core.model import HoldKey, Node, Placement
+from aimass.core import capacity
+from aimass.core.cluster import Cluster
+from aimass.core.model import HoldKey, Job, Node, NodeId, Placement, ShardState
+
+_Undo = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class Draft:
-    """A trial on a cluster; everything placed in it is undone when the block ends."""
+    """A trial on a cluster; everything done in it is undone when the block ends.
+
+    is_soon: places may be looked for among what is leaving as well (they can be claimed, not held).
+    closed: nodes that the job being placed may not use now (somebody else's window).
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self._undo: list[tuple[Node, HoldKey]] = []
+        self.is_soon = False
+        self.closed: frozenset[NodeId] = frozenset()
+        self._undo: list[_Undo] = []
 
-    def place(self, key: HoldKey, placement: Placement) -> None:
-        """Hold the share as a start would. The caller has proved that it fits."""
+    def place(self, job: Job, key: HoldKey, placement: Placement) -> None:
+        """Hold the share as a start would; when looking soon, claim it. It was proved to fit."""
         node = self.cluster.nodes[placement.node_id]
-        hold(node, key, placement)
-        self._undo.append((node, key))
+        if self.is_soon:
+            capacity.claim(self.cluster, job, node, key, placement)
+            self._undo.append((capacity.unclaim, (self.cluster, job, node, key)))
+        else:
+            self.hold(job, key.attempt, key.rank, placement)
+
+    def hold(self, job: Job, attempt: int, rank: int, placement: Placement) -> None:
+        """Hold one share. It was proved to fit."""
+        node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
+        capacity.hold(self.cluster, job, node, key, placement)
+        self._undo.append((capacity.release, (self.cluster, job, node, key)))
+
+    def unplace(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
+        """Give back what this draft placed by holding it. O(shards)."""
+        for rank, placement in enumerate(placements):
+            node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
+            capacity.release(self.cluster, job, node, key)
+            self._undo.append((capacity.hold, (self.cluster, job, node, key, placement)))
+
+    def claim(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
+        """Own these places without holding them. O(shards)."""
+        for rank, placement in enumerate(placements):
+            node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
+            capacity.claim(self.cluster, job, node, key, placement)
+            self._undo.append((capacity.unclaim, (self.cluster, job, node, key)))
+
+    def unclaim(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
+        """Give up such places. O(shards)."""
+        for rank, placement in enumerate(placements):
+            node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
+            capacity.unclaim(self.cluster, job, node, key)
+            self._undo.append((capacity.claim, (self.cluster, job, node, key, placement)))
+
+    def evict(self, job: Job) -> None:
+        """What the job's live shards hold is leaving. Those already leaving stay so. O(shards)."""
+        for node, key in self._live(job):
+            if key not in node.leaving:
+                capacity.leave(self.cluster, job, node, key)
+                self._undo.append((capacity.stay, (self.cluster, job, node, key)))
+
+    def keep(self, job: Job) -> None:
+        """The inverse of evict, for a victim that proved unnecessary. O(shards)."""
+        for node, key in self._live(job):
+            if key in node.leaving:
+                capacity.stay(self.cluster, job, node, key)
+                self._undo.append((capacity.leave, (self.cluster, job, node, key)))
+
+    def release(self, job: Job) -> None:
+        """Everything that the job holds is free: a look into the future. O(shards)."""
+        for node, key in self._live(job):
+            was_leaving = key in node.leaving
+            placement = capacity.release(self.cluster, job, node, key)
+            if was_leaving:
+                self._undo.append((capacity.leave, (self.cluster, job, node, key)))
+            self._undo.append((capacity.hold, (self.cluster, job, node, key, placement)))
+
+    def _live(self, job: Job) -> list[tuple[Node, HoldKey]]:
+        attempt = job.current
+        return [
+            (self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt.number, rank))
+            for rank, placement in enumerate(attempt.placements)
+            if attempt.shards[rank].state is not ShardState.EXITED
+        ]
 
     def checkpoint(self) -> int:
         """A mark to roll back to."""
         return len(self._undo)
 
     def rollback(self, mark: int) -> None:
-        """Undo everything placed since the mark, newest first. O(placements undone)."""
+        """Undo everything done since the mark, newest first. O(steps undone)."""
         while len(self._undo) > mark:
-            release(*self._undo.pop())
+            undo, arguments = self._undo.pop()
+            undo(*arguments)
 
     def __enter__(self) -> Self:
         return self
@@ -44,3 +116,4 @@ class Draft:
         tb: TracebackType | None,
     ) -> None:
         self.rollback(0)
+        self.is_soon = False

@@ -7,8 +7,10 @@ function in apply.py, and a scenario; old journals must still decode, so new fie
 from dataclasses import dataclass
 
 from aimass.core.model import Exit, Inventory, JobId, NodeId
-from aimass.core.plan import Start
+from aimass.core.plan import Claim, Planned, Start, Stop
+from aimass.core.queues import QueueSpec
 from aimass.core.spec import JobSpec
+from aimass.core.windows import WindowSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,82 @@ class TermStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelsPut:
+    """The names of the topology's levels, from the widest: labels of nodes say where they are."""
+
+    at_ms: int
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has reached something that waited for it: see Cluster.next_timer_ms."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobSubmitted:
-    """A checked spec was accepted; the id is the next of the submit sequence."""
+    """A checked spec was accepted; the id is the next of the submit sequence.
+
+    Of an array it is the id of the whole: its tasks are jobs job_id + "_" + index.
+    """
 
     at_ms: int
     job_id: JobId
     spec: JobSpec
     user: str
     idempotency_key: str = ""
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobHeld:
+    """A queued job is not to be considered until it is released."""
+
+    at_ms: int
+    job_id: JobId
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReleased:
+    """A held job may be considered again."""
+
+    at_ms: int
+    job_id: JobId
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobUpdated:
+    """A job that has not started gets another spec; of an active one only limits may change."""
+
+    at_ms: int
+    job_id: JobId
+    spec: JobSpec
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequeueRequested:
+    """Somebody wants an active job to stop and queue again (suspend: to stop and be held)."""
+
+    at_ms: int
+    job_id: JobId
+    by: str
+    suspend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointReported:
+    """The job has completed a checkpoint, age_ms before at_ms."""
+
+    at_ms: int
+    job_id: JobId
+    attempt: int
+    age_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +116,62 @@ class JobCancelRequested:
     job_id: JobId
     by: str
     grace_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePut:
+    """A queue was made or changed; see queues.problems for what is possible."""
+
+    at_ms: int
+    spec: QueueSpec
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDeleted:
+    """An empty queue without children was removed."""
+
+    at_ms: int
+    name: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPut:
+    """A reservation of nodes for a time was made or changed."""
+
+    at_ms: int
+    spec: WindowSpec
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDeleted:
+    """A reservation was removed."""
+
+    at_ms: int
+    name: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCordoned:
+    """Nothing new goes to the node. drain: what runs there is stopped at drain_ms (0: never)."""
+
+    at_ms: int
+    node_id: NodeId
+    by: str
+    reason: str = ""
+    drain_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUncordoned:
+    """The node may be used again; a drain is called off."""
+
+    at_ms: int
+    node_id: NodeId
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +256,30 @@ class PlanCommitted:
     at_ms: int
     basis: int
     policy: str
-    starts: tuple[Start, ...]
+    starts: tuple[Start, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    unclaims: tuple[JobId, ...] = ()
+    planned: tuple[Planned, ...] = ()
+    unplanned: tuple[JobId, ...] = ()
 
 
 Event = (
     ClusterCreated
     | TermStarted
+    | LevelsPut
+    | Tick
+    | JobHeld
+    | JobReleased
+    | JobUpdated
+    | JobRequeueRequested
+    | CheckpointReported
+    | QueuePut
+    | QueueDeleted
+    | WindowPut
+    | WindowDeleted
+    | NodeCordoned
+    | NodeUncordoned
     | JobSubmitted
     | JobCancelRequested
     | NodeRegistered
@@ -151,6 +295,19 @@ Event = (
 EVENT_TYPES: tuple[type[Event], ...] = (
     ClusterCreated,
     TermStarted,
+    LevelsPut,
+    Tick,
+    JobHeld,
+    JobReleased,
+    JobUpdated,
+    JobRequeueRequested,
+    CheckpointReported,
+    QueuePut,
+    QueueDeleted,
+    WindowPut,
+    WindowDeleted,
+    NodeCordoned,
+    NodeUncordoned,
     JobSubmitted,
     JobCancelRequested,
     NodeRegistered,

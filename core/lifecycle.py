@@ -14,6 +14,9 @@ class JobTrigger(Enum):
 
     __hash__ = object.__hash__  # as in model.py
 
+    HOLD = "somebody holds it back"
+    RELEASE = "somebody lets it go"
+    RESERVE = "a plan gave it places that others are still leaving"
     PLACE = "a plan gave every shard a place"
     FIRST_SHARD = "the first shard runs"
     ALL_SHARDS = "every shard runs"
@@ -21,7 +24,7 @@ class JobTrigger(Enum):
     SUCCEED = "every shard exited with 0"
     FAIL = "all shards exited after a failure"
     CANCEL = "no shard is left after a cancel"
-    REQUEUE = "all shards exited after an infrastructure failure"
+    REQUEUE = "it is to be tried again, and all shards exited or its claim was lost"
 
 
 class NodeTrigger(Enum):
@@ -36,6 +39,17 @@ _J, _T = JobState, JobTrigger
 JOB_TRANSITIONS: dict[tuple[JobState, JobTrigger], JobState] = {
     (_J.QUEUED, _T.PLACE): _J.PLACED,
     (_J.QUEUED, _T.CANCEL): _J.CANCELLED,
+    (_J.QUEUED, _T.FAIL): _J.FAILED,
+    (_J.QUEUED, _T.HOLD): _J.HELD,
+    (_J.QUEUED, _T.RESERVE): _J.RESERVED,
+    (_J.HELD, _T.RELEASE): _J.QUEUED,
+    (_J.HELD, _T.CANCEL): _J.CANCELLED,
+    (_J.HELD, _T.FAIL): _J.FAILED,
+    (_J.RESERVED, _T.PLACE): _J.PLACED,
+    (_J.RESERVED, _T.REQUEUE): _J.QUEUED,
+    (_J.RESERVED, _T.HOLD): _J.HELD,
+    (_J.RESERVED, _T.CANCEL): _J.CANCELLED,
+    (_J.RESERVED, _T.FAIL): _J.FAILED,
     (_J.PLACED, _T.FIRST_SHARD): _J.STARTING,
     (_J.PLACED, _T.ALL_SHARDS): _J.RUNNING,
     (_J.PLACED, _T.STOP): _J.STOPPING,
@@ -43,9 +57,12 @@ JOB_TRANSITIONS: dict[tuple[JobState, JobTrigger], JobState] = {
     (_J.STARTING, _T.STOP): _J.STOPPING,
     (_J.RUNNING, _T.STOP): _J.STOPPING,
     (_J.RUNNING, _T.SUCCEED): _J.SUCCEEDED,
+    (_J.STOPPING, _T.SUCCEED): _J.SUCCEEDED,
     (_J.STOPPING, _T.FAIL): _J.FAILED,
     (_J.STOPPING, _T.CANCEL): _J.CANCELLED,
     (_J.STOPPING, _T.REQUEUE): _J.QUEUED,
+    (_J.STOPPING, _T.HOLD): _J.HELD,
+    (_J.STOPPING, _T.RESERVE): _J.RESERVED,
 }
 
 _N, _U = NodeState, NodeTrigger

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, NewType
 
-from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec
+from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need
 
 JobId = NewType("JobId", str)
 NodeId = NewType("NodeId", str)
@@ -20,6 +20,8 @@ class JobState(Enum):
     __hash__ = object.__hash__  # Enum hashes its name, in Python, at every look-up
 
     QUEUED = "QUEUED"
+    HELD = "HELD"
+    RESERVED = "RESERVED"  # owns capacity that others are still leaving
     PLACED = "PLACED"
     STARTING = "STARTING"
     RUNNING = "RUNNING"
@@ -36,10 +38,11 @@ class JobState(Enum):
     @property
     def is_active(self) -> bool:
         """True while an attempt holds capacity."""
-        return self not in _OVER and self is not JobState.QUEUED
+        return self in _ACTIVE
 
 
 _OVER = frozenset((JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
+_ACTIVE = frozenset((JobState.PLACED, JobState.STARTING, JobState.RUNNING, JobState.STOPPING))
 
 
 class ShardState(Enum):
@@ -98,7 +101,39 @@ class Goal(Enum):
 
     FAIL = "FAIL"
     CANCEL = "CANCEL"
-    REQUEUE = "REQUEUE"
+    RETRY = "RETRY"  # after a failure that a rule allows: counts, waits, then QUEUED
+    HOLD = "HOLD"
+    REQUEUE = "REQUEUE"  # a node's fault, or asked for: never counts
+    PREEMPT = "PREEMPT"  # its capacity has a new owner; what follows is the job's PreemptMode
+    RESIZE = "RESIZE"  # goes on at once where its own claim is, in another size or place
+
+
+class StopRule(Enum):
+    """Under which rule a plan stops an attempt."""
+
+    __hash__ = object.__hash__
+
+    PRIORITY = "PRIORITY"  # a job of its own queue with higher priority needs the capacity
+    RECLAIM = "RECLAIM"  # a queue takes back what it is guaranteed
+    SHRINK = "SHRINK"  # it gives up elastic extras
+    GROW = "GROW"  # it takes more of what idles
+    MOVE = "MOVE"  # it makes room by going elsewhere (defragmentation)
+    DRAIN = "DRAIN"  # its node is emptied
+    WINDOW = "WINDOW"  # a reservation of its nodes begins
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a job that a plan stopped is told: by whom, under which rule, and what it cost.
+
+    lost_gpu_ms: milli-GPU x ms / 1000 of work since its last checkpoint.
+    """
+
+    at_ms: int
+    rule: StopRule
+    by: JobId  # empty when no job gains by it
+    reason: str
+    lost_gpu_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +175,7 @@ class Placement:
     share_milli: int
     cpu_milli: int
     memory_mib: int
+    exclusive: bool = False  # no other job may hold anything on the node
 
 
 @dataclass(slots=True)
@@ -174,12 +210,21 @@ class Attempt:
     stop_goal: Goal | None = None
     stop_reason: str = ""
     grace_ms: int = 0
+    notice_ms: int = 0  # for a checkpoint, before SIGTERM
+    stopping_ms: int = 0  # when the stop was ordered
     outcome: str = ""
+    receipt: Receipt | None = None
+    checkpoint_ms: int = 0  # when its last checkpoint was complete
+    trail: tuple[str, ...] = ()  # how the decision weighed it: score terms, alternatives
 
 
 @dataclass(slots=True)
 class Job:
-    """A submitted job: its spec, where it is in its life, and its newest attempts."""
+    """A submitted job: its spec, where it is in its life, and its newest attempts.
+
+    not_before_ms: a QUEUED job is not considered earlier (start-after, back-off).
+    unmet: ids of jobs and arrays whose end it still waits for.
+    """
 
     id: JobId
     submit_seq: int
@@ -192,6 +237,17 @@ class Job:
     attempts: list[Attempt] = field(default_factory=list)  # the newest ATTEMPTS_KEPT
     ended_ms: int = 0
     outcome: str = ""
+    array_id: JobId = JobId("")
+    array_index: int = -1
+    not_before_ms: int = 0
+    unmet: list[str] = field(default_factory=list)
+    hold_reason: str = ""
+    retries: int = 0  # failed attempts that counted
+    preempted_ms: list[int] = field(default_factory=list)  # the newest PREEMPTIONS_KEPT
+    avoid: list[NodeId] = field(default_factory=list)  # nodes that a retry rule rules out
+    queued_ms: int = 0  # when it last became QUEUED
+    losses: int = 0  # attempts lost to infrastructure, or to failures that no limit counts
+    faults: list[NodeId] = field(default_factory=list)  # nodes of the newest such, in a row
 
     @property
     def current(self) -> Attempt:
@@ -200,8 +256,37 @@ class Job:
         return self.attempts[-1]
 
 
+@dataclass(slots=True)
+class ArrayRow:
+    """What is known of an array as a whole.
+
+    Derived from its tasks: active, those that hold or own capacity; kept, those still in `jobs`.
+    """
+
+    id: JobId
+    indexes: tuple[int, ...]
+    total: int
+    over: int = 0
+    failed: int = 0  # of those over: not SUCCEEDED
+    active: int = 0
+    kept: int = 0
+
+
+@dataclass(slots=True)
+class RunTime:
+    """How long runs of one (user, name, queue) took: smoothed mean and mean deviation, ms.
+
+    As TCP smooths round-trip times (RFC 6298): integer arithmetic, recent runs count most.
+    """
+
+    count: int = 0
+    mean_ms: int = 0
+    spread_ms: int = 0
+
+
 ATTEMPTS_KEPT = 8
-ATTEMPTS_MAX = 100  # a job that loses so many to infrastructure fails: it may be what breaks nodes
+PREEMPTIONS_KEPT = 1000
+LOSSES_MAX = 100  # a job that loses so many attempts fails: it may be what breaks nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,25 +316,46 @@ class Inventory:
     probe: str = ""
     driver_version: str = ""
     cuda_version: str = ""
+    taints: tuple[str, ...] = ()  # "key" or "key=value": only jobs that tolerate them all
 
 
 @dataclass(slots=True)
 class Device:
-    """A device's slot: what is held of it and by whom."""
+    """A device's slot: what is held of it, what of that is leaving, and what is claimed."""
 
     spec: DeviceSpec
     used_milli: int = 0
+    leaving_milli: int = 0
+    claimed_milli: int = 0
     holders: dict[HoldKey, int] = field(default_factory=dict)
 
     @property
     def free_milli(self) -> int:
-        """Share that may be given out now; nothing of a failed device."""
-        return WHOLE_GPU_MILLI - self.used_milli if self.spec.healthy else 0
+        """Share that may be given out now; nothing of a failed device, never below 0.
+
+        A claim on a share that somebody is still leaving takes nothing away now; it does once
+        they have left.
+        """
+        if not self.spec.healthy:
+            return 0
+        return max(0, WHOLE_GPU_MILLI - self.used_milli - max(0, self.owed_milli))
+
+    @property
+    def soon_milli(self) -> int:
+        """Share that may be claimed: free when everybody who is leaving has left."""
+        if not self.spec.healthy:
+            return 0
+        return max(0, WHOLE_GPU_MILLI - self.used_milli - self.owed_milli)
+
+    @property
+    def owed_milli(self) -> int:
+        """Claimed beyond what is leaving (negative: leaving beyond what is claimed)."""
+        return self.claimed_milli - self.leaving_milli
 
 
 @dataclass(slots=True)
 class Node:
-    """A machine that has joined, what it has and what is held of it."""
+    """A machine that has joined, what it has, what is held of it and who has claims on it."""
 
     id: NodeId
     index: int  # join order: the tie-break of every placement
@@ -263,7 +369,48 @@ class Node:
     lease_ms: int = 0  # the longest that its shims may hold
     instance: str = ""  # whose folder its agent runs on
     generation: int = 0
+    cordon: str = ""  # by whom and why nothing new may go there; empty: it may
+    drain_ms: int = 0  # what still runs there is stopped at this time; 0: never
     cpu_used_milli: int = 0
+    cpu_leaving_milli: int = 0
+    cpu_claimed_milli: int = 0
     memory_used_mib: int = 0
+    memory_leaving_mib: int = 0
+    memory_claimed_mib: int = 0
     devices: list[Device] = field(default_factory=list)
     holds: dict[HoldKey, Placement] = field(default_factory=dict)
+    leaving: dict[HoldKey, None] = field(default_factory=dict)  # of holds: ordered to stop
+    claims: dict[HoldKey, Placement] = field(default_factory=dict)
+
+    @property
+    def cpu_free_milli(self) -> int:
+        """CPU that may be given out now; never below 0: it may have come back smaller."""
+        owed = max(0, self.cpu_claimed_milli - self.cpu_leaving_milli)
+        return max(0, self.inventory.cpu_milli - self.cpu_used_milli - owed)
+
+    @property
+    def cpu_soon_milli(self) -> int:
+        """CPU that may be claimed."""
+        owed = self.cpu_claimed_milli - self.cpu_leaving_milli
+        return max(0, self.inventory.cpu_milli - self.cpu_used_milli - owed)
+
+    @property
+    def memory_free_mib(self) -> int:
+        """Memory that may be given out now."""
+        owed = max(0, self.memory_claimed_mib - self.memory_leaving_mib)
+        return max(0, self.inventory.memory_mib - self.memory_used_mib - owed)
+
+    @property
+    def memory_soon_mib(self) -> int:
+        """Memory that may be claimed."""
+        owed = self.memory_claimed_mib - self.memory_leaving_mib
+        return max(0, self.inventory.memory_mib - self.memory_used_mib - owed)
+
+
+def placement_of(
+    node: Node, role: int, devices: tuple[int, ...], need: Need, exclusive: bool = False
+) -> Placement:
+    """The placement of one shard on these devices of the node."""
+    share = need.share_on(node.devices[devices[0]].spec.memory_mib) if devices else 0
+    cpu_milli, memory_mib = need.cpu_milli, need.memory_mib
+    return Placement(role, node.id, devices, share, cpu_milli, memory_mib, exclusive)

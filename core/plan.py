@@ -2,34 +2,110 @@
 
 from dataclasses import dataclass
 
-from aimass.core.model import JobId, Placement
+from aimass.core.model import JobId, Placement, StopRule
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start this attempt of the whole gang here; placements[rank] is where shard `rank` goes."""
+    """Start this attempt of the whole gang here, now; placements[rank] is where `rank` goes.
+
+    trail: how it was weighed: score terms, the alternatives examined.
+    """
 
     job_id: JobId
     attempt: int
     placements: tuple[Placement, ...]
     reason: str
+    trail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop the job's current attempt for another's sake; see model.Receipt for the fields."""
+
+    job_id: JobId
+    attempt: int
+    rule: StopRule
+    by: JobId
+    reason: str
+    lost_gpu_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The job's next attempt owns these places from now on, and starts when all are free.
+
+    victims: the jobs that leave for it (also stopped in this plan); empty when they were leaving.
+    Of an active job it is a resize or a move: the job itself is among the victims.
+    """
+
+    job_id: JobId
+    attempt: int
+    placements: tuple[Placement, ...]
+    reason: str
+    victims: tuple[JobId, ...] = ()
+    trail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A promise to a blocked job: it can start here at start_ms, whatever is backfilled until then.
+
+    end_ms: when it should have ended. is_known: False when it rests on run times nobody gave.
+    """
+
+    job_id: JobId
+    start_ms: int
+    end_ms: int
+    placements: tuple[Placement, ...]
+    is_known: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Every queued job of one shape stays queued; survey.wait_reason says why when asked."""
+    """Every queued job of one group stays queued.
 
-    shape: tuple[object, ...]  # see cluster.ShapeKey
+    code, text: what turned it away when that was not the nodes themselves (quota, a promise to
+    another); empty: survey.wait_reason says which nodes refuse and why, when asked.
+    """
+
+    group: tuple[object, ...]  # see cluster.Group.key
     first: JobId
-    is_cut_short: bool  # the search budget ended before this shape was tried
+    code: str = ""
+    text: str = ""
+    is_cut_short: bool = False  # the search budget ended before it was tried
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Decisions on the cluster at revision `basis`, made by `policy` (name, version, options)."""
+    """Decisions on the cluster at revision `basis`, made by `policy` (name, version, options).
+
+    Applied in this order: unclaims, stops, claims, starts; then `planned` replaces the promises of
+    the jobs named in it and `unplanned` ends others. wake_ms: time alone may change the decision
+    then (0: never).
+    """
 
     basis: int
     policy: str
     starts: tuple[Start, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    unclaims: tuple[JobId, ...] = ()  # claims that can no longer be kept
+    planned: tuple[Planned, ...] = ()
+    unplanned: tuple[JobId, ...] = ()
     waits: tuple[Wait, ...] = ()
+    wake_ms: int = 0
     fuel_left: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """True when it changes nothing."""
+        return not (
+            self.starts
+            or self.stops
+            or self.claims
+            or self.unclaims
+            or self.planned
+            or self.unplanned
+        )

@@ -1,15 +1,14 @@
-"""The seams of a policy: who is next, and where does it go. Each is replaceable on its own.
+"""The seams of a policy: who is next, where, whose capacity, and who grows. Each replaceable alone.
 
 A policy reads the cluster and tries on a Draft; it never writes. What it returns is proved again by
-check(), so a wrong policy can waste capacity but not break the cluster. See docs/decisions/0005 for
-the two seams that come with preemption (victims) and elastic sizes (resize).
+check(), so a wrong policy can waste capacity but not break the cluster.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from aimass.core.cluster import Cluster, ShapeKey
+from aimass.core.cluster import Cluster, Group
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId, Placement
 
@@ -28,11 +27,26 @@ class Fuel:
 
 
 @dataclass(frozen=True, slots=True)
+class Want:
+    """One form in which a job would start.
+
+    sizes: shards per role. gpu_types: models that will do for roles with GPUs, instead of what
+    their needs name; None: what they name. level: the topology level whose one domain must hold the
+    whole gang; empty: none.
+    """
+
+    sizes: tuple[int, ...]
+    gpu_types: tuple[str, ...] | None = None
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a gang goes: placements by rank, and the reason in one line."""
+    """Where a gang goes: placements by rank, the reason in one line, and how it was weighed."""
 
     placements: tuple[Placement, ...]
     reason: str
+    trail: tuple[str, ...] = ()
 
 
 class OrderPolicy(Protocol):
@@ -45,8 +59,15 @@ class OrderPolicy(Protocol):
     @property
     def is_strict(self) -> bool: ...  # True: nobody passes a job that cannot start
 
-    def queue(self, cluster: Cluster, blocked: set[ShapeKey]) -> Iterator[tuple[ShapeKey, JobId]]:
-        """Yield waiting jobs, most entitled first, leaving out shapes in `blocked` (it grows)."""
+    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
+        """Yield waiting jobs, most entitled first, leaving out groups in `blocked` (it grows).
+
+        What the draft has started meanwhile counts: it is in the queues' accounts.
+        """
+        ...
+
+    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
+        """True when the order would yield `first` before `second` now."""
         ...
 
 
@@ -58,19 +79,65 @@ class PlacePolicy(Protocol):
     @property
     def version(self) -> int: ...
 
-    def place(self, draft: Draft, job: Job, fuel: Fuel) -> Placed | None:
-        """Hold the whole gang in the draft and say where, or return None (the caller undoes)."""
+    def place(self, draft: Draft, job: Job, want: Want, fuel: Fuel) -> Placed | None:
+        """Place the whole gang on the draft (see Draft.place) as attempt job.attempt + 1.
+
+        Returns None when it does not fit; the caller then rolls back.
+        """
+        ...
+
+
+class VictimPolicy(Protocol):
+    """Whose capacity is taken first."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+    def cost(self, cluster: Cluster, job: Job) -> int:
+        """What stopping the active job now would cost; the cheapest go first. Never negative."""
+        ...
+
+
+class ResizePolicy(Protocol):
+    """Who grows into what idles."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+    def gain(self, cluster: Cluster, job: Job, shards: int) -> int:
+        """What it is worth to restart the active job with so many elastic shards; <= 0: nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator may set of the engine around the policies.
+
+    promises: how many of the most entitled blocked jobs own a planned start (0: no backfill guard).
+    moves: at most so many jobs are moved by one decision to let a waiting job start (0: none).
+    """
+
+    promises: int = 8
+    moves: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy per seam, chosen by name (see aimass.policies.registry)."""
+    """One policy per seam, chosen by name (see aimass.policies.registry), and the options."""
 
     order: OrderPolicy
     place: PlacePolicy
+    victims: VictimPolicy
+    resize: ResizePolicy
+    options: Options = Options()
 
     @property
     def tag(self) -> str:
-        """Names and versions, as written into every plan."""
-        return f"{self.order.name}@{self.order.version}+{self.place.name}@{self.place.version}"
+        """Names, versions and options, as written into every plan."""
+        seams = (self.order, self.place, self.victims, self.resize)
+        names = "+".join(f"{seam.name}@{seam.version}" for seam in seams)
+        return f"{names} promises={self.options.promises} moves={self.options.moves}"

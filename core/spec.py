@@ -1,24 +1,13 @@
 """What a user asks for: JobSpec, its roles and what each shard needs. Immutable and checked once.
 
-A spec that exists is possible: `JobSpec.problems` lists everything wrong with one before it enters
-the core, so the rest of the core never asks again.
+A spec that exists is possible: `spec_problems.problems` lists everything wrong with one before it
+enters the core, so the rest of the core never asks again. Times of day are epoch milliseconds.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 WHOLE_GPU_MILLI = 1000
-SHARDS_MAX = 4096
-ENV_BYTES_MAX = 256 * 1024
-LAUNCH_BYTES_MAX = 4 * 1024 * 1024  # command and environment, times the shards they are sent to
-NAMES_BYTES_MAX = 64 * 1024  # labels, node selector and device models together
-GRACE_MS_MAX = 24 * 3600 * 1000
-PRIORITY_ABS_MAX = 1_000_000
-AMOUNT_MAX = 2**40  # of any resource: far above every machine, far below 64-bit overflow
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 
 
 class JobKind(Enum):
@@ -41,7 +30,9 @@ class Need:
     """What one shard needs of a node.
 
     gpu_milli: a multiple of 1000 for whole devices, below 1000 for a share of one.
-    gpu_types: device models that will do; empty means any.
+    gpu_share_mib: a share of one device by its memory, instead of gpu_milli.
+    gpu_types: device models that will do; empty means any. in_order: try them one after the other,
+    each for the whole role; otherwise a gang may mix them.
     gpu_memory_mib: least memory of each device.
     """
 
@@ -50,31 +41,183 @@ class Need:
     memory_mib: int = 0
     gpu_types: tuple[str, ...] = ()
     gpu_memory_mib: int = 0
+    gpu_share_mib: int = 0
+    in_order: bool = False
+
+    @property
+    def has_gpu(self) -> bool:
+        """True when a shard holds any part of a device."""
+        return self.gpu_milli > 0 or self.gpu_share_mib > 0
 
     @property
     def devices(self) -> int:
         """How many devices a shard holds, wholly or in part."""
-        return -(-self.gpu_milli // WHOLE_GPU_MILLI)
+        return 1 if self.gpu_share_mib else -(-self.gpu_milli // WHOLE_GPU_MILLI)
 
-    @property
-    def share_milli(self) -> int:
-        """The share it holds of each of them."""
+    def share_on(self, memory_mib: int) -> int:
+        """The milli-share held of a device of that memory; rounded up, so that memory suffices."""
+        if self.gpu_share_mib:
+            return -(-self.gpu_share_mib * WHOLE_GPU_MILLI // max(1, memory_mib))
         return min(self.gpu_milli, WHOLE_GPU_MILLI)
 
 
 @dataclass(frozen=True, slots=True)
+class Elastic:
+    """A role may run with min_shards, min_shards + step, ... up to max_shards.
+
+    A resize restarts the gang: it costs cost_ms, and comes at most once per interval_ms.
+    """
+
+    min_shards: int
+    max_shards: int
+    step: int = 1
+    cost_ms: int = 60_000
+    interval_ms: int = 600_000
+
+    def sizes(self, at_most: int) -> list[int]:
+        """Allowed sizes up to `at_most`, largest first."""
+        top = min(at_most, self.max_shards)
+        return list(range(self.min_shards, top + 1, self.step))[::-1]
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
-    """A group of equal shards that run one command (argv, no shell)."""
+    """A group of equal shards that run one command (argv, no shell).
+
+    shards: how many are asked for; an elastic role may get fewer, and more of what idles.
+    """
 
     name: str
     shards: int
     need: Need
     command: tuple[str, ...]
+    elastic: Elastic | None = None
+
+
+class LabelOp(Enum):
+    """How a label rule compares."""
+
+    IN = "IN"
+    NOT_IN = "NOT_IN"
+    EXISTS = "EXISTS"
+    ABSENT = "ABSENT"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """A rule on a node's labels; weight 0: required, above: preferred by so much."""
+
+    key: str
+    op: LabelOp
+    values: tuple[str, ...] = ()
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Levels of the cluster's tree (see Cluster.levels) that a gang must or would like to share.
+
+    wait_ms: how long the preferred level is waited for before any place will do.
+    """
+
+    required: str = ""
+    preferred: str = ""
+    wait_ms: int = 0
+
+
+class DependsOn(Enum):
+    """Which end of the other job lets this one go on."""
+
+    SUCCESS = "SUCCESS"
+    ANY = "ANY"
+    FAILURE = "FAILURE"
+    EACH = "EACH"  # task i of an array waits for the success of task i of the other
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """Another job (or array) by id, and the end of it that is waited for."""
+
+    job_id: str
+    condition: DependsOn = DependsOn.SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """Task indexes of an array, and how many may be active at once (0: any number)."""
+
+    indexes: tuple[int, ...]
+    max_parallel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How the job is told to checkpoint before a stop that is not its own: signal, then notice_ms.
+
+    signal: a name such as SIGUSR1; empty: it is not told and loses what it did since its last one.
+    """
+
+    signal: str = ""
+    notice_ms: int = 0
+
+
+class PreemptMode(Enum):
+    """What becomes of a preempted job."""
+
+    REQUEUE = "REQUEUE"
+    SUSPEND = "SUSPEND"  # held until somebody releases it
+    CANCEL = "CANCEL"
+    SHRINK = "SHRINK"  # gives up elastic extras, is never stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """What a preemptible job asks for itself, and how long it waits before it preempts others."""
+
+    mode: PreemptMode = PreemptMode.REQUEUE
+    min_runtime_ms: int = 0
+    max_per_day: int = 0  # 0: any number
+    delay_ms: int = 0
+
+
+class RetryAction(Enum):
+    """What a retry rule does with a failed attempt."""
+
+    RETRY = "RETRY"
+    FAIL = "FAIL"
+    HOLD = "HOLD"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    """First match wins. Matches when the exit code or the reason is listed; both empty: always.
+
+    memory_factor_milli: memory of every shard of the role is raised by it (1500 = half as much
+    again). counts: against the limit.
+    """
+
+    action: RetryAction
+    exit_codes: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()  # ExitReason words
+    avoid_node: bool = False
+    counts: bool = True
+    memory_factor_milli: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failed gang is tried again; preemption and lost nodes never count."""
+
+    limit: int = 0
+    backoff_ms: int = 30_000
+    factor_milli: int = 2000
+    backoff_max_ms: int = 600_000
+    rules: tuple[RetryRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """One gang: every shard of every role runs, or none does."""
+    """One gang: every shard of every role runs, or none does. Zero means "not given"."""
 
     name: str
     roles: tuple[Role, ...]
@@ -86,74 +229,43 @@ class JobSpec:
     node_selector: dict[str, str] = field(default_factory=dict)
     strategy: Strategy = Strategy.DEFAULT
     grace_ms: int = 30_000
+    queue: str = "default"
+    preemptible: bool = True
+    preemption: Preemption = Preemption()
+    checkpoint: Checkpoint = Checkpoint()
+    walltime_ms: int = 0  # the gang is stopped when it has run so long
+    expected_ms: int = 0  # how long it will probably run
+    start_after_ms: int = 0
+    deadline_ms: int = 0  # it fails when it cannot be over by then
+    affinity: tuple[LabelRule, ...] = ()
+    tolerations: tuple[str, ...] = ()  # "key" or "key=value" of taints it puts up with
+    exclude_nodes: tuple[str, ...] = ()
+    exclusive_node: bool = False  # no other job on its nodes
+    topology: Topology = Topology()
+    depends_on: tuple[Dependency, ...] = ()
+    array: Array | None = None
+    retry: Retry = Retry()
+    movable: bool = False  # may be moved so that another job can start (defragmentation)
+    allow_future: bool = False  # accepted though no present nodes could hold it
 
     @property
     def world_size(self) -> int:
-        """Number of shards over all roles."""
+        """Number of shards asked for, over all roles."""
         return sum(role.shards for role in self.roles)
 
     @property
     def gpu_milli(self) -> int:
-        """Milli-GPU of the whole gang."""
+        """Milli-GPU asked for by the whole gang (shares by memory count as nothing here)."""
         return sum(role.shards * role.need.gpu_milli for role in self.roles)
 
-    def problems(self) -> Iterator[tuple[str, str]]:
-        """Yield (field, what is wrong and what is allowed); nothing for a possible spec."""
-        if not _NAME.match(self.name):
-            yield "name", f"{self.name[:40]!r}: letters, digits, '.', '_', '-'; 1 to 253 characters"
-        if abs(self.priority) > PRIORITY_ABS_MAX:
-            yield "priority", f"{self.priority}: -{PRIORITY_ABS_MAX} to {PRIORITY_ABS_MAX}"
-        if not self.workdir.startswith("/") or "\0" in self.workdir:
-            yield "workdir", f"{self.workdir[:80]!r}: an absolute path"
-        if not 0 <= self.grace_ms <= GRACE_MS_MAX:
-            yield "grace_ms", f"{self.grace_ms}: 0 to {GRACE_MS_MAX}"
-        if sum(len(k.encode()) + len(v.encode()) for k, v in self.env.items()) > ENV_BYTES_MAX:
-            yield "env", f"more than {ENV_BYTES_MAX} bytes"
-        elif (total := self._launch_bytes()) > LAUNCH_BYTES_MAX:
-            limit = f"at most {LAUNCH_BYTES_MAX}: put the bulk into a file that the shards read"
-            yield "env", f"with the command, {total} bytes over all shards; {limit}"
-        names = [*self.labels.items(), *self.node_selector.items()]
-        names += [(model, "") for role in self.roles for model in role.need.gpu_types]
-        if sum(len(k.encode()) + len(v.encode()) for k, v in names) > NAMES_BYTES_MAX:
-            yield "labels", f"with node selector and GPU types, more than {NAMES_BYTES_MAX} bytes"
-        for key, value in self.env.items():
-            if not key or "=" in key or "\0" in key + value:
-                yield "env", f"{key[:40]!r}: a name without '=', no NUL characters"
-        yield from self._role_problems()
+    @property
+    def elastic_role(self) -> int:
+        """Index of the one elastic role; -1 when the job has one size."""
+        return next((i for i, role in enumerate(self.roles) if role.elastic is not None), -1)
 
-    def _launch_bytes(self) -> int:
-        env_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in self.env.items())
-        return sum(
-            role.shards * (env_bytes + sum(len(word.encode()) for word in role.command))
-            for role in self.roles
-        )
-
-    def _role_problems(self) -> Iterator[tuple[str, str]]:
-        if not self.roles:
-            yield "roles", "a job needs at least one role with a command"
-        if len({role.name for role in self.roles}) < len(self.roles):
-            yield "roles", "each role needs a name of its own"
-        if self.world_size > SHARDS_MAX:
-            yield "roles", f"{self.world_size} shards: at most {SHARDS_MAX}"
-        for role in self.roles:
-            where = f"roles.{role.name}"
-            if not _NAME.match(role.name):
-                yield where, "name: letters, digits, '.', '_', '-'"
-            if role.shards < 1:
-                yield f"{where}.shards", f"{role.shards}: at least 1"
-            if not role.command or not role.command[0] or any("\0" in a for a in role.command):
-                yield f"{where}.command", "a program and its arguments, without NUL characters"
-            yield from _need_problems(f"{where}.resources", role.need)
-
-
-def _need_problems(where: str, need: Need) -> Iterator[tuple[str, str]]:
-    amounts = (need.gpu_milli, need.cpu_milli, need.memory_mib, need.gpu_memory_mib)
-    if min(amounts) < 0 or max(amounts) > AMOUNT_MAX:
-        yield where, f"amounts must lie between 0 and {AMOUNT_MAX}"
-    elif need.gpu_milli > WHOLE_GPU_MILLI and need.gpu_milli % WHOLE_GPU_MILLI:
-        yield (
-            f"{where}.gpu_milli",
-            (f"{need.gpu_milli}: whole devices (multiples of 1000) or a share of one (below 1000)"),
-        )
-    if (need.gpu_types or need.gpu_memory_mib) and need.gpu_milli == 0:
-        yield f"{where}.gpu_types", "a device model or memory is asked for, but no GPU"
+    @property
+    def run_ms(self) -> int:
+        """The run time that the user gave: what is expected, at most the limit; 0: neither."""
+        if self.expected_ms and self.walltime_ms:
+            return min(self.expected_ms, self.walltime_ms)
+        return self.expected_ms or self.walltime_ms

@@ -1,0 +1,153 @@
+"""The primitives that move capacity: hold, leave, claim. Each keeps node and queue accounts.
+
+Free now = inventory - used - what is claimed beyond what is leaving; see Device.free_milli. Used by
+`apply`, and by a `Draft`, which calls the inverse to take it back:
+hold/release, leave/stay, claim/unclaim.
+"""
+
+from aimass.core.cluster import Cluster
+from aimass.core.model import HoldKey, Job, Node, Placement
+from aimass.core.queues import Amounts, charge
+from aimass.core.spec import WHOLE_GPU_MILLI
+
+
+def hold(cluster: Cluster, job: Job, node: Node, key: HoldKey, placement: Placement) -> None:
+    """Give a shard its share of the node. The caller has proved that it fits."""
+    assert key not in node.holds, f"{key} already holds capacity on {node.id}"
+    for index in placement.devices:
+        device = node.devices[index]
+        device.used_milli += placement.share_milli
+        assert device.used_milli <= WHOLE_GPU_MILLI, f"{node.id} device {index} given out twice"
+        device.holders[key] = placement.share_milli
+    node.cpu_used_milli += placement.cpu_milli
+    node.memory_used_mib += placement.memory_mib
+    node.holds[key] = placement
+    charge(
+        cluster.queues, job.spec.queue, job.spec.preemptible, "used", amounts_of(node, placement), 1
+    )
+    cluster.index.touch(node)
+
+
+def release(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> Placement:
+    """Take a shard's share back; only on an observed exit, a fenced lease, or a Draft's undo."""
+    if key in node.leaving:
+        stay(cluster, job, node, key)
+    placement = node.holds.pop(key)
+    for index in placement.devices:
+        device = node.devices[index]
+        device.used_milli -= device.holders.pop(key)
+    node.cpu_used_milli -= placement.cpu_milli
+    node.memory_used_mib -= placement.memory_mib
+    charge(
+        cluster.queues,
+        job.spec.queue,
+        job.spec.preemptible,
+        "used",
+        amounts_of(node, placement),
+        -1,
+    )
+    cluster.index.touch(node)
+    return placement
+
+
+def leave(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> None:
+    """What the shard holds is on its way out: others may claim it, nobody may use it yet."""
+    placement = node.holds[key]
+    node.leaving[key] = None
+    _count_leaving(node, placement, 1)
+    charge(
+        cluster.queues,
+        job.spec.queue,
+        job.spec.preemptible,
+        "leaving",
+        amounts_of(node, placement),
+        1,
+    )
+    cluster.index.touch(node)
+
+
+def stay(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> None:
+    """The inverse of leave."""
+    placement = node.holds[key]
+    del node.leaving[key]
+    _count_leaving(node, placement, -1)
+    charge(
+        cluster.queues,
+        job.spec.queue,
+        job.spec.preemptible,
+        "leaving",
+        amounts_of(node, placement),
+        -1,
+    )
+    cluster.index.touch(node)
+
+
+def _count_leaving(node: Node, placement: Placement, sign: int) -> None:
+    for index in placement.devices:
+        node.devices[index].leaving_milli += sign * placement.share_milli
+    node.cpu_leaving_milli += sign * placement.cpu_milli
+    node.memory_leaving_mib += sign * placement.memory_mib
+
+
+def claim(cluster: Cluster, job: Job, node: Node, key: HoldKey, placement: Placement) -> None:
+    """The shard owns this share from now on, and may hold it once nobody else does."""
+    assert key not in node.claims, f"{key} already claims capacity on {node.id}"
+    node.claims[key] = placement
+    _count_claim(node, placement, 1)
+    charge(
+        cluster.queues,
+        job.spec.queue,
+        job.spec.preemptible,
+        "claimed",
+        amounts_of(node, placement),
+        1,
+    )
+    cluster.index.touch(node)
+
+
+def unclaim(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> Placement:
+    """Give a claim up: it is held now, or can no longer be kept."""
+    placement = node.claims.pop(key)
+    _count_claim(node, placement, -1)
+    charge(
+        cluster.queues,
+        job.spec.queue,
+        job.spec.preemptible,
+        "claimed",
+        amounts_of(node, placement),
+        -1,
+    )
+    cluster.index.touch(node)
+    return placement
+
+
+def _count_claim(node: Node, placement: Placement, sign: int) -> None:
+    for index in placement.devices:
+        node.devices[index].claimed_milli += sign * placement.share_milli
+    node.cpu_claimed_milli += sign * placement.cpu_milli
+    node.memory_claimed_mib += sign * placement.memory_mib
+
+
+def has_room(node: Node, placement: Placement) -> bool:
+    """True when exactly these shares of the node are free now. O(devices of the shard)."""
+    devices = node.devices
+    return (
+        all(
+            index < len(devices) and devices[index].free_milli >= placement.share_milli
+            for index in placement.devices
+        )
+        and placement.cpu_milli <= node.cpu_free_milli
+        and placement.memory_mib <= node.memory_free_mib
+    )
+
+
+def amounts_of(node: Node, placement: Placement) -> Amounts:
+    """What a placement counts for in its queues. O(devices of the shard)."""
+    amounts = {"cpu": placement.cpu_milli, "memory": placement.memory_mib}
+    if placement.devices:
+        share = placement.share_milli
+        amounts["gpu"] = share * len(placement.devices)
+        for index in placement.devices:
+            key = "gpu:" + node.devices[index].spec.model
+            amounts[key] = amounts.get(key, 0) + share
+    return amounts

@@ -1,0 +1,110 @@
+"""How attempts and jobs end, and what their end means for others."""
+
+from aimass.core.cluster import OVER_KEPT, Cluster
+from aimass.core.depends import cease_to_wait, let_go
+from aimass.core.lifecycle import JobTrigger
+from aimass.core.model import LOSSES_MAX, PREEMPTIONS_KEPT, Attempt, Goal, Job, JobState
+from aimass.core.moves import admit, dequeue, enqueue, give_up_claim, move
+from aimass.core.retry import backoff_ms
+from aimass.core.runtimes import learn
+from aimass.core.spec import PreemptMode
+
+
+def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
+    """No shard of the attempt lives any more: what becomes of the job follows from its goal."""
+    attempt.ended_ms = at_ms
+    cluster.active.pop(job.id)
+    attempt.outcome = attempt.stop_reason or "every shard exited with 0"
+    if not any(s.exit is not None and s.exit.reason.is_infrastructure for s in attempt.shards):
+        job.faults.clear()
+    goal = _goal(cluster, job, attempt, at_ms)
+    if goal is Goal.RESIZE:
+        move(cluster, job, JobTrigger.RESERVE)
+        return
+    give_up_claim(cluster, job)
+    if goal in (Goal.REQUEUE, Goal.RETRY):
+        job.not_before_ms = max(job.not_before_ms, at_ms + backoff_ms(job, goal))
+        move(cluster, job, JobTrigger.REQUEUE)
+        enqueue(cluster, job, at_ms)
+    elif goal is Goal.HOLD:
+        job.hold_reason = attempt.outcome
+        move(cluster, job, JobTrigger.HOLD)
+    else:
+        if goal is None:
+            learn(cluster, job, attempt)
+        trigger = {None: JobTrigger.SUCCEED, Goal.CANCEL: JobTrigger.CANCEL}.get(goal)
+        end_job(cluster, job, trigger or JobTrigger.FAIL, attempt.outcome)
+
+
+def _goal(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Goal | None:
+    """What the attempt's end leads to; None: success."""
+    goal = attempt.stop_goal
+    if goal is not Goal.CANCEL and all(s.exit and s.exit.is_success for s in attempt.shards):
+        # Every shard had ended by itself before the order to stop reached it.
+        attempt.outcome = "every shard exited with 0"
+        return None
+    if goal is Goal.RESIZE and job.id not in cluster.claims:
+        goal = Goal.REQUEUE  # its next place was lost meanwhile
+    if goal is Goal.PREEMPT:
+        goal = _after_preemption(job, at_ms)
+    if goal in (Goal.REQUEUE, Goal.RETRY) and job.losses >= LOSSES_MAX:
+        attempt.outcome = f"given up after {job.losses} lost attempts; the last: {attempt.outcome}"
+        return Goal.FAIL
+    return goal
+
+
+def _after_preemption(job: Job, at_ms: int) -> Goal:
+    """Its capacity has a new owner: it does as its user wants. Counts no retry."""
+    job.preempted_ms.append(at_ms)
+    del job.preempted_ms[:-PREEMPTIONS_KEPT]
+    mode = job.spec.preemption.mode
+    if mode is PreemptMode.CANCEL:
+        return Goal.CANCEL
+    return Goal.HOLD if mode is PreemptMode.SUSPEND else Goal.REQUEUE
+
+
+def end_job(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> None:
+    """The job is over, for good, and so is every job that waited for another end of it."""
+    ending = [(job, trigger, outcome)]  # a list: a chain may be longer than the stack is deep
+    while ending:
+        over, trigger, outcome = ending.pop(0)
+        for target in _end_one(cluster, over, trigger, outcome):
+            for waiting, problem in let_go(cluster, target):
+                if problem:
+                    cease_to_wait(cluster, waiting)
+                    ending.append((waiting, JobTrigger.FAIL, problem))
+                elif waiting.state is JobState.QUEUED:
+                    admit(cluster, waiting)
+        _forget_oldest(cluster)
+
+
+def _end_one(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> list[str]:
+    """End the job itself. Returns the ids that are over with it: its own, perhaps its array's."""
+    dequeue(cluster, job)
+    give_up_claim(cluster, job)
+    cease_to_wait(cluster, job)
+    move(cluster, job, trigger)
+    job.outcome = outcome
+    job.ended_ms = cluster.now_ms
+    cluster.over[job.id] = None
+    if not job.array_id:
+        return [job.id]
+    row = cluster.arrays[job.array_id]
+    row.over += 1
+    row.failed += job.state is not JobState.SUCCEEDED
+    return [job.id, row.id] if row.over == row.total else [job.id]
+
+
+def _forget_oldest(cluster: Cluster) -> None:
+    """Keep memory bounded: of the jobs that are over, the oldest are only in the journal."""
+    while len(cluster.over) > OVER_KEPT:
+        oldest, _ = cluster.over.popitem(last=False)
+        job = cluster.jobs.pop(oldest)
+        if job.array_id:
+            row = cluster.arrays[job.array_id]
+            row.kept -= 1
+            if row.kept:
+                continue
+            del cluster.arrays[row.id]
+        if job.idempotency_key:
+            del cluster.by_key[job.idempotency_key]

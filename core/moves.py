@@ -1,0 +1,95 @@
+"""How jobs come into and go out of the queue, give up claims, and are counted on the way."""
+
+from aimass.core.capacity import amounts_of, unclaim
+from aimass.core.cluster import Cluster
+from aimass.core.lifecycle import JobTrigger, move_job
+from aimass.core.model import HoldKey, Job, JobId, JobState, Node, Placement
+from aimass.core.queues import charge
+from aimass.core.timers import set_timer
+
+
+def move(cluster: Cluster, job: Job, trigger: JobTrigger) -> None:
+    """Move the job along the table, and keep the counts of its queues and its array."""
+    count_job(cluster, job, -1)
+    move_job(job, trigger)
+    count_job(cluster, job, 1)
+    if job.state is not JobState.QUEUED:  # enqueue() follows
+        set_timer(cluster, job)
+
+
+def count_job(cluster: Cluster, job: Job, sign: int) -> None:
+    """Count the job, by its state, in its queue, all queues above it, and its array."""
+    owns = job.state.is_active or job.state is JobState.RESERVED
+    if owns and job.array_id:
+        cluster.arrays[job.array_id].active += sign
+    name = "" if job.state.is_over else job.spec.queue
+    while name:
+        queue = cluster.queues[name]
+        if owns:
+            queue.active += sign
+        else:
+            queue.queued += sign
+        name = queue.spec.parent
+
+
+def enqueue(cluster: Cluster, job: Job, at_ms: int) -> None:
+    """The job is QUEUED: into the waiting index, unless time or another job holds it back."""
+    job.queued_ms = at_ms
+    admit(cluster, job)
+
+
+def admit(cluster: Cluster, job: Job) -> None:
+    """The QUEUED job may be considered from now on, or when its time comes."""
+    if not job.unmet and job.not_before_ms <= cluster.now_ms:
+        cluster.waiting.add(job)
+    set_timer(cluster, job)
+
+
+def dequeue(cluster: Cluster, job: Job) -> None:
+    """The job may be considered no longer, and nothing is promised to it."""
+    if job.id in cluster.waiting:
+        cluster.waiting.remove(job)
+    cluster.planned.pop(job.id, None)
+
+
+def give_up_claim(cluster: Cluster, job: Job) -> None:
+    """The job owns its next places no longer, if it did."""
+    owned = cluster.claims.pop(job.id, None)
+    if owned is None:
+        return
+    for rank, placement in enumerate(owned.placements):
+        node = cluster.nodes[placement.node_id]
+        unclaim(cluster, job, node, HoldKey(job.id, owned.attempt, rank))
+    cluster.freed_revision = cluster.revision + 1
+
+
+def drop_claim(cluster: Cluster, job_id: JobId, at_ms: int) -> None:
+    """The claim cannot be kept; a job that only had the claim queues again."""
+    job = cluster.jobs[job_id]
+    give_up_claim(cluster, job)
+    if job.state is JobState.RESERVED:
+        move(cluster, job, JobTrigger.REQUEUE)
+        enqueue(cluster, job, at_ms)
+
+
+def recharge(cluster: Cluster, job: Job, preemptible: bool) -> None:
+    """Enter what the job holds and claims again, as of a job that may (not) be preempted.
+
+    To be called before its spec says so. O(shards).
+    """
+    rows: list[tuple[str, Node, Placement]] = []
+    for node in _nodes_of(cluster, job):
+        tables = {"used": node.holds, "claimed": node.claims}
+        for table, row in tables.items():
+            rows += [(table, node, p) for key, p in row.items() if key.job_id == job.id]
+        rows += [("leaving", node, node.holds[k]) for k in node.leaving if k.job_id == job.id]
+    for table, node, placement in rows:
+        amounts = amounts_of(node, placement)
+        charge(cluster.queues, job.spec.queue, job.spec.preemptible, table, amounts, -1)
+        charge(cluster.queues, job.spec.queue, preemptible, table, amounts, 1)
+
+
+def _nodes_of(cluster: Cluster, job: Job) -> list[Node]:
+    owned = cluster.claims.get(job.id)
+    placements = [*job.current.placements, *(owned.placements if owned else ())]
+    return [cluster.nodes[node_id] for node_id in dict.fromkeys(p.node_id for p in placements)]

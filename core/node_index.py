@@ -1,0 +1,330 @@
+"""NodeIndex: which nodes can possibly take a shard, without asking them all.
+
+It is a filter: what it leaves out cannot take the shard, what it names is asked by shards_fit. All
+of it follows from the node rows, never from the order in which they changed. put() and touch() only
+note which nodes to look at again, so that a hold costs next to nothing; a question does the rest.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from aimass.core.bitslice import Sliced, mask_of
+from aimass.core.feasible import is_tolerated
+from aimass.core.model import Inventory, Job, Node, NodeId, NodeState
+from aimass.core.spec import WHOLE_GPU_MILLI, LabelOp, LabelRule, Need
+
+PARTIAL_BITS = 20  # room for the free shares of all devices of a node in the number of its GPUs
+ASKED_MAX = 512  # answers kept for rules and labels that jobs have asked for
+
+IDLE, SHARED, EXCLUSIVE = range(3)  # what others do on a node
+GpuKit = frozenset[tuple[str, int]]
+
+
+class NodeUse(NamedTuple):
+    """What is free on a node, as the numbers that a View compares.
+
+    gpus: wholly free devices << PARTIAL_BITS, plus what is free of the others (milli).
+    partial_milli: the largest free share of a device that is not wholly free.
+    """
+
+    gpus: int
+    partial_milli: int
+    cpu_milli: int
+    memory_mib: int
+    others: int
+
+
+def use_of(node: Node, is_soon: bool) -> NodeUse:
+    """The numbers of a node now, or when those who are leaving have left. O(devices + leaving)."""
+    whole = partial = largest = 0
+    for device in node.devices:
+        if not device.spec.healthy:
+            continue
+        owed = device.claimed_milli - device.leaving_milli
+        free = WHOLE_GPU_MILLI - device.used_milli - (owed if is_soon or owed > 0 else 0)
+        if free >= WHOLE_GPU_MILLI:
+            whole += 1
+        elif free > 0:
+            partial += free
+            largest = max(largest, free)
+    others = IDLE
+    holds = node.holds
+    if is_soon and node.leaving:
+        holds = {key: placement for key, placement in holds.items() if key not in node.leaving}
+    for table in (holds, node.claims):
+        for placement in table.values():  # where one is exclusive, all are
+            others = max(others, EXCLUSIVE if placement.exclusive else SHARED)
+            break
+    cpu_milli = node.cpu_soon_milli if is_soon else node.cpu_free_milli
+    memory_mib = node.memory_soon_mib if is_soon else node.memory_free_mib
+    return NodeUse(whole << PARTIAL_BITS | partial, largest, cpu_milli, memory_mib, others)
+
+
+class View:
+    """What is free on all nodes, now or soon; one Sliced for each field of NodeUse."""
+
+    __slots__ = ("cpu_milli", "dirty", "gpus", "is_soon", "memory_mib", "others", "partial_milli")
+
+    def __init__(self, is_soon: bool) -> None:
+        self.is_soon = is_soon
+        self.dirty: set[int] = set()
+        self.gpus = Sliced()
+        self.partial_milli = Sliced()
+        self.cpu_milli = Sliced()
+        self.memory_mib = Sliced()
+        self.others = Sliced()
+
+    @property
+    def columns(self) -> tuple[Sliced, ...]:
+        """In the order of NodeUse."""
+        return (self.gpus, self.partial_milli, self.cpu_milli, self.memory_mib, self.others)
+
+    def refresh(self, nodes: list[Node]) -> None:
+        """Look again at the nodes that changed. O(those)."""
+        columns = self.columns
+        if len(nodes) != len(self.gpus.values) or len(self.dirty) > len(nodes) // 8 + 8:
+            rows = [use_of(node, self.is_soon) for node in nodes]
+            for column, numbers in zip(columns, zip(*rows, strict=True), strict=True):
+                column.put_all(list(numbers))
+        else:
+            for index in self.dirty:
+                numbers = use_of(nodes[index], self.is_soon)
+                for column, number in zip(columns, numbers, strict=True):
+                    column.put(index, number)
+        self.dirty.clear()
+
+    def room(self, need: Need, share_milli: int, fits: int, among: int) -> int:
+        """Those of a set that have free what `fits` shards need; some may have no suitable GPUs.
+
+        share_milli: the least that a shard may hold of a device, see NodeIndex.least_share.
+        """
+        if need.gpu_milli >= WHOLE_GPU_MILLI:
+            among = self.gpus.at_least(fits * need.devices << PARTIAL_BITS, among)
+        elif need.has_gpu:
+            among = self._room_for_shares(share_milli, fits, among)
+        among = self.cpu_milli.at_least(fits * need.cpu_milli, among)
+        return self.memory_mib.at_least(fits * need.memory_mib, among)
+
+    def _room_for_shares(self, share_milli: int, fits: int, among: int) -> int:
+        """Some device has the share free, and all free shares together are enough."""
+        has_one = self.partial_milli.at_least(share_milli, among)
+        has_one |= self.gpus.at_least(1 << PARTIAL_BITS, among)
+        if fits == 1:
+            return has_one
+        each = WHOLE_GPU_MILLI // share_milli
+        whole_enough = -(-fits // each)
+        found = self.gpus.at_least(whole_enough << PARTIAL_BITS, has_one)
+        whole_most = (1 << len(self.gpus.slices)) >> PARTIAL_BITS
+        for whole in range(min(whole_enough, whole_most + 1)):
+            least = (whole << PARTIAL_BITS) + (fits - whole * each) * share_milli
+            more = self.gpus.at_least((whole + 1) << PARTIAL_BITS, has_one)
+            found |= self.gpus.at_least(least, has_one) & ~more
+        return found
+
+
+class Domain(NamedTuple):
+    """The nodes of one value of a topology label: bit i of `bits` is node 8 * first_byte + i."""
+
+    name: str
+    first_byte: int
+    last_byte: int
+    bits: int
+
+    @property
+    def mask(self) -> int:
+        """Its nodes as a set."""
+        return self.bits << 8 * self.first_byte
+
+
+class _Kind(NamedTuple):
+    """What about a node decides for which jobs it will do: labels; its kit of GPUs and taints."""
+
+    labels: dict[str, str]
+    groups: frozenset[str | GpuKit]
+
+
+_NOTHING = _Kind({}, frozenset())
+
+
+class NodeIndex:
+    """Kept by core/capacity.py and apply: put() when a node is new or other than it was, touch()
+    when what is held, leaving or claimed on it has changed."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._now = View(is_soon=False)
+        self._soon = View(is_soon=True)
+        self._index_of: dict[NodeId, int] = {}
+        self._new: set[int] = set()
+        self._ready = 0
+        self._kinds: list[_Kind] = []  # of each node; the sets below are made of them
+        self._kits: dict[GpuKit, int] = {}
+        self._taints: dict[str, int] = {}
+        # Answers, made when asked for and dropped when an inventory changes.
+        self._labelled: dict[tuple[str, str | None], int] = {}
+        self._allowed: dict[object, int] = {}
+        self._domains: dict[str, list[Domain]] = {}
+
+    # ---- what happens to nodes ------------------------------------------------------------------
+
+    def put(self, node: Node) -> None:
+        """The node joined, or its hardware, labels, health or state changed."""
+        if node.index == len(self.nodes):
+            self.nodes.append(node)
+            self._kinds.append(_NOTHING)
+            self._index_of[node.id] = node.index
+        self.nodes[node.index] = node
+        self._new.add(node.index)
+        self.touch(node)
+
+    def touch(self, node: Node) -> None:
+        """What is held, leaving or claimed on the node changed."""
+        self._now.dirty.add(node.index)
+        self._soon.dirty.add(node.index)
+
+    # ---- questions ------------------------------------------------------------------------------
+
+    def view(self, is_soon: bool) -> View:
+        """What is free now, or soon."""
+        view = self._soon if is_soon else self._now
+        if view.dirty:
+            view.refresh(self.nodes)
+        return view
+
+    def allowed(self, job: Job, need: Need) -> int:
+        """Nodes that are ready, obey the job's rules and have a GPU of the right kind, if any."""
+        self._refresh()
+        spec = job.spec
+        key = (
+            need.has_gpu and (need.gpu_types, need.gpu_memory_mib, need.gpu_share_mib),
+            tuple(sorted(spec.node_selector.items())),
+            spec.affinity,
+            spec.tolerations,
+            spec.exclude_nodes,
+            tuple(job.avoid),
+        )
+        found = self._allowed.get(key)
+        if found is None:
+            if len(self._allowed) >= ASKED_MAX:
+                self._allowed.clear()
+            found = self._allowed[key] = self._allow(job, need)
+        return found & self._ready
+
+    def named(self, names: Iterable[str]) -> int:
+        """The nodes with these ids; unknown ones are passed over."""
+        known = self._index_of
+        return mask_of([known[NodeId(name)] for name in names if name in known])
+
+    def least_share(self, need: Need) -> int:
+        """The least milli-share that a shard may hold of any device here; 0 without GPU."""
+        self._refresh()
+        largest_mib = max((mib for kit in self._kits for _, mib in kit), default=0)
+        return need.share_on(largest_mib) if need.has_gpu else 0
+
+    def labelled(self, key: str, value: str | None = None) -> int:
+        """Nodes with this label, or with any value of it. O(nodes) the first time."""
+        self._refresh()
+        found = self._labelled.get((key, value))
+        if found is None:
+            if len(self._labelled) >= ASKED_MAX:
+                self._labelled.clear()
+            if value is None:
+                found = self._where(lambda labels: key in labels)
+            else:
+                found = self._where(lambda labels: labels.get(key) == value)
+            self._labelled[key, value] = found
+        return found
+
+    def obeying(self, rule: LabelRule) -> int:
+        """Nodes whose labels obey the rule."""
+        if rule.op is LabelOp.EXISTS or rule.op is LabelOp.ABSENT:
+            having = self.labelled(rule.key)
+        else:
+            having = 0
+            for value in rule.values:
+                having |= self.labelled(rule.key, value)
+        return having if rule.op in (LabelOp.EXISTS, LabelOp.IN) else self._everything & ~having
+
+    def domains(self, level: str) -> list[Domain]:
+        """The domains of a topology level, by their first node. O(nodes) the first time."""
+        self._refresh()
+        found = self._domains.get(level)
+        if found is None:
+            values: dict[str, list[int]] = {}
+            for node in self.nodes:
+                value = node.inventory.labels.get(level)
+                if value is not None:
+                    values.setdefault(value, []).append(node.index)
+            found = self._domains[level] = [_domain(*item) for item in values.items()]
+        return found
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _everything(self) -> int:
+        return (1 << len(self.nodes)) - 1
+
+    def _where(self, matches: Callable[[dict[str, str]], bool]) -> int:
+        return mask_of([n.index for n in self.nodes if matches(n.inventory.labels)])
+
+    def _allow(self, job: Job, need: Need) -> int:
+        spec = job.spec
+        found = self._everything
+        if need.has_gpu:
+            found = 0
+            least_mib = max(need.gpu_memory_mib, need.gpu_share_mib)
+            for kit, mask in self._kits.items():
+                if any(
+                    memory_mib >= least_mib and (not need.gpu_types or model in need.gpu_types)
+                    for model, memory_mib in kit
+                ):
+                    found |= mask
+        for key, value in spec.node_selector.items():
+            found &= self.labelled(key, value)
+        for rule in spec.affinity:
+            if rule.weight == 0:
+                found &= self.obeying(rule)
+        for taint, mask in self._taints.items():
+            if not is_tolerated(taint, spec.tolerations):
+                found &= ~mask
+        return found & ~self.named(spec.exclude_nodes) & ~self.named(job.avoid)
+
+    def _refresh(self) -> None:
+        """Look again at the nodes that are other than they were."""
+        if not self._new:
+            return
+        ready, flips = [], defaultdict[str | GpuKit, list[int]](list)
+        is_other = False
+        for index in self._new:
+            node, was = self.nodes[index], self._kinds[index]
+            if node.state is NodeState.READY and not node.cordon:
+                ready.append(index)
+            kind = _kind(node.inventory)
+            if kind != was:
+                is_other = True
+                self._kinds[index] = kind
+                for group in was.groups ^ kind.groups:
+                    flips[group].append(index)
+        self._ready = self._ready & ~mask_of(list(self._new)) | mask_of(ready)
+        self._new.clear()
+        for group, indexes in flips.items():
+            masks: dict[Any, int] = self._taints if isinstance(group, str) else self._kits
+            masks[group] = masks.get(group, 0) ^ mask_of(indexes)
+            if not masks[group]:
+                del masks[group]
+        if is_other:
+            self._labelled.clear()
+            self._allowed.clear()
+            self._domains.clear()
+
+
+def _kind(inventory: Inventory) -> _Kind:
+    kit = frozenset((spec.model, spec.memory_mib) for spec in inventory.devices)
+    return _Kind(inventory.labels, frozenset((kit, *inventory.taints)))
+
+
+def _domain(name: str, indexes: list[int]) -> Domain:
+    first = indexes[0] // 8
+    bits = mask_of([index - 8 * first for index in indexes])
+    return Domain(name, first, indexes[-1] // 8 + 1, bits)

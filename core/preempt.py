@@ -1,0 +1,344 @@
+"""Preemption: whose capacity a job may take, and the cheapest set of victims that is enough.
+
+Inside a queue by priority; across queues only to take back a guarantee. Elastic extras go first,
+then whole gangs. Every victim that proves unnecessary is filled back, so that removing any one of
+them would break the fit (volcano#5984 evicted ten where one was needed). The preemptor owns its
+places from the moment the plan commits.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
+
+from aimass.core.feasible import device_suits, node_refusal
+from aimass.core.lost_work import lost_gpu_ms
+from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, StopRule
+from aimass.core.plan import Claim, Stop
+from aimass.core.policy import Placed, Want
+from aimass.core.quota import may_reclaim
+from aimass.core.search import Search
+from aimass.core.spec import Need, PreemptMode
+from aimass.core.wants import amounts_asked, forms, models_of, sized
+
+DAY_MS = 24 * 3600 * 1000
+TRIES_MAX = 64  # placements tried while the set of victims grows
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """An active job that may be stopped for another, under which rule, and at what cost."""
+
+    job: Job
+    rule: StopRule
+    cost: int
+
+
+def preempt(search: Search, job: Job) -> bool:
+    """Find victims for the job and enter its claim; False when there are none that help.
+
+    O(active jobs + candidate nodes x their jobs) to choose, a placement per victim to fill back.
+    """
+    cluster = search.cluster
+    if not might_preempt(search, job):
+        return False
+    waited_ms = cluster.now_ms - job.queued_ms
+    if waited_ms < job.spec.preemption.delay_ms:
+        search.wake(job.queued_ms + job.spec.preemption.delay_ms)
+        return False
+    draft = search.draft
+    for want in _smallest_forms(search, job):
+        victims = candidates(search, job, want)
+        if not victims:
+            continue
+        mark = draft.checkpoint()
+        draft.is_soon = True
+        try:
+            found = choose(search, job, want, victims)
+            if found is not None:
+                _enter(search, job, *found)
+                return True
+            draft.rollback(mark)
+        finally:
+            draft.is_soon = False
+    return False
+
+
+def _smallest_forms(search: Search, job: Job) -> list[Want]:
+    """Nobody is stopped so that an elastic job may be larger than it must be."""
+    wants = forms(job, search.cluster.now_ms)
+    role = job.spec.elastic_role
+    if role < 0:
+        return wants
+    elastic = job.spec.roles[role].elastic
+    assert elastic is not None
+    return [sized(job, want, elastic.min_shards) for want in wants]
+
+
+def might_preempt(search: Search, job: Job) -> bool:
+    """A quick no, without looking at active jobs. O(priorities in use)."""
+    cluster = search.cluster
+    queue = cluster.queues[job.spec.queue]
+    if any(n and p < job.spec.priority for p, n in queue.active_by_priority.items()):
+        return True
+    if any(other.spec.quota for other in cluster.queues.values()):
+        return True
+    return any(is_extra(other) for other in search.elastic_jobs())
+
+
+def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
+    """Active jobs that may be stopped for this one, cheapest first."""
+    cluster = search.cluster
+    amounts = amounts_asked(job, want)
+    found = []
+    for other in cluster.active.values():
+        rule = rule_for(search, job, amounts, other)
+        if rule is not None and is_stoppable(search, other):
+            found.append(Victim(other, rule, search.policy.victims.cost(cluster, other)))
+    return sorted(found, key=lambda v: (v.cost, v.job.spec.priority, -v.job.submit_seq))
+
+
+def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> StopRule | None:
+    """Under which rule `job` may take what `other` holds; None: under none."""
+    if not other.spec.preemptible or other.id in search.evicted:
+        return None
+    if other.spec.queue == job.spec.queue:
+        return StopRule.PRIORITY if other.spec.priority < job.spec.priority else None
+    return StopRule.RECLAIM if may_reclaim(search.cluster, job, amounts, other) else None
+
+
+def is_stoppable(search: Search, other: Job) -> bool:
+    """True when it may be stopped now: it has run long enough and not been stopped too often."""
+    if other.state is JobState.STOPPING or other.spec.preemption.mode is PreemptMode.SHRINK:
+        return False
+    now_ms, asks = search.cluster.now_ms, other.spec.preemption
+    least_ms = max(asks.min_runtime_ms, search.cluster.queues[other.spec.queue].spec.min_runtime_ms)
+    attempt = other.current
+    if least_ms:
+        until_ms = (attempt.running_ms or now_ms) + least_ms
+        if now_ms < until_ms:
+            search.wake(until_ms)
+            return False
+    recent = [at_ms for at_ms in other.preempted_ms if at_ms > now_ms - DAY_MS]
+    if asks.max_per_day and len(recent) >= asks.max_per_day:
+        search.wake(recent[-asks.max_per_day] + DAY_MS)
+        return False
+    return True
+
+
+def is_extra(job: Job) -> bool:
+    """True when the job runs with more elastic shards than its smallest size."""
+    role = job.spec.elastic_role
+    if role < 0 or job.state is JobState.STOPPING:
+        return False
+    elastic = job.spec.roles[role].elastic
+    assert elastic is not None
+    return sum(p.role == role for p in job.current.placements) > elastic.min_shards
+
+
+# ---- the cheapest set that is enough ------------------------------------------------------------
+
+
+def choose(
+    search: Search, job: Job, want: Want, victims: list[Victim]
+) -> tuple[Placed, list[Victim]] | None:
+    """Evict on the draft, cheapest nodes first, until the gang fits; then fill back.
+
+    With a topology level every domain is tried and the cheapest is taken.
+    """
+    draft = search.draft
+    mark = draft.checkpoint()
+    if search.place(job, want, []) is not None:
+        draft.rollback(mark)
+        return None  # what is leaving already is enough: the job's promise keeps it
+    domains = sorted({d for n in search.cluster.nodes.values() if (d := _domain(n, want))})
+    best: tuple[int, str] | None = None
+    for domain in domains if len(domains) > 1 else []:
+        found = _choose_in(search, job, want, victims, domain)
+        draft.rollback(mark)
+        if found is not None:
+            cost = sum(victim.cost for victim in found[1])
+            best = min(best, (cost, domain)) if best is not None else (cost, domain)
+    if len(domains) > 1:
+        return _choose_in(search, job, want, victims, best[1]) if best is not None else None
+    return _choose_in(search, job, want, victims, "")
+
+
+def _domain(node: Node, want: Want) -> str:
+    return node.inventory.labels.get(want.level, "") if want.level else ""
+
+
+def _choose_in(
+    search: Search, job: Job, want: Want, victims: list[Victim], domain: str
+) -> tuple[Placed, list[Victim]] | None:
+    draft = search.draft
+    chosen: list[Victim] = []
+    placed, tries = None, 0
+    for victim in _by_node(search, job, want, victims, domain):
+        if victim is not None:
+            chosen.append(victim)
+            draft.evict(victim.job)
+            continue
+        tries += 1
+        mark = draft.checkpoint()
+        placed = search.place(job, want, [])
+        draft.rollback(mark)
+        if placed is not None or tries >= TRIES_MAX or not search.fuel.left:
+            break
+    return _fill_back(search, job, want, placed, chosen) if placed is not None else None
+
+
+def _fill_back(
+    search: Search, job: Job, want: Want, placed: Placed, chosen: list[Victim]
+) -> tuple[Placed, list[Victim]] | None:
+    """Keep everybody who is not needed after all, the most costly first; then place for good.
+
+    Removing any one of those that are left breaks the fit. O(victims) placements.
+    """
+    draft = search.draft
+
+    def fits() -> bool:
+        mark = draft.checkpoint()
+        found = search.place(job, want, [])
+        draft.rollback(mark)
+        return found is not None
+
+    nodes = {p.node_id for p in placed.placements}
+    apart = [v for v in chosen if not any(p.node_id in nodes for p in v.job.current.placements)]
+    for victim in apart:
+        draft.keep(victim.job)
+    if not fits():  # a quota needed them, not the nodes
+        for victim in apart:
+            draft.evict(victim.job)
+        apart = []
+    needed = [v for v in chosen if v not in apart]
+    for victim in sorted(needed, key=lambda v: (-v.cost, v.job.submit_seq)):
+        draft.keep(victim.job)
+        if fits():
+            needed.remove(victim)
+        else:
+            draft.evict(victim.job)
+    final = search.place(job, want, [])
+    return (final, needed) if final is not None else None
+
+
+_Here = list[tuple[Victim, list[Placement]]]
+
+
+def _by_node(
+    search: Search, job: Job, want: Want, victims: list[Victim], domain: str
+) -> Iterator[Victim | None]:
+    """Yield whom to evict, and None whenever that might be enough.
+
+    For each role the node where one shard more costs least, again and again; a victim that was
+    evicted for another node costs nothing any more.
+    """
+    nodes = search.cluster.nodes
+    here: dict[NodeId, _Here] = {}
+    for victim in victims:
+        on: dict[NodeId, list[Placement]] = {}
+        for placement in victim.job.current.placements:
+            on.setdefault(placement.node_id, []).append(placement)
+        for node_id, placements in on.items():
+            here.setdefault(node_id, []).append((victim, placements))
+    gone: set[JobId] = set()
+    for role, shards in zip(job.spec.roles, want.sizes, strict=True):
+        need = replace(role.need, gpu_types=models_of(role.need, want))
+        able = [
+            nodes[node_id]
+            for node_id in here
+            if (not domain or _domain(nodes[node_id], want) == domain)
+            and node_id not in search.draft.closed
+            and node_refusal(nodes[node_id], job, need) is None
+        ]
+        priced = [(_price(node, need, here[node.id], gone), node.index, node) for node in able]
+        heap = [(price, index, node.id) for price, index, node in priced if price is not None]
+        heapify(heap)
+        made = 0
+        while heap:
+            _, index, node_id = heappop(heap)
+            node = nodes[node_id]
+            for victim in _cheapest(node, need, here[node_id], gone) or ():
+                gone.add(victim.job.id)
+                yield victim
+            made += 1
+            if made >= shards:
+                yield None
+            price = _price(node, need, here[node_id], gone)
+            if price is not None:
+                heappush(heap, (price, index, node_id))
+    yield None
+    for victim in victims:  # a quota, or several roles, may need others as well
+        if victim.job.id not in gone:
+            yield victim
+            yield None
+
+
+def _price(node: Node, need: Need, here: _Here, gone: set[JobId]) -> int | None:
+    found = _cheapest(node, need, here, gone)
+    return sum(victim.cost for victim in found) if found is not None else None
+
+
+def _cheapest(node: Node, need: Need, here: _Here, gone: set[JobId]) -> list[Victim] | None:
+    """The cheapest of those on the node who make room for one shard more, by sums; None: not these.
+
+    An estimate that the placement then proves. O(devices + victims here).
+    """
+    room = (
+        {
+            i: device.soon_milli
+            for i, device in enumerate(node.devices)
+            if device.spec.healthy and device_suits(device.spec, need)
+        }
+        if need.has_gpu
+        else {}
+    )
+    shares = {i: need.share_on(node.devices[i].spec.memory_mib) for i in room}
+    whole = sum(room[i] >= shares[i] for i in room)
+    target = (whole // need.devices + 1) * need.devices if need.has_gpu else 0
+    cpu_milli, memory_mib = node.cpu_soon_milli, node.memory_soon_mib
+    taken = []
+    for victim, placements in here:
+        if whole >= target and cpu_milli >= need.cpu_milli and memory_mib >= need.memory_mib:
+            break
+        if victim.job.id in gone:
+            continue
+        taken.append(victim)
+        for placement in placements:
+            cpu_milli += placement.cpu_milli
+            memory_mib += placement.memory_mib
+            for index in placement.devices:
+                if index in room:
+                    was_enough = room[index] >= shares[index]
+                    room[index] += placement.share_milli
+                    whole += room[index] >= shares[index] and not was_enough
+    is_enough = whole >= target and cpu_milli >= need.cpu_milli and memory_mib >= need.memory_mib
+    return taken if is_enough and taken else None
+
+
+def _enter(search: Search, job: Job, placed: Placed, victims: list[Victim]) -> None:
+    """The claim and the stops, with what each victim loses."""
+    now_ms = search.cluster.now_ms
+    stops = []
+    for victim in sorted(victims, key=lambda v: v.job.submit_seq):
+        other = victim.job
+        stops.append(
+            Stop(
+                other.id,
+                other.attempt,
+                victim.rule,
+                job.id,
+                _reason(job, victim),
+                lost_gpu_ms(other, now_ms),
+            )
+        )
+    names = tuple(stop.job_id for stop in stops)
+    search.add_claim(
+        Claim(job.id, job.attempt + 1, placed.placements, placed.reason, names, placed.trail), stops
+    )
+
+
+def _reason(job: Job, victim: Victim) -> str:
+    if victim.rule is StopRule.PRIORITY:
+        mine, theirs = job.spec.priority, victim.job.spec.priority
+        return f"preempted by {job.id}: priority {mine} over {theirs} in queue {job.spec.queue}"
+    return f"preempted by {job.id}: queue {job.spec.queue} takes back what it is guaranteed"

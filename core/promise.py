@@ -1,0 +1,243 @@
+"""Promises: where and when a blocked job will start, by looking into the future that is expected.
+
+EASY backfill (Lifka 1995) for the K most entitled blocked jobs instead of one, and by devices
+instead of whole nodes: what is promised is claimed on the draft, so whoever comes later may use it
+only if it has ended before. A promise is kept as long as it can be; it only ever moves to an
+earlier time, or when the world breaks it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+from aimass.core.capacity import has_room
+from aimass.core.draft import Draft
+from aimass.core.feasible import node_refusal
+from aimass.core.model import HoldKey, Job, Placement
+from aimass.core.plan import Claim, Planned, Start
+from aimass.core.policy import Placed
+from aimass.core.runtimes import UNKNOWN_MS, expected_end_ms, run_estimate
+from aimass.core.search import Search
+from aimass.core.wants import forms
+from aimass.core.windows import occurrences
+
+WINDOWS_TRIED = 8  # occurrences of one window that a promise looks past
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A time at which capacity comes back, and what gives it back on a draft."""
+
+    at_ms: int
+    seq: int
+    is_known: bool
+    waits_for: str
+    give_back: Callable[[Draft], None]
+
+
+def _by_time(point: _Point) -> tuple[int, int]:
+    return (point.at_ms, point.seq)
+
+
+class Future:
+    """When everything that holds or owns capacity should give it back."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._active = sorted(
+            (self._end_of(j) for j in search.cluster.active.values()), key=_by_time
+        )
+
+    def points(self) -> list[_Point]:
+        """All of them as the draft stands, by time. O(active)."""
+        search, cluster = self._search, self._search.cluster
+        active = self._active
+        if search.evicted:
+            active = [self._end_of(cluster.jobs[i]) for i in sorted(search.evicted)]
+            active += [p for p in self._active if p.waits_for not in search.evicted]
+        owned = [
+            self._over(cluster.jobs[claim.job_id], claim)
+            for claim in (*cluster.claims.values(), *search.claims)
+            if claim.job_id not in search.dropped and claim.job_id not in search.starts
+        ]
+        started = [self._started(cluster.jobs[i], s) for i, s in search.starts.items()]
+        promised = [self._promised(promise) for promise in search.promises.values()]
+        return sorted([*active, *owned, *started, *promised, *self._windows()], key=_by_time)
+
+    def _end_of(self, job: Job) -> _Point:
+        end_ms, is_known = expected_end_ms(self._search.cluster, job)
+        if job.id in self._search.evicted:
+            end_ms, is_known = self._search.cluster.now_ms + stop_ms(job), True
+        return _Point(end_ms, job.submit_seq, is_known, job.id, lambda draft: draft.release(job))
+
+    def _over(self, job: Job, claim: Claim) -> _Point:
+        """The end of an attempt that will start when the victims of its claim have left."""
+        cluster = self._search.cluster
+        ends = [cluster.now_ms]
+        ends += [
+            cluster.now_ms + stop_ms(cluster.jobs[i]) for i in claim.victims if i in cluster.jobs
+        ]
+        run_ms, _, is_known = run_estimate(cluster, job)
+
+        def give_back(draft: Draft) -> None:
+            draft.unclaim(job, claim.attempt, claim.placements)
+
+        return _Point(max(ends) + run_ms, job.submit_seq, is_known, job.id, give_back)
+
+    def _started(self, job: Job, start: Start) -> _Point:
+        run_ms, _, is_known = run_estimate(self._search.cluster, job)
+
+        def give_back(draft: Draft) -> None:
+            draft.unplace(job, start.attempt, start.placements)
+
+        at_ms = self._search.cluster.now_ms + run_ms
+        return _Point(at_ms, job.submit_seq, is_known, job.id, give_back)
+
+    def _promised(self, promise: Planned) -> _Point:
+        job = self._search.cluster.jobs[promise.job_id]
+
+        def give_back(draft: Draft) -> None:
+            draft.unclaim(job, job.attempt + 1, promise.placements)
+
+        return _Point(promise.end_ms, job.submit_seq, promise.is_known, job.id, give_back)
+
+    def _windows(self) -> list[_Point]:
+        """Nothing comes back at the edge of a window, but who may use the nodes changes."""
+        cluster = self._search.cluster
+        until_ms = cluster.now_ms + UNKNOWN_MS
+        return [
+            _Point(end_ms, 0, True, f"window {window.name}", lambda draft: None)
+            for window in cluster.windows.values()
+            for _, end_ms in islice(occurrences(window, cluster.now_ms, until_ms), WINDOWS_TRIED)
+        ]
+
+
+def stop_ms(job: Job) -> int:
+    """How long the job may take to stop."""
+    spec = job.spec
+    return spec.grace_ms + (spec.checkpoint.notice_ms if spec.checkpoint.signal else 0)
+
+
+def find_promise(search: Search, future: Future, job: Job) -> Planned | None:
+    """The promise that the job keeps, or the earliest that can be made; None: no time is known.
+
+    O(ends before it) steps on the draft, and O(log of them) placements.
+    """
+    old = search.cluster.planned.get(job.id)
+    if old is not None and _holds(search, job, old):
+        if search.promises or old.start_ms <= search.cluster.now_ms:
+            return old
+        # The first in line may do better; the others keep what they were promised.
+        new = _earliest(search, future, job, old.start_ms)
+        return new if new is not None and new.start_ms < old.start_ms else old
+    return _earliest(search, future, job, 0)
+
+
+def _earliest(search: Search, future: Future, job: Job, before_ms: int) -> Planned | None:
+    points = future.points()
+    if before_ms:
+        points = [point for point in points if point.at_ms < before_ms]
+    found = _first_fit(search, job, points)
+    if found is None:
+        return None
+    number, placed = found
+    start_ms = max(points[number].at_ms, search.cluster.now_ms)
+    run_ms = run_estimate(search.cluster, job)[0]
+    known = all(point.is_known for point in points[: number + 1])
+    reason = f"when {points[number].waits_for} has ended; {placed.reason}"
+    return Planned(job.id, start_ms, start_ms + run_ms, placed.placements, known, reason)
+
+
+def _first_fit(search: Search, job: Job, points: list[_Point]) -> tuple[int, Placed] | None:
+    """(index of the first point after which the job fits, where); doubling, then halving."""
+    draft = search.draft
+    mark = draft.checkpoint()
+    low, step = 0, 1  # the job does not fit after points[:low]
+    while low < len(points):
+        high = min(len(points), low + step)
+        _release(draft, points[low:high])
+        placed = _place(search, job, points[high - 1].at_ms)
+        if placed is not None:
+            break
+        low, step = high, 2 * step
+        if not search.fuel.left:
+            break
+    else:
+        draft.rollback(mark)
+        return None
+    draft.rollback(mark)
+    if placed is None:
+        return None
+    _release(draft, points[:low])
+    while high - low > 1:
+        middle = (low + high) // 2
+        here = draft.checkpoint()
+        _release(draft, points[low:middle])
+        found = _place(search, job, points[middle - 1].at_ms)
+        if found is not None:
+            high, placed = middle, found
+            draft.rollback(here)
+        else:
+            low = middle
+    draft.rollback(mark)
+    return high - 1, placed
+
+
+def _release(draft: Draft, points: list[_Point]) -> None:
+    for point in points:
+        point.give_back(draft)
+
+
+def _place(search: Search, job: Job, at_ms: int) -> Placed | None:
+    """Where it would start then; the draft is left as it was. Windows of that time are kept."""
+    draft = search.draft
+    mark = draft.checkpoint()
+    draft.closed = search.closed_for(job, at_ms)
+    try:
+        for want in forms(job, at_ms):
+            placed = search.at_largest(job, want, [])
+            if placed is not None:
+                return placed
+        return None
+    finally:
+        draft.rollback(mark)
+        draft.closed = frozenset()
+
+
+def _holds(search: Search, job: Job, old: Planned) -> bool:
+    """True when the promise can still be kept: its places will be free, and still suit the job."""
+    cluster = search.cluster
+    if old.start_ms < cluster.now_ms:
+        return False
+    if old.end_ms - old.start_ms != run_estimate(cluster, job)[0]:
+        return False
+    nodes = list(dict.fromkeys(p.node_id for p in old.placements))
+    if search.closed_for(job, old.start_ms).intersection(nodes):
+        return False
+    draft = search.draft
+    mark = draft.checkpoint()
+    for node_id in nodes:
+        node = cluster.nodes[node_id]
+        for job_id in dict.fromkeys(key.job_id for key in node.holds):
+            holder = cluster.jobs[job_id]
+            if holder.state.is_active and expected_end_ms(cluster, holder)[0] <= old.start_ms:
+                draft.release(holder)
+    for promise in search.promises.values():
+        if promise.end_ms <= old.start_ms:
+            other = cluster.jobs[promise.job_id]
+            draft.unclaim(other, other.attempt + 1, promise.placements)
+    is_kept = _fits_exactly(draft, job, old.placements)
+    draft.rollback(mark)
+    return is_kept
+
+
+def _fits_exactly(draft: Draft, job: Job, placements: tuple[Placement, ...]) -> bool:
+    """Place the gang exactly there; False as soon as a shard has no room or does not suit."""
+    for rank, placement in enumerate(placements):
+        node = draft.cluster.nodes[placement.node_id]
+        if not has_room(node, placement):
+            return False
+        if node_refusal(node, job, job.spec.roles[placement.role].need) is not None:
+            return False
+        draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placement)
+    return True

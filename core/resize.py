@@ -1,0 +1,273 @@
+"""Elastic sizes and moves: shrink before anyone is preempted, grow into what idles, make room.
+
+A resize restarts the gang: its attempt is stopped and its next one claims places at once, so nobody
+can come in between. To move is to resize to the same size.
+"""
+
+from aimass.core.lost_work import lost_gpu_ms
+from aimass.core.model import Job, JobState, StopRule
+from aimass.core.plan import Claim, Stop
+from aimass.core.policy import Placed, Want
+from aimass.core.preempt import Victim, choose, is_extra, is_stoppable, rule_for
+from aimass.core.quota import quota_refusal
+from aimass.core.search import Search
+from aimass.core.spec import Elastic
+from aimass.core.wants import amounts_asked, forms, sized, sizes_of
+
+
+def elastic_of(job: Job) -> Elastic:
+    """The elastic bounds of a job that has them."""
+    elastic = job.spec.roles[job.spec.elastic_role].elastic
+    assert elastic is not None, f"{job.id} is not elastic"
+    return elastic
+
+
+def size_of(job: Job) -> int:
+    """Elastic shards that the active job has now."""
+    return sizes_of(job, job.current.placements)[job.spec.elastic_role]
+
+
+def may_resize(search: Search, job: Job) -> bool:
+    """True when the job runs and its last start is an interval ago."""
+    if job.state is not JobState.RUNNING or job.id in search.evicted:
+        return False
+    due_ms = job.current.running_ms + elastic_of(job).interval_ms
+    search.wake(due_ms)
+    return due_ms <= search.cluster.now_ms
+
+
+# ---- shrink -------------------------------------------------------------------------------------
+
+
+def shrink_for(search: Search, job: Job) -> bool:
+    """Start the job in the extras of elastic jobs; False when they are not enough.
+
+    What a job has beyond the size it asked for may go to anybody; the rest of its extras by the
+    rules of preemption. Cheapest first, then whoever proved unnecessary keeps its size.
+    """
+    draft = search.draft
+    for want in forms(job, search.cluster.now_ms):
+        givers = _givers(search, job, want)
+        if not givers:
+            continue
+        mark = draft.checkpoint()
+        draft.is_soon = True
+        try:
+            if _shrink(search, job, want, givers):
+                return True
+        finally:
+            draft.is_soon = False
+        draft.rollback(mark)
+    return False
+
+
+def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
+    amounts = amounts_asked(job, want)
+    found = []
+    for other in search.elastic_jobs():
+        if not is_extra(other) or not may_resize(search, other):
+            continue
+        over = size_of(other) > other.spec.roles[other.spec.elastic_role].shards
+        if over or rule_for(search, job, amounts, other) is not None:
+            cost = search.policy.victims.cost(search.cluster, other)
+            found.append(Victim(other, StopRule.SHRINK, cost))
+    return sorted(found, key=lambda v: (v.cost, v.job.spec.priority, -v.job.submit_seq))
+
+
+def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
+    mark = search.draft.checkpoint()
+    for count in range(1, len(givers) + 1):
+        chosen = givers[:count]
+        if _fits_with(search, job, want, chosen) is None:
+            search.draft.rollback(mark)
+            continue
+        search.draft.rollback(mark)
+        for giver in sorted(chosen, key=lambda v: (-v.cost, v.job.submit_seq)):
+            rest = [v for v in chosen if v is not giver]
+            if rest and _fits_with(search, job, want, rest) is not None:
+                chosen = rest
+            search.draft.rollback(mark)
+        found = _fits_with(search, job, want, chosen)
+        assert found is not None, "what fitted once fits again"
+        _enter_shrink(search, job, found[0], list(zip(chosen, found[1], strict=True)))
+        return True
+    return False
+
+
+def _fits_with(
+    search: Search, job: Job, want: Want, givers: list[Victim]
+) -> tuple[Placed, list[Placed]] | None:
+    """Place the job among their extras, and each of them again in a smaller size. On the draft."""
+    draft = search.draft
+    for giver in givers:
+        draft.evict(giver.job)
+    placed = search.at_largest(job, want, [])
+    if placed is None:
+        return None
+    smaller = []
+    for giver in givers:
+        again = _place_again(search, giver.job, size_of(giver.job) - elastic_of(giver.job).step)
+        if again is None:
+            return None
+        smaller.append(again)
+    return placed, smaller
+
+
+def _place_again(search: Search, job: Job, most: int) -> Placed | None:
+    """The active job's next attempt at its largest size up to `most`."""
+    for want in forms(job, search.cluster.now_ms):
+        placed = search.at_largest(job, want, [], most)
+        if placed is not None:
+            return placed
+    return None
+
+
+def _enter_shrink(
+    search: Search, job: Job, placed: Placed, givers: list[tuple[Victim, Placed]]
+) -> None:
+    names = tuple(giver.job.id for giver, _ in givers)
+    attempt = job.attempt + 1
+    mine = Claim(job.id, attempt, placed.placements, placed.reason, names, placed.trail)
+    search.add_claim(mine, [])
+    for giver, again in givers:
+        has, gets = size_of(giver.job), sizes_of(giver.job, again.placements)
+        reason = f"shrinks from {has} to {gets[giver.job.spec.elastic_role]} shards for {job.id}"
+        _restart(search, giver.job, StopRule.SHRINK, job, reason, again)
+
+
+def _restart(
+    search: Search, job: Job, rule: StopRule, by: Job | None, reason: str, again: Placed
+) -> None:
+    stop = Stop(
+        job.id,
+        job.attempt,
+        rule,
+        by.id if by is not None else job.id,
+        reason,
+        lost_gpu_ms(job, search.cluster.now_ms),
+    )
+    claim = Claim(
+        job.id,
+        job.attempt + 1,
+        again.placements,
+        f"{reason}; {again.reason}",
+        (job.id,),
+        again.trail,
+    )
+    search.add_claim(claim, [stop])
+
+
+# ---- grow ---------------------------------------------------------------------------------------
+
+
+def grow(search: Search) -> None:
+    """Let running elastic jobs have what idles, where it is worth a restart; best gain first."""
+    offers = []
+    for job in search.elastic_jobs():
+        if size_of(job) < elastic_of(job).max_shards and may_resize(search, job):
+            gain = search.policy.resize.gain(search.cluster, job, elastic_of(job).max_shards)
+            offers.append((-gain, job.submit_seq, job))
+    for _, _, job in sorted(offers, key=lambda offer: offer[:2]):
+        _grow_one(search, job)
+
+
+def _grow_one(search: Search, job: Job) -> None:
+    """The largest size worth it that fits into its own places and what is free right now."""
+    has = size_of(job)
+    draft = search.draft
+    mark = draft.checkpoint()
+    for shards in elastic_of(job).sizes(elastic_of(job).max_shards):
+        if shards <= has or not search.fuel.left:
+            return
+        if search.policy.resize.gain(search.cluster, job, shards) <= 0:
+            continue
+        for want in forms(job, search.cluster.now_ms):
+            draft.evict(job)
+            draft.is_soon = True
+            placed = search.place(job, sized(job, want, shards), [])
+            draft.is_soon = False
+            if placed is not None and waits_for_nobody(search, job, placed):
+                reason = f"grows from {has} to {shards} shards into what idles"
+                _restart(search, job, StopRule.GROW, None, reason, placed)
+                return
+            draft.rollback(mark)
+
+
+def waits_for_nobody(search: Search, job: Job, placed: Placed) -> bool:
+    """True when its claimed places are free, or held by its own attempt only."""
+    for placement in placed.placements:
+        node = search.cluster.nodes[placement.node_id]
+        for index in placement.devices:
+            device = node.devices[index]
+            own = sum(m for key, m in device.holders.items() if key.job_id == job.id)
+            if device.used_milli - own + device.claimed_milli > 1000:
+                return False
+        own_cpu = sum(p.cpu_milli for key, p in node.holds.items() if key.job_id == job.id)
+        cpu_milli = node.cpu_used_milli - own_cpu + node.cpu_claimed_milli
+        own_mib = sum(p.memory_mib for key, p in node.holds.items() if key.job_id == job.id)
+        memory_mib = node.memory_used_mib - own_mib + node.memory_claimed_mib
+        if cpu_milli > node.inventory.cpu_milli or memory_mib > node.inventory.memory_mib:
+            return False
+    return True
+
+
+# ---- move ---------------------------------------------------------------------------------------
+
+
+def make_room(search: Search, job: Job) -> bool:
+    """Defragment: move a few movable, checkpointed jobs so that this one can start. Opt-in.
+
+    Nothing is moved that does not let the job start, nor anything that has nowhere to go at once.
+    """
+    cluster, draft = search.cluster, search.draft
+    movable = [
+        Victim(other, StopRule.MOVE, search.policy.victims.cost(cluster, other))
+        for other in cluster.active.values()
+        if other.spec.movable
+        and other.spec.checkpoint.signal
+        and other.state is JobState.RUNNING
+        and other.id not in search.evicted
+        and is_stoppable(search, other)
+    ]
+    movable.sort(key=lambda v: (v.cost, v.job.submit_seq))
+    for want in forms(job, cluster.now_ms):
+        if not movable or quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
+            continue
+        mark = draft.checkpoint()
+        draft.is_soon = True
+        try:
+            if _move_for(search, job, want, movable):
+                return True
+        finally:
+            draft.is_soon = False
+        draft.rollback(mark)
+    return False
+
+
+def _move_for(search: Search, job: Job, want: Want, movable: list[Victim]) -> bool:
+    found = choose(search, job, want, movable)
+    if found is None or len(found[1]) > search.policy.options.moves:
+        return False
+    placed, victims = found
+    moves = []
+    for victim in victims:
+        other = victim.job
+        sizes = sizes_of(other, other.current.placements)
+        again = next(
+            (
+                place
+                for form in forms(other, search.cluster.now_ms)
+                if (place := search.place(other, Want(sizes, form.gpu_types, form.level), []))
+            ),
+            None,
+        )
+        if again is None or not waits_for_nobody(search, other, again):
+            return False
+        moves.append((other, again))
+    names = tuple(other.id for other, _ in moves)
+    search.add_claim(
+        Claim(job.id, job.attempt + 1, placed.placements, placed.reason, names, placed.trail), []
+    )
+    for other, again in moves:
+        _restart(search, other, StopRule.MOVE, job, f"moves so that {job.id} can start", again)
+    return True

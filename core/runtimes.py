@@ -1,0 +1,66 @@
+"""How long a job will run: given by the user, learned from the like, or unknown."""
+
+from aimass.core.cluster import Cluster
+from aimass.core.model import Attempt, Job, RunTime
+
+UNKNOWN_MS = 365 * 24 * 3600 * 1000  # as Slurm treats a job without a time limit
+LEARNED_MIN = 3  # runs before what was learned is believed
+LEARNED_KEPT = 10_000  # keys; those longest without a run are forgotten
+OVERRUN_MS = 60_000  # a job that should have ended is looked at again after this, or a tenth of it
+
+
+def run_key(job: Job) -> str:
+    """Runs of one user, job name and queue are alike."""
+    return f"{job.user}/{job.spec.queue}/{job.spec.name}"
+
+
+def run_estimate(cluster: Cluster, job: Job) -> tuple[int, int, bool]:
+    """(run time in ms, its spread in ms, whether anybody knows). Given beats learned."""
+    if job.spec.run_ms:
+        return job.spec.run_ms, 0, True
+    learned = cluster.runtimes.get(run_key(job))
+    if learned is not None and learned.count >= LEARNED_MIN:
+        return max(1, learned.mean_ms + 2 * learned.spread_ms), learned.spread_ms, True
+    return UNKNOWN_MS, 0, False
+
+
+def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
+    """When the active job should end, always after now; and whether anybody knows.
+
+    One that stops ends after its notice and grace. One that has outlived its estimate is expected
+    to go on for a tenth of it, again and again, but not beyond its limit and grace.
+    """
+    now_ms, attempt, spec = cluster.now_ms, job.current, job.spec
+    if attempt.stop_goal is not None:
+        return max(now_ms + 1, attempt.stopping_ms + attempt.notice_ms + attempt.grace_ms), True
+    run_ms, _, is_known = run_estimate(cluster, job)
+    begin_ms = attempt.running_ms or now_ms
+    end_ms = begin_ms + run_ms
+    if end_ms <= now_ms:
+        step_ms = max(OVERRUN_MS, run_ms // 10)
+        end_ms += ((now_ms - end_ms) // step_ms + 1) * step_ms
+    if spec.walltime_ms:
+        end_ms = min(end_ms, max(now_ms + 1, begin_ms + spec.walltime_ms + spec.grace_ms))
+    return end_ms, is_known
+
+
+def learn(cluster: Cluster, job: Job, attempt: Attempt) -> None:
+    """Remember how long the attempt that succeeded ran.
+
+    One that went on from a checkpoint of an earlier attempt did only a part of the work: it teaches
+    nothing.
+    """
+    if attempt.number > 1 and job.spec.checkpoint.signal:
+        return
+    run_ms = attempt.ended_ms - attempt.running_ms
+    key = run_key(job)
+    known = cluster.runtimes.get(key)
+    if known is None:
+        cluster.runtimes[key] = RunTime(1, run_ms, run_ms // 2)
+        if len(cluster.runtimes) > LEARNED_KEPT:
+            cluster.runtimes.popitem(last=False)
+        return
+    known.count += 1
+    known.spread_ms += (abs(known.mean_ms - run_ms) - known.spread_ms) // 4
+    known.mean_ms += (run_ms - known.mean_ms) // 8
+    cluster.runtimes.move_to_end(key)

@@ -1,0 +1,326 @@
+"""Search: one decision under way. It tries forms of a job on the draft and remembers what failed.
+
+A pass gets cheap by what cannot change while it lasts: capacity only shrinks, promises only grow.
+So a fit that no node can take is not tried again, nor a run as long as one that a promise turned
+away.
+"""
+
+from dataclasses import dataclass
+
+from aimass.core.cluster import Cluster, FitKey
+from aimass.core.draft import Draft
+from aimass.core.feasible import Code, Refusal
+from aimass.core.model import Job, JobId, NodeId
+from aimass.core.plan import Claim, Planned, Start, Stop
+from aimass.core.policy import Fuel, Placed, Policy, Want
+from aimass.core.quota import quota_refusal
+from aimass.core.runtimes import UNKNOWN_MS, run_estimate
+from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
+from aimass.core.windows import blocked_nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Why a job cannot start now.
+
+    is_physical: no node has room, whoever else waits. is_personal: others of its group may fare
+    better. may_take: room made by others would help, and unless is_quota a promise of some.
+    """
+
+    refusal: Refusal
+    is_physical: bool = False
+    is_personal: bool = False
+    may_take: bool = False
+    is_quota: bool = False
+
+
+class Search:
+    """What all phases of a decision share: draft, policy, fuel, promises made so far."""
+
+    def __init__(self, draft: Draft, policy: Policy, fuel: Fuel) -> None:
+        self.draft = draft
+        self.cluster: Cluster = draft.cluster
+        self.policy = policy
+        self.fuel = fuel
+        self.promises: dict[JobId, Planned] = {}  # claimed on the draft
+        self.starts: dict[JobId, Start] = {}
+        self.stops: list[Stop] = []
+        self.claims: list[Claim] = []
+        self.dropped: set[JobId] = set()  # claims that cannot be kept
+        self.evicted: set[JobId] = set()  # jobs that the decision stops
+        self.wake_ms = 0
+        self._elastic: list[Job] | None = None
+        self._started: dict[JobId, int] = {}  # by array
+        self._no_room: set[tuple[FitKey, bool]] = set()
+        self._too_long: dict[FitKey, int] = {}  # shortest run that a promise turned away
+        self._by_model = any(
+            key.startswith("gpu:")
+            for queue in self.cluster.queues.values()
+            for amounts in (queue.spec.quota, queue.spec.limit, queue.spec.borrow_limit)
+            for key in amounts
+        )
+
+    def wake(self, at_ms: int) -> None:
+        """Time alone may change the decision at at_ms (after now)."""
+        if at_ms > self.cluster.now_ms and (not self.wake_ms or at_ms < self.wake_ms):
+            self.wake_ms = at_ms
+
+    def elastic_jobs(self) -> list[Job]:
+        """Active jobs that have an elastic role, by submit order. O(active) once."""
+        if self._elastic is None:
+            found = [job for job in self.cluster.active.values() if job.spec.elastic_role >= 0]
+            self._elastic = sorted(found, key=lambda job: job.submit_seq)
+        return self._elastic
+
+    # ---- starting now ---------------------------------------------------------------------------
+
+    def start(self, job: Job, fit: FitKey) -> Placed | Turned:
+        """Place the job on the draft as its next attempt, in the best form; or say why not."""
+        refusal = self.refusal_before_place(job)
+        if refusal is not None:
+            return Turned(refusal)
+        is_waiting = self._is_waiting_for_locality(job)
+        if (fit, is_waiting) in self._no_room:
+            return _NO_ROOM
+        run_ms = run_estimate(self.cluster, job)[0]
+        if run_ms >= self._too_long.get(fit, run_ms + 1):
+            return _PROMISED
+        quota: list[Refusal] = []
+        self.draft.closed = closed = self.closed_for(job, self.cluster.now_ms)
+        try:
+            placed = self._in_some_form(job, quota) or self._among_promises(job, run_ms, quota)
+            if placed is not None:
+                return placed
+            if quota:
+                return Turned(quota[0], may_take=quota[0].code in _TAKEN_BACK, is_quota=True)
+            if not self.fuel.left:
+                return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
+            if self._hidden() and self._fits_without_promises(job):
+                self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
+                return _PROMISED
+        finally:
+            self.draft.closed = frozenset()
+        if closed:
+            return _WINDOW_OR_ROOM
+        self._no_room.add((fit, is_waiting))
+        return _NO_ROOM
+
+    def start_among(self, job: Job, fit: FitKey) -> Placed | Turned:
+        """As start(), but all promises of the cluster count: for a job that comes after a pass."""
+        if (fit, self._is_waiting_for_locality(job)) not in self._no_room and not self.promises:
+            mark = self.draft.checkpoint()
+            found = self.start(job, fit)
+            self.draft.rollback(mark)
+            if isinstance(found, Turned):
+                return found
+            for planned in self.cluster.planned.values():
+                self.promise(self.cluster.jobs[planned.job_id], planned)
+        return self.start(job, fit)
+
+    def refusal_before_place(self, job: Job) -> Refusal | None:
+        """What stops it whatever is free: its array's limit."""
+        array = job.spec.array
+        if array is not None and array.max_parallel:
+            active = self.cluster.arrays[job.array_id].active + self.started_of(job.array_id)
+            if active >= array.max_parallel:
+                text = f"{active} tasks of {job.array_id} are active, at most {array.max_parallel}"
+                return Refusal(Code.ARRAY_LIMIT, text)
+        return None
+
+    def started_of(self, array_id: JobId) -> int:
+        """How many tasks of an array this decision has started or claimed for."""
+        return self._started.get(array_id, 0)
+
+    def add_start(self, job: Job, placed: Placed) -> None:
+        """The decision starts the job where it lies on the draft."""
+        attempt = job.attempt + 1
+        start = Start(job.id, attempt, placed.placements, placed.reason, placed.trail)
+        self.starts[job.id] = start
+        self._count(job)
+
+    def add_claim(self, claim: Claim, stops: list[Stop]) -> None:
+        """The decision claims places for the job; its victims leave."""
+        self.claims.append(claim)
+        self.stops += stops
+        self.evicted.update(stop.job_id for stop in stops)
+        self._count(self.cluster.jobs[claim.job_id])
+
+    def _count(self, job: Job) -> None:
+        if job.array_id:
+            self._started[job.array_id] = self._started.get(job.array_id, 0) + 1
+
+    def _is_waiting_for_locality(self, job: Job) -> bool:
+        if not job.spec.topology.preferred:
+            return False
+        ends_ms = locality_ends_ms(job)
+        self.wake(ends_ms)
+        return self.cluster.now_ms < ends_ms
+
+    def closed_for(self, job: Job, from_ms: int) -> frozenset[NodeId]:
+        """Nodes closed to the job if it started then.
+
+        A preemptible job of unknown length may start before a window: it is stopped for it.
+        """
+        if not self.cluster.windows:
+            return frozenset()
+        run_ms, _, is_known = run_estimate(self.cluster, job)
+        if not is_known:
+            run_ms = 1 if job.spec.preemptible else UNKNOWN_MS
+        return blocked_nodes(self.cluster, job, from_ms, from_ms + run_ms)
+
+    def _in_some_form(self, job: Job, quota: list[Refusal]) -> Placed | None:
+        """The first form that quota and nodes allow, at the largest size up to what is asked."""
+        for want in forms(job, self.cluster.now_ms):
+            placed = self.at_largest(job, want, quota)
+            if placed is not None:
+                return placed
+        return None
+
+    def at_largest(
+        self, job: Job, want: Want, quota: list[Refusal], most: int = 0
+    ) -> Placed | None:
+        """Place it at the largest size that fits; most: of its elastic role (0: what it asks).
+
+        O(log sizes) placements, because what holds many shards holds fewer.
+        """
+        role = job.spec.elastic_role
+        if role < 0:
+            return self.place(job, want, quota)
+        elastic = job.spec.roles[role].elastic
+        assert elastic is not None
+        sizes = elastic.sizes(most or job.spec.roles[role].shards)
+        mark = self.draft.checkpoint()
+        if self.place(job, sized(job, want, sizes[-1]), quota) is None:
+            return None
+        self.draft.rollback(mark)
+        low, high = 0, len(sizes) - 1  # sizes[high:] fit, sizes[:low] do not
+        while low < high:
+            middle = (low + high) // 2
+            if self.place(job, sized(job, want, sizes[middle]), []) is not None:
+                high = middle
+            else:
+                low = middle + 1
+            self.draft.rollback(mark)
+        return self.place(job, sized(job, want, sizes[low]), [])
+
+    def place(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
+        """Place it in exactly this form, within quota; undone when it does not fit."""
+        is_soon = self.draft.is_soon
+        refusal = quota_refusal(self.cluster, job, amounts_asked(job, want), is_soon)
+        if refusal is not None:
+            quota.append(refusal)
+            return None
+        mark = self.draft.checkpoint()
+        placed = self.policy.place.place(self.draft, job, want, self.fuel)
+        if placed is None:
+            self.draft.rollback(mark)
+            return None
+        if not self._by_model or not any(role.need.has_gpu for role in job.spec.roles):
+            return placed
+        # Only now it is known which models it would count for.
+        self.draft.rollback(mark)
+        refusal = quota_refusal(
+            self.cluster, job, amounts_placed(self.cluster, placed.placements), is_soon
+        )
+        if refusal is None:
+            return self.policy.place.place(self.draft, job, want, self.fuel)
+        quota.append(refusal)
+        return None if want.gpu_types is not None else self._by_one_model(job, want, quota)
+
+    def _by_one_model(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
+        """A mix of models broke a quota: try each model alone, by name."""
+        models = sorted({d.spec.model for n in self.cluster.nodes.values() for d in n.devices})
+        for model in models:
+            placed = self.place(job, Want(want.sizes, (model,), want.level), quota)
+            if placed is not None:
+                return placed
+        return None
+
+    # ---- promises -------------------------------------------------------------------------------
+
+    def promise(self, job: Job, planned: Planned) -> None:
+        """From now on the draft keeps these places for the job."""
+        self.promises[job.id] = planned
+        self.draft.claim(job, job.attempt + 1, planned.placements)
+
+    def _among_promises(self, job: Job, run_ms: int, quota: list[Refusal]) -> Placed | None:
+        """Backfill: use what is promised to others from a time when the job will have ended."""
+        ends_ms = self.cluster.now_ms + run_ms
+        later = [p for p in self.promises.values() if p.start_ms >= ends_ms]
+        if not later or not self._hidden():
+            return None
+        self._lift(later)
+        placed = self._in_some_form(job, quota)
+        self._lower(later)
+        if placed is None:
+            return None
+        until_ms = min(p.start_ms for p in later)
+        note = f"backfilled: ends before the next promise, {until_ms - ends_ms} ms early"
+        return Placed(placed.placements, placed.reason, (*placed.trail, note))
+
+    def _fits_without_promises(self, job: Job) -> bool:
+        mark = self.draft.checkpoint()
+        everybody = list(self.promises.values())
+        self._lift(everybody)
+        placed = self._in_some_form(job, [])
+        self.draft.rollback(mark)
+        return placed is not None
+
+    def break_promise(self, job: Job) -> Planned:
+        """Take the promise back and return it."""
+        planned = self.promises.pop(job.id)
+        self._lift([planned])
+        return planned
+
+    def forget(self, fit: FitKey) -> None:
+        """Try this fit again, though it failed: for gangs of several roles, see decide."""
+        self._no_room -= {(fit, False), (fit, True)}
+        self._too_long.pop(fit, None)
+
+    def is_claimed(self, job_id: JobId) -> bool:
+        """True when the decision made a claim for the job."""
+        return any(claim.job_id == job_id for claim in self.claims)
+
+    def _lift(self, promises: list[Planned]) -> None:
+        for promise in promises:
+            job = self.cluster.jobs[promise.job_id]
+            self.draft.unclaim(job, job.attempt + 1, promise.placements)
+
+    def _lower(self, promises: list[Planned]) -> None:
+        for promise in promises:
+            job = self.cluster.jobs[promise.job_id]
+            self.draft.claim(job, job.attempt + 1, promise.placements)
+
+    def _hidden(self) -> bool:
+        """True when a promise keeps something that is free now."""
+        nodes = self.cluster.nodes
+        for promise in self.promises.values():
+            for placement in promise.placements:
+                node = nodes[placement.node_id]
+                busy = (node.devices[i].used_milli for i in placement.devices)
+                if not placement.devices or any(used < WHOLE_GPU_MILLI for used in busy):
+                    return True
+        return False
+
+
+# What a queue has borrowed or reached its limit with may be taken back by stopping somebody in it.
+_TAKEN_BACK = (Code.QUEUE_LIMIT, Code.QUOTA_BORROW, Code.QUOTA_LENT, Code.QUEUE_MAX_JOBS)
+_NO_ROOM = Turned(
+    Refusal(Code.GPUS_BUSY, "no nodes have room for the whole gang now"),
+    is_physical=True,
+    may_take=True,
+)
+_PROMISED = Turned(
+    Refusal(
+        Code.PROMISED,
+        "what is free is promised to jobs before it, and it would run into their start",
+    ),
+    is_personal=True,
+    may_take=True,
+)
+_WINDOW_OR_ROOM = Turned(
+    Refusal(Code.WINDOW, "the nodes with room are reserved for others too soon"),
+    is_personal=True,
+    may_take=True,
+)

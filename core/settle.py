@@ -1,0 +1,91 @@
+"""What a decision settles first: claims that are free now, drains and windows that are due."""
+
+from aimass.core.capacity import has_room
+from aimass.core.feasible import Code, node_refusal
+from aimass.core.lost_work import lost_gpu_ms
+from aimass.core.model import Job, JobId, JobState, StopRule
+from aimass.core.plan import Claim, Start, Stop
+from aimass.core.search import Search
+from aimass.core.windows import blocked_nodes, next_change_ms
+
+
+def settle_claims(search: Search) -> None:
+    """Start whoever's claimed places are all free; drop claims that can no longer be kept."""
+    draft, cluster = search.draft, search.cluster
+    for claim in list(cluster.claims.values()):
+        job = cluster.jobs[claim.job_id]
+        if _is_broken(search, job, claim):
+            search.dropped.add(job.id)
+            draft.unclaim(job, claim.attempt, claim.placements)
+            continue
+        if job.state is not JobState.RESERVED:
+            continue  # a resize: its old attempt has not left
+        mark = draft.checkpoint()
+        draft.unclaim(job, claim.attempt, claim.placements)
+        if _hold_exactly(search, job, claim):
+            reason = claim.reason
+            start = Start(job.id, claim.attempt, claim.placements, reason, claim.trail)
+            search.starts[job.id] = start
+        else:
+            draft.rollback(mark)
+
+
+def _is_broken(search: Search, job: Job, claim: Claim) -> bool:
+    """True when a claimed place went away. A silent node may still come back."""
+    for placement in claim.placements:
+        node = search.cluster.nodes[placement.node_id]
+        refusal = node_refusal(node, job, job.spec.roles[placement.role].need)
+        if refusal is not None and refusal.code is not Code.NODE_SUSPECT:
+            return True
+        if any(
+            i >= len(node.devices) or not node.devices[i].spec.healthy for i in placement.devices
+        ):
+            return True
+    return False
+
+
+def _hold_exactly(search: Search, job: Job, claim: Claim) -> bool:
+    """Hold the claimed places on the draft, each for its rank; False when one is not free yet."""
+    draft = search.draft
+    for rank, placement in enumerate(claim.placements):
+        node = search.cluster.nodes[placement.node_id]
+        need = job.spec.roles[placement.role].need
+        if not has_room(node, placement) or node_refusal(node, job, need) is not None:
+            return False
+        draft.hold(job, claim.attempt, rank, placement)
+    return True
+
+
+def stop_what_is_due(search: Search) -> None:
+    """Stop what still runs on nodes whose drain deadline has passed or whose window is others'."""
+    cluster = search.cluster
+    now_ms = cluster.now_ms
+    for node in cluster.nodes.values():
+        if node.drain_ms and node.holds:
+            search.wake(node.drain_ms)
+            if node.drain_ms <= now_ms:
+                jobs = _running_on(search, [key.job_id for key in node.holds])
+                for job in jobs:
+                    _stop(search, job, StopRule.DRAIN, f"{node.id} is drained ({node.cordon})")
+    search.wake(next_change_ms(cluster))
+    for window in cluster.windows.values():
+        for node_id in window.nodes:
+            held = cluster.nodes.get(node_id)  # type: ignore[call-overload]
+            if held is None or not held.holds:
+                continue
+            for job in _running_on(search, [key.job_id for key in held.holds]):
+                if node_id in blocked_nodes(cluster, job, now_ms, now_ms + 1):
+                    _stop(search, job, StopRule.WINDOW, f"window {window.name} of {node_id} began")
+
+
+def _running_on(search: Search, job_ids: list[JobId]) -> list[Job]:
+    jobs = [search.cluster.jobs[i] for i in dict.fromkeys(job_ids)]
+    live = [j for j in jobs if j.state is not JobState.STOPPING and j.id not in search.evicted]
+    return sorted(live, key=lambda job: job.submit_seq)
+
+
+def _stop(search: Search, job: Job, rule: StopRule, reason: str) -> None:
+    lost = lost_gpu_ms(job, search.cluster.now_ms)
+    search.stops.append(Stop(job.id, job.attempt, rule, JobId(""), reason, lost))
+    search.evicted.add(job.id)
+    search.draft.evict(job)

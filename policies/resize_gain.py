@@ -1,0 +1,22 @@
+"""Grow where the time won is worth the restart."""
+
+from aimass.core.cluster import Cluster
+from aimass.core.model import Job
+from aimass.core.runtimes import expected_end_ms
+
+
+class GrowForGain:
+    """Gain in shard-milliseconds of the time that is left, minus the restart of all shards."""
+
+    name = "gain"
+    version = 1
+
+    def gain(self, cluster: Cluster, job: Job, shards: int) -> int:
+        """See ResizePolicy.gain. Linear speed-up is assumed, and at least one interval to go."""
+        elastic = job.spec.roles[job.spec.elastic_role].elastic
+        assert elastic is not None
+        role = job.spec.elastic_role
+        has = sum(p.role == role for p in job.current.placements)
+        end_ms, is_known = expected_end_ms(cluster, job)
+        left_ms = end_ms - cluster.now_ms if is_known else max(elastic.interval_ms, 10 * elastic.cost_ms)
+        return (shards - has) * max(0, left_ms - elastic.cost_ms) - has * elastic.cost_ms
