@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from aimass.v1 import job_pb2, scheduler_pb2
 
 STATES = (
-    *("QUEUED", "PLACED", "STARTING", "RUNNING", "STOPPING"),
+    *("HELD", "QUEUED", "RESERVED", "PLACED", "STARTING", "RUNNING", "STOPPING"),
     *("SUCCEEDED", "FAILED", "CANCELLED"),
 )
-LIVE_STATES = STATES[:5]
+LIVE_STATES = STATES[:7]
 
 
 @click.command(

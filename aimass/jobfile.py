@@ -1,9 +1,8 @@
 """Job files: YAML text to a JobSpec message, or every problem with its line, field and remedy."""
 
 import difflib
-import os
 import sys
-from collections.abc import Iterator
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,14 @@ from pydantic import ValidationError
 
 from aimass import yamldoc
 from aimass.errors import InvalidRequest
-from aimass.jobmodel import ENV_NAME_ALLOWED, SHARDS_MAX, JobModel, Resources, Wrong
+from aimass.jobchecks import Contradiction, contradictions, misfits
+from aimass.jobmodel import JobModel
+from aimass.jobspec import spec_of
+from aimass.jobvalues import ENV_NAME_ALLOWED, Wrong
 from aimass.v1 import job_pb2
-from aimass.wire import name_from
 from aimass.yamldoc import Document, Problem, dotted
 
-ENV_BYTES_MAX = 256 * 1024
 PROBLEMS_SHOWN_MAX = 20
-KINDS = {"TrainJob": job_pb2.JOB_KIND_TRAIN, "BatchJob": job_pb2.JOB_KIND_BATCH}
-STRATEGIES = {"pack": job_pb2.STRATEGY_PACK, "spread": job_pb2.STRATEGY_SPREAD}
 
 
 class JobFileError(InvalidRequest):
@@ -65,27 +63,39 @@ def read_stdin() -> bytes:
     return sys.stdin.buffer.read(yamldoc.FILE_BYTES_MAX + 1)
 
 
-def parse(data: bytes, file: str, *, folder: Path | None = None) -> job_pb2.JobSpec:
+def parse(
+    data: bytes, file: str, *, folder: Path | None = None, now_ms: int = 0
+) -> job_pb2.JobSpec:
     """Turn the text of a job file into a spec, or raise JobFileError with every problem.
 
     file: its name, in messages and for the job's default name; "-" is stdin. folder: what a
-    relative workdir counts from; default: the current directory.
+    relative workdir counts from; default: the current directory. now_ms: what relative times count
+    from; default: now.
     """
+    now_ms = now_ms or time.time_ns() // 1_000_000
     try:
         document = yamldoc.read(data)
     except yamldoc.Refused as refused:
         raise JobFileError(file, [refused.problem]) from None
-    problems = [*document.problems, *_cross_problems(document)]
+    problems = [*document.problems]
+    problems += [_of_contradiction(document, one) for one in misfits(document.value)]
     model = None
     try:
-        model = JobModel.model_validate(document.value)
+        model = JobModel.model_validate(document.value, context={"now_ms": now_ms})
     except ValidationError as error:
         known = {problem.path for problem in document.problems}
         found = (_problem(document, dict(one)) for one in error.errors(include_url=False))
         problems += [problem for problem in found if problem.path not in known]
+    if model is not None and not problems:
+        problems = [_of_contradiction(document, one) for one in contradictions(model, now_ms)]
     if model is None or problems:
         raise JobFileError(file, problems)
-    return _spec(model, file, folder or Path.cwd())
+    return spec_of(model, file, folder or Path.cwd())
+
+
+def _of_contradiction(document: Document, found: Contradiction) -> Problem:
+    path, message, allowed = found
+    return Problem(*document.place(path, of_key=True), dotted(path), message, allowed)
 
 
 @cache
@@ -180,88 +190,3 @@ def _shown(value: Any, document: Document, path: yamldoc.Path) -> str:
     if isinstance(value, str):
         return f'"{value[:60]}…"' if len(value) > 60 else f'"{value}"'
     return document.words.get(path, "")[:60] or "nothing"
-
-
-def _cross_problems(document: Document) -> Iterator[Problem]:
-    """Check what one field says against another; on the raw values, so that nothing hides it."""
-    raw = document.value
-    if not isinstance(raw, dict):
-        return
-
-    def at(path: yamldoc.Path, message: str, allowed: str) -> Problem:
-        return Problem(*document.place(path, of_key=True), dotted(path), message, allowed)
-
-    if "roles" in raw:
-        for name in ("command", "replicas", "resources"):
-            if name in raw:
-                yield at((name,), "given beside roles", "inside each role")
-    elif "command" not in raw:
-        yield at((), "neither command nor roles", "one of them")
-    roles = [role for role in _list(raw.get("roles")) if isinstance(role, dict)]
-    if "roles" in raw and raw["roles"] == []:
-        yield at(("roles",), "no role", "at least one")
-    yield from _role_problems(roles, at)
-    for path, holder in [((), raw), *((("roles", i), role) for i, role in enumerate(roles))]:
-        yield from _resource_problems((*path, "resources"), holder.get("resources"), at)
-    env = raw.get("env")
-    if isinstance(env, dict):
-        size = sum(len(f"{key}{value}".encode()) for key, value in env.items())
-        if size > ENV_BYTES_MAX:
-            yield at(("env",), f"{size} bytes", f"at most {ENV_BYTES_MAX}")
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _role_problems(roles: list[dict[str, Any]], at: Any) -> Iterator[Problem]:
-    names: list[Any] = []
-    for index, role in enumerate(roles):
-        name = role.get("name")
-        if isinstance(name, str) and name in names:
-            yield at(("roles", index, "name"), f'"{name[:60]}" twice', "a name of its own")
-        names.append(name)
-    counts = [role.get("shards", 1) for role in roles]
-    if all(isinstance(count, int) for count in counts) and sum(counts) > SHARDS_MAX >= max(counts):
-        yield at(("roles",), f"{sum(counts)} shards in all", f"at most {SHARDS_MAX}")
-
-
-def _resource_problems(path: yamldoc.Path, resources: Any, at: Any) -> Iterator[Problem]:
-    if isinstance(resources, dict) and resources.get("gpus", 0) == 0:
-        for name in ("gpuTypes", "gpuMemory"):
-            if resources.get(name):
-                yield at((*path, name), "asked for, but no GPU", "gpus: 1 or more beside it")
-
-
-def _spec(model: JobModel, file: str, folder: Path) -> job_pb2.JobSpec:
-    if model.command:
-        roles = [_role("worker", model.replicas, model.command, model.resources)]
-    else:
-        roles = [_role(one.name, one.shards, one.command, one.resources) for one in model.roles]
-    workdir = os.path.join(folder, model.workdir) if model.workdir else os.getcwd()
-    program = os.path.basename(roles[0].command[0])
-    return job_pb2.JobSpec(
-        name=model.name or name_from(program if file == "-" else Path(file).stem),
-        kind=KINDS[model.kind],
-        priority=model.priority,
-        labels=model.labels,
-        roles=roles,
-        workdir=os.path.normpath(workdir),
-        env=model.env,
-        node_selector=model.placement.node_selector,
-        strategy=STRATEGIES.get(model.placement.strategy, job_pb2.STRATEGY_UNSPECIFIED),
-        grace_ms=model.grace_period,
-    )
-
-
-def _role(name: str, shards: int, command: list[str], need: Resources) -> job_pb2.Role:
-    return job_pb2.Role(
-        name=name,
-        shards=shards,
-        resources=job_pb2.Resources(
-            gpu_milli=need.gpus, cpu_milli=need.cpus, memory_mib=need.memory
-        ),
-        command=command,
-        gpu_types=need.gpu_types,
-        gpu_memory_mib=need.gpu_memory,
-    )

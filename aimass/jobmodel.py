@@ -1,140 +1,69 @@
 """The job file's model: every field, what it allows, and the JSON Schema made from the same lines.
 
-Fields are written in camelCase in files. Values are checked strictly: no text for numbers, no
-numbers for text. Sums over several fields are checked in aimass.jobfile.
+Fields are written in camelCase in files. Defaults stand for "not given" and are not checked; a null
+in the file is an error. What one field says against another is checked in aimass.jobchecks.
 """
 
-import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StringConstraints,
-    WithJsonSchema,
+from pydantic import Field
+
+from aimass.jobvalues import (
+    NAME_ALLOWED,
+    PRIORITY_MAX,
+    SHARDS_MAX,
+    Command,
+    Cpus,
+    Duration,
+    EnvName,
+    Factor,
+    Gpus,
+    Indexes,
+    Memory,
+    Moment,
+    Name,
+    Shards,
+    Span,
+    Strict,
+    Text,
+    Word,
 )
-from pydantic.alias_generators import to_camel
 
-from aimass import units
-
-SHARDS_MAX = 4096
-PRIORITY_MAX = 1_000_000
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
-ENV_NAME_ALLOWED = "names of at least one character, without '=' and NUL"
-NAME_ALLOWED = "letters, digits, '.', '_', '-'; 1 to 253, the first a letter or digit"
-COMMAND_ALLOWED = "a list of texts: the program and its arguments"
-_SHELL = set("|&;<>()$`*?[]{}~\n")
-
-
-class Strict(BaseModel):
-    """Unknown fields and wrong types are errors; names in files are camelCase."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, alias_generator=to_camel, frozen=True, allow_inf_nan=False
-    )
-
-
-class Wrong(ValueError):
-    """A value that needs more words than "not allowed". `what`: is wrong; str(): is allowed."""
-
-    def __init__(self, what: str, allowed: str) -> None:
-        super().__init__(allowed)
-        self.what = what
-
-
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise Wrong("has a NUL character in it", "text without NUL characters")
-    return text
-
-
-def _command(value: object) -> list[str]:
-    """Check a command; for one line of shell show the list that was meant."""
-    if isinstance(value, str) and value.strip():
-        raise ValueError(f"{COMMAND_ALLOWED}, as in {list_form(value)}")
-    if not isinstance(value, list):
-        raise ValueError(COMMAND_ALLOWED)
-    if not value or value[0] == "":
-        what = "its first item, the program, is empty" if value else "is an empty list"
-        raise Wrong(what, f"{COMMAND_ALLOWED}; the program at least")
-    for number, word in enumerate(value, 1):
-        if isinstance(word, list | dict):
-            raise Wrong(f"item {number} is no text", COMMAND_ALLOWED)
-        if not isinstance(word, str):
-            raise Wrong(f"item {number} is no text", f"{COMMAND_ALLOWED}; put it in quotes")
-        if "\0" in word:
-            raise Wrong(f"item {number} has a NUL character in it", "text without NUL characters")
-    return value
-
-
-def list_form(line: str) -> str:
-    """Write a shell line as the list that does the same."""
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        words = []
-    if not words or _SHELL & set(line):
-        words = ["bash", "-c", line]
-    return "[" + ", ".join(_quoted(word) for word in words) + "]"
-
-
-def _quoted(word: str) -> str:
-    is_plain = word.replace("-", "").replace("_", "").replace("/", "").replace(".", "").isalpha()
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return word if is_plain and word[0].isalpha() else f'"{escaped}"'
-
-
+RULES_MAX = 100
+INT32_MAX = 2**31 - 1
+DEPENDENCIES_MAX = 1000
+NOTICE_MS = 60_000  # for a checkpoint, where only the signal is given
+SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGWINCH")
+REASONS = (
+    *("EXITED", "LAUNCH_FAILED", "OUT_OF_MEMORY", "STOPPED"),
+    *("LEASE_EXPIRED", "NODE_REBOOT", "NODE_LOST", "SUPERVISOR_LOST"),
+)
 _NOT_GIVEN: Any = ""  # a default is not checked, and no file can say this
-_amount = {"type": "number", "minimum": 0, "maximum": units.AMOUNT_MAX // 1000}
-_gpus = {
-    "anyOf": [
-        {"type": "integer", "minimum": 0, "maximum": units.AMOUNT_MAX // 1000},
-        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-    ],
-    "description": units.GPUS_ALLOWED,
-}
-_cpus = {**_amount, "description": units.CPUS_ALLOWED}
-_memory = {
-    "type": "string",
-    "pattern": r"^[0-9]{1,13}(\.[0-9]{1,3})? ?[KMGT](i?B)?$",
-    "description": units.MEMORY_ALLOWED,
-}
-_duration = {
-    "type": "string",
-    "pattern": r"^(?=.)([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,12}ms)?$",
-    "description": units.DURATION_ALLOWED,
-}
-Gpus = Annotated[int, PlainValidator(units.gpu_milli), WithJsonSchema(_gpus)]
-Cpus = Annotated[int, PlainValidator(units.cpu_milli), WithJsonSchema(_cpus)]
-Memory = Annotated[int, PlainValidator(units.memory_mib), WithJsonSchema(_memory)]
-Duration = Annotated[int, PlainValidator(units.duration_ms), WithJsonSchema(_duration)]
-Command = Annotated[
-    list[str],
-    PlainValidator(_command),
-    WithJsonSchema(
-        {
-            "type": "array",
-            "items": {"type": "string"},
-            "minItems": 1,
-            "description": COMMAND_ALLOWED,
-        }
-    ),
-]
-Text = Annotated[str, AfterValidator(_no_nul)]
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[^=\x00]+$")]
-Shards = Annotated[int, Field(ge=1, le=SHARDS_MAX)]
+_ABSENT: Any = None  # of a part that has no default as a whole
+
+
+class ElasticModel(Strict):
+    """Sizes that a role may run with: min, min + step, … up to max."""
+
+    min: Shards = Field(description="the fewest shards it runs with, from 1")
+    max: Shards = Field(description=f"the most shards it can use, to {SHARDS_MAX}")
+    step: Shards = Field(default=1, description="sizes are min plus whole steps; from 1")
+    resize_cost: Span = Field(default=60_000)
+    resize_interval: Span = Field(default=600_000)
 
 
 class Resources(Strict):
     """What each shard needs. A core, and nothing else, is reserved unless it is named."""
 
     gpus: Gpus = Field(default=0)
+    gpu_share: Memory = Field(
+        default=0, description="a share of one GPU by its memory, as 20GiB, instead of gpus"
+    )
     gpu_types: list[Text] = Field(
         default=[], description="device models that will do, in any order"
+    )
+    gpu_types_in_order: list[Text] = Field(
+        default=[], description="device models to try one after the other, each for all shards"
     )
     gpu_memory: Memory = Field(default=0, description="the least memory of each device")
     cpus: Cpus = Field(default=1, validate_default=True)
@@ -145,34 +74,153 @@ class RoleModel(Strict):
     """A group of equal shards that run one command."""
 
     name: Name = Field(description=NAME_ALLOWED)
-    shards: Shards = Field(default=1, description=f"a whole number from 1 to {SHARDS_MAX}")
+    shards: Shards = Field(
+        default=1,
+        description=f"a whole number from 1 to {SHARDS_MAX}; default: 1, or elastic.min",
+    )
+    elastic: ElasticModel = Field(default=_ABSENT)
     command: Command
     resources: Resources = Field(default_factory=lambda: Resources())
+
+
+class TopologyModel(Strict):
+    """Levels of the cluster, such as rack, that the shards share."""
+
+    required: Word = Field(default=_NOT_GIVEN, description="the level they must share")
+    preferred: Word = Field(default=_NOT_GIVEN, description="the level they should share")
+    wait: Span = Field(default=0)
+
+
+class AffinityModel(Strict):
+    """A rule on a node's labels."""
+
+    key: Word = Field(description="the label's name")
+    op: Literal["in", "notIn", "exists", "absent"] = Field(
+        default="in", description="in, notIn, exists or absent"
+    )
+    values: list[Text] = Field(default=[], description="a list of texts, for in and notIn")
+    weight: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0, description="0: required (default); 1 to 1000: preferred by so much"
+    )
 
 
 class Placement(Strict):
     """Where the shards may go and how they lie."""
 
+    topology: TopologyModel = Field(default_factory=lambda: TopologyModel())
     strategy: Literal["pack", "spread"] = Field(
         default=_NOT_GIVEN, description="pack: as few nodes as possible; spread: as many"
     )
     node_selector: dict[str, Text] = Field(
         default={}, description="labels that a node must have, as texts"
     )
+    affinity: list[AffinityModel] = Field(
+        default=[],
+        max_length=RULES_MAX,
+        description=f"at most {RULES_MAX} rules {{key, op, values, weight}} on nodes' labels",
+    )
+    tolerations: list[Word] = Field(
+        default=[],
+        max_length=RULES_MAX,
+        description=f'at most {RULES_MAX} taints it puts up with: "key" or "key=value"',
+    )
+    exclusive_node: bool = Field(default=False, description="true: no other job on its nodes")
+    exclude_nodes: list[Word] = Field(default=[], description="nodes that it never goes to")
+
+
+class DependencyModel(Strict):
+    """Another job, and the end of it that is waited for."""
+
+    job: Word = Field(description="the id of a job or of an array")
+    condition: Literal["success", "any", "failure", "each"] = Field(
+        default="success",
+        description="success, any, failure; each: task by task, between arrays",
+    )
+
+
+class ArrayModel(Strict):
+    """Many tasks of one job, told apart by AIMASS_ARRAY_INDEX."""
+
+    indexes: Indexes = Field(alias="range")
+    max_parallel: Annotated[int, Field(ge=1, le=INT32_MAX)] = Field(
+        default=0, description="tasks active at once, from 1; default: any number"
+    )
+
+
+class CheckpointModel(Strict):
+    """How the job is told to checkpoint before it is stopped for another's sake."""
+
+    signal: Literal[SIGNALS] = Field(  # type: ignore[valid-type]
+        default=_NOT_GIVEN, description=f"one of {', '.join(SIGNALS)}"
+    )
+    grace_period: Duration = Field(default=NOTICE_MS)
+
+
+class PreemptionModel(Strict):
+    """How it takes being preempted, and how long it waits before it preempts others."""
+
+    min_runtime: Span = Field(default=0)
+    max_per_day: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0, description="at most so many in 24 hours, 0 (any number) to 1000"
+    )
+    delay: Span = Field(default=0)
+    mode: Literal["requeue", "suspend", "cancel", "shrink"] = Field(
+        default="requeue", description="requeue, suspend, cancel or shrink"
+    )
+
+
+class BackoffModel(Strict):
+    """How long a retry waits: initial, then factor times as long, up to max."""
+
+    initial: Span = Field(default=30_000)
+    factor: Factor = Field(default=2000, le=100_000, description="a number from 1 to 100")
+    max: Span = Field(default=600_000)
+
+
+class RetryRuleModel(Strict):
+    """What a failure means. The first rule that matches decides; one without on… always does."""
+
+    on_reason: list[Literal[REASONS]] = Field(  # type: ignore[valid-type]
+        default=[], description=f"a list of {', '.join(REASONS)}"
+    )
+    on_exit_codes: list[Annotated[int, Field(ge=0, le=255)]] = Field(
+        default=[], description="a list of exit codes, 0 to 255"
+    )
+    action: Literal["retry", "fail", "hold"] = Field(description="retry, fail or hold")
+    avoid_same_node: bool = Field(default=False, description="true: never on that node again")
+    counts_against_limit: bool = Field(default=True, description="false: retry for free")
+    memory_factor: Factor = Field(
+        default=1000, le=10_000, description="so many times the memory, 1 to 10"
+    )
+
+
+class RetryModel(Strict):
+    """How often a failed gang is tried again. Preemption and lost nodes never count."""
+
+    limit: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=0, description="a whole number from 0 to 100"
+    )
+    backoff: BackoffModel = Field(default_factory=lambda: BackoffModel())
+    rules: list[RetryRuleModel] = Field(
+        default=[],
+        max_length=RULES_MAX,
+        description=f"at most {RULES_MAX} rules; the first that matches decides",
+    )
 
 
 class JobModel(Strict):
-    """One job: either `command` with `replicas` and `resources`, or `roles`.
-
-    Defaults stand for "not given" and are not checked; a null in the file is an error.
-    """
+    """One job: either `command` with `replicas` and `resources`, or `roles`."""
 
     api_version: Literal["aimass/v1"] = Field(description="aimass/v1")
     kind: Literal["TrainJob", "BatchJob"] = Field(description="TrainJob or BatchJob")
     name: Name = Field(default="", description=NAME_ALLOWED)
+    queue: Name = Field(default="", description="a queue's name, see massctl queue ls")
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = Field(
         default=0,
         description=f"a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}; larger goes first",
+    )
+    preemptible: bool = Field(
+        default=True, description="false: never stopped for the sake of another job"
     )
     labels: dict[str, Text] = Field(default={}, description="texts by name")
     workdir: Text = Field(
@@ -184,8 +232,27 @@ class JobModel(Strict):
     )
     resources: Resources = Field(default_factory=lambda: Resources())
     replicas: Shards = Field(
-        default=1, description=f"shards of the gang, a whole number from 1 to {SHARDS_MAX}"
+        default=1,
+        description=f"shards, a whole number from 1 to {SHARDS_MAX}; default: 1, or elastic.min",
     )
+    elastic: ElasticModel = Field(default=_ABSENT)
     roles: list[RoleModel] = Field(default=[], description="a list of roles, instead of command")
     placement: Placement = Field(default_factory=lambda: Placement())
     grace_period: Duration = Field(default=30_000)
+    time_limit: Span = Field(default=0)
+    expected_runtime: Span = Field(default=0)
+    start_after: Moment = Field(default=0)
+    deadline: Moment = Field(default=0)
+    depends_on: list[DependencyModel] = Field(
+        default=[],
+        max_length=DEPENDENCIES_MAX,
+        description=f"at most {DEPENDENCIES_MAX} entries {{job, condition}}",
+    )
+    array: ArrayModel = Field(default=_ABSENT)
+    checkpoint: CheckpointModel = Field(default_factory=lambda: CheckpointModel())
+    preemption: PreemptionModel = Field(default_factory=lambda: PreemptionModel())
+    retry: RetryModel = Field(default_factory=lambda: RetryModel())
+    movable: bool = Field(default=False, description="true: may be moved to make room for others")
+    allow_future: bool = Field(
+        default=False, description="true: accepted though no present nodes could hold it"
+    )

@@ -3,10 +3,13 @@
 import shlex
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 
 from aimass import tables, units, views
 from aimass.output import clean, paint, table, wants_colour
+from aimass.specscreen import role_text, spec_rows
 from aimass.v1 import job_pb2, scheduler_pb2
+from aimass.wire import is_over
 
 
 def why_screen(why: scheduler_pb2.Explanation, name: str, colour: str) -> str:
@@ -60,23 +63,27 @@ def _rows(title: str, texts: Iterable[str]) -> list[str]:
 
 
 def job_screen(job: job_pb2.Job, colour: str, *, is_wide: bool) -> str:
-    """Lay out everything about one job."""
+    """Lay out everything about one job; nothing for what it leaves to defaults."""
     spec = job.spec
     lines = [
         f"{job.id} {clean(spec.name)} is {_state(job, colour)}",
         *_rows("reason", [clean(job.reason)] if job.reason else []),
         *_rows("user", [clean(job.user)]),
         *_rows("times", [_times(job)]),
-        *_rows("asks", [_role_text(role) for role in spec.roles]),
-        *_rows("command", [clean(shlex.join(role.command)) for role in spec.roles]),
-        *_rows("workdir", [clean(spec.workdir)]),
+        *_rows("waits", _waits(job)),
+        *_rows("array", _array_lines(job)),
+        *_rows("asks", [clean(role_text(role)) for role in spec.roles]),
     ]
+    for title, texts in spec_rows(spec):
+        lines += _rows(title, [clean(text) for text in texts])
+    lines += _rows("command", [clean(shlex.join(role.command)) for role in spec.roles])
+    lines += _rows("workdir", [clean(spec.workdir)])
     if is_wide:
         lines += _rows("env", [clean(f"{key}={value}") for key, value in sorted(spec.env.items())])
         lines += _rows("labels", [clean(f"{k}={v}") for k, v in sorted(spec.labels.items())])
     for attempt in job.attempts:
         lines.append("")
-        lines += _attempt_lines(attempt, colour)
+        lines += _attempt_lines(attempt, colour, is_wide)
     return "\n".join(lines) + "\n"
 
 
@@ -89,22 +96,91 @@ def _times(job: job_pb2.Job) -> str:
     text = f"submitted {units.span_text(tables.now_ms() - job.submitted_ms)} ago"
     if job.ended_ms:
         text += f", over after {units.span_text(job.ended_ms - job.submitted_ms)}"
+    if job.preemptions:
+        text += f", preempted {_times_text(job.preemptions)}"
+    if job.retries:
+        text += f", failed and retried {_times_text(job.retries)}"
     return text
 
 
-def _role_text(role: job_pb2.Role) -> str:
-    need = role.resources
-    parts = [f"{units.number(need.gpu_milli)} GPU"]
-    parts += [" or ".join(map(clean, role.gpu_types))] if role.gpu_types else []
-    parts += [f"≥ {units.memory_text(role.gpu_memory_mib)} each"] if role.gpu_memory_mib else []
-    parts += [f"{units.number(need.cpu_milli)} CPU"] if need.cpu_milli else []
-    parts += [units.memory_text(need.memory_mib)] if need.memory_mib else []
-    return f"{clean(role.name)}: {role.shards} x {', '.join(parts)}"
+def _times_text(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
-def _attempt_lines(attempt: job_pb2.Attempt, colour: str) -> list[str]:
+def _waits(job: job_pb2.Job) -> list[str]:
+    """Say what it waits for, where that is known: a hold, others, a time, a claim, a promise."""
+    lines = []
+    if job.state == job_pb2.JOB_STATE_HELD:
+        why = f" ({job.hold_reason})" if job.hold_reason else ""
+        lines.append(f"held{why}: massctl release {job.id}")
+    if job.unmet:
+        lines.append(f"for the end of {tables.some(list(job.unmet), 10)}")
+    if job.not_before_ms > tables.now_ms() and not is_over(job):
+        lines.append(f"not before {clock(job.not_before_ms)}")
+    if job.avoid_nodes:
+        lines.append(f"never again on {tables.some(list(job.avoid_nodes), 10)}")
+    if job.HasField("claim"):
+        leaving = f"; {tables.some(list(job.claim.victims), 5)} leave for it"
+        where = tables.some(list(job.claim.nodes))
+        lines.append(f"owns its place on {where}{leaving if job.claim.victims else ''}")
+    if job.HasField("planned"):
+        lines.append(_planned_text(job.planned))
+    return [clean(line) for line in lines]
+
+
+def _planned_text(planned: job_pb2.PlannedStart) -> str:
+    text = f"planned to start {clock(planned.start_ms)}"
+    text += f" on {tables.some(list(planned.nodes))}" if planned.nodes else ""
+    text += f", to end {clock(planned.end_ms)}" if planned.end_ms else ""
+    return text if planned.is_known else f"{text}; a guess: not every run time is known"
+
+
+def clock(ms: int) -> str:
+    """Give a time as a person's clock shows it: 14:02, with the date on another day."""
+    at, now = (datetime.fromtimestamp(one / 1000) for one in (ms, tables.now_ms()))
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+
+
+def _array_lines(job: job_pb2.Job) -> list[str]:
+    if not job.array_id:
+        return []
+    array = job.array
+    text = f"task {job.array_index} of {job.array_id}"
+    if array.total:
+        text += f": {array.total} tasks, {array.active} active, {array.over} over"
+        text += f" ({array.failed} failed)" if array.failed else ""
+    return [text]
+
+
+def _attempt_lines(attempt: job_pb2.Attempt, colour: str, is_wide: bool) -> list[str]:
     outcome = f": {clean(attempt.outcome)}" if attempt.outcome else ""
     lines = [f"attempt {attempt.number}{outcome}"]
     lines += [f"  placed: {clean(attempt.reason)}"] if attempt.reason else []
+    lines += [f"  weighed: {clean(text)}" for text in attempt.trail] if is_wide else []
+    if attempt.checkpoint_ms:
+        lines.append(f"  checkpoint: {clock(attempt.checkpoint_ms)}")
+    if attempt.HasField("receipt"):
+        lines.append(f"  {clean(receipt_text(attempt.receipt))}")
     rows = table(attempt.shards, tables.SHARDS, colour=colour)
     return lines + [f"  {row.rstrip()}" for row in rows]
+
+
+_STOPPED = {"SHRINK": "shrunk", "GROW": "resized", "MOVE": "moved"}
+
+
+def receipt_text(receipt: job_pb2.Receipt) -> str:
+    """Say who stopped an attempt, when, under which rule, and what it cost."""
+    rule = views.rule_of(receipt)
+    did = "preempted" if rule in ("PRIORITY", "RECLAIM") else _STOPPED.get(rule, "stopped")
+    by = f" {'by' if did == 'preempted' else 'for'} {receipt.by}" if receipt.by else ""
+    lost = f"lost {lost_text(receipt.lost_gpu_ms)} since the last checkpoint"
+    text = f"{did}{by} at {clock(receipt.at_ms)} under {rule}: {lost}"
+    return f"{text} ({receipt.reason})" if receipt.reason else text
+
+
+def lost_text(gpu_ms: int) -> str:
+    """Give lost work in a unit that makes it readable."""
+    for unit, size_ms in (("hours", 3_600_000), ("minutes", 60_000)):
+        if gpu_ms * 10 >= size_ms:
+            return f"{gpu_ms / size_ms:.1f} GPU-{unit}"
+    return f"{gpu_ms / 1000:.1f} GPU-seconds" if gpu_ms else "nothing"

@@ -24,6 +24,23 @@ def _run_time(job: job_pb2.Job) -> str:
     return _since(newest.running_ms, newest.ended_ms or job.ended_ms)
 
 
+def gpus_text(job: job_pb2.Job) -> str:
+    """Give the GPUs asked for, and shares by memory; what an elastic job has while it runs."""
+    newest = job.attempts[-1] if job.attempts else None
+    is_elastic = any(role.HasField("elastic") for role in job.spec.roles)
+    if newest is not None and is_elastic and not newest.ended_ms:
+        held_milli = sum(shard.gpu_milli * len(shard.device_uuids) for shard in newest.shards)
+        return f"{units.number(held_milli)}"
+    shares = [
+        f"{role.shards}x{units.memory_text(role.resources.gpu_share_mib)}"
+        for role in job.spec.roles
+        if role.resources.gpu_share_mib
+    ]
+    asked_milli = views.gpu_milli_of(job)
+    whole = [f"{units.number(asked_milli)}"] if asked_milli or not shares else []
+    return "+".join(whole + shares)
+
+
 def some(names: Sequence[str], most: int = 3) -> str:
     """Give the first few of many names."""
     more = f" +{len(names) - most}" if len(names) > most else ""
@@ -34,8 +51,9 @@ JOBS: Sequence[Column[job_pb2.Job]] = (
     Column("ID", lambda job: job.id),
     Column("NAME", lambda job: job.spec.name),
     Column("USER", lambda job: job.user),
+    Column("QUEUE", lambda job: job.spec.queue),
     Column("STATE", views.state_of),
-    Column("GPUS", lambda job: f"{units.number(views.gpu_milli_of(job))}", is_right=True),
+    Column("GPUS", gpus_text, is_right=True),
     Column("SHARDS", lambda job: str(views.shards_of(job)), is_wide=True, is_right=True),
     Column("PRIO", lambda job: str(job.spec.priority), is_wide=True, is_right=True),
     Column(

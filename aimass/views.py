@@ -3,15 +3,11 @@
 Times are RFC 3339, numbers in people's units. `spec` has the job file's form: submit it again.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from aimass import units
+from aimass.specview import API_VERSION, spec_view
 from aimass.v1 import job_pb2, node_pb2, scheduler_pb2
-
-API_VERSION = "aimass/v1"
-KINDS = {job_pb2.JOB_KIND_TRAIN: "TrainJob", job_pb2.JOB_KIND_BATCH: "BatchJob"}
-STRATEGIES = {job_pb2.STRATEGY_PACK: "pack", job_pb2.STRATEGY_SPREAD: "spread"}
 
 
 def state_of(job: job_pb2.Job | scheduler_pb2.Explanation) -> str:
@@ -47,10 +43,12 @@ def nodes_of(job: job_pb2.Job) -> list[str]:
 
 def time_view(ms: int) -> str | None:
     """Give RFC 3339 in UTC; None for a time that has not come."""
-    if not ms:
-        return None
-    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return units.time_text(ms) if ms else None
+
+
+def rule_of(receipt: job_pb2.Receipt) -> str:
+    """Give the rule under which an attempt was stopped, e.g. "RECLAIM"."""
+    return job_pb2.StopRule.Name(receipt.rule).removeprefix("STOP_RULE_")
 
 
 def job_view(job: job_pb2.Job) -> dict[str, Any]:
@@ -61,6 +59,7 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
         "id": job.id,
         "name": job.spec.name,
         "user": job.user,
+        "queue": job.spec.queue,
         "state": state_of(job),
         "reason": job.reason,
         "gpus": units.number(gpu_milli_of(job)),
@@ -68,9 +67,59 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
         "nodes": nodes_of(job),
         "submittedAt": time_view(job.submitted_ms),
         "endedAt": time_view(job.ended_ms),
+        "queuedAt": time_view(job.queued_ms),
+        "notBefore": time_view(job.not_before_ms),
+        "waitsFor": list(job.unmet),
+        "holdReason": job.hold_reason,
+        "array": _array_view(job) if job.array_id else None,
+        "planned": _planned_view(job.planned) if job.HasField("planned") else None,
+        "claim": _claim_view(job.claim) if job.HasField("claim") else None,
+        "retries": job.retries,
+        "preemptions": job.preemptions,
+        "avoidNodes": list(job.avoid_nodes),
         "attempts": [_attempt_view(attempt) for attempt in job.attempts],
         "spec": spec_view(job.spec),
         "revision": job.revision,
+    }
+
+
+def _array_view(job: job_pb2.Job) -> dict[str, Any]:
+    return {
+        "id": job.array_id,
+        "index": job.array_index,
+        "total": job.array.total,
+        "over": job.array.over,
+        "failed": job.array.failed,
+        "active": job.array.active,
+    }
+
+
+def _planned_view(planned: job_pb2.PlannedStart) -> dict[str, Any]:
+    return {
+        "startAt": time_view(planned.start_ms),
+        "endAt": time_view(planned.end_ms),
+        "isKnown": planned.is_known,
+        "reason": planned.reason,
+        "nodes": list(planned.nodes),
+    }
+
+
+def _claim_view(claim: job_pb2.Claim) -> dict[str, Any]:
+    return {
+        "attempt": claim.attempt,
+        "reason": claim.reason,
+        "victims": list(claim.victims),
+        "nodes": list(claim.nodes),
+    }
+
+
+def _receipt_view(receipt: job_pb2.Receipt) -> dict[str, Any]:
+    return {
+        "at": time_view(receipt.at_ms),
+        "rule": rule_of(receipt),
+        "by": receipt.by,
+        "reason": receipt.reason,
+        "lostGpuMs": receipt.lost_gpu_ms,
     }
 
 
@@ -82,6 +131,10 @@ def _attempt_view(attempt: job_pb2.Attempt) -> dict[str, Any]:
         "endedAt": time_view(attempt.ended_ms),
         "reason": attempt.reason,
         "outcome": attempt.outcome,
+        "stoppingAt": time_view(attempt.stopping_ms),
+        "checkpointAt": time_view(attempt.checkpoint_ms),
+        "receipt": _receipt_view(attempt.receipt) if attempt.HasField("receipt") else None,
+        "trail": list(attempt.trail),
         "shards": [_shard_view(shard) for shard in attempt.shards],
     }
 
@@ -110,44 +163,6 @@ def _exit_view(exit: job_pb2.Exit) -> dict[str, Any]:
         "wallMs": exit.wall_ms,
         "cpuMs": exit.cpu_ms,
         "rssMibMax": exit.rss_mib_max,
-    }
-
-
-def spec_view(spec: job_pb2.JobSpec) -> dict[str, Any]:
-    """Give a spec as a job file: reading it again gives the same spec."""
-    placement: dict[str, Any] = {}
-    if spec.strategy in STRATEGIES:
-        placement["strategy"] = STRATEGIES[spec.strategy]
-    if spec.node_selector:
-        placement["nodeSelector"] = dict(sorted(spec.node_selector.items()))
-    view: dict[str, Any] = {
-        "apiVersion": API_VERSION,
-        "kind": KINDS.get(spec.kind, "TrainJob"),
-        "name": spec.name,
-        "priority": spec.priority,
-        "labels": dict(sorted(spec.labels.items())),
-        "workdir": spec.workdir,
-        "env": dict(sorted(spec.env.items())),
-        "roles": [_role_view(role) for role in spec.roles],
-        "placement": placement,
-        "gracePeriod": units.duration_text(spec.grace_ms),
-    }
-    return {key: value for key, value in view.items() if value not in ({}, [])}
-
-
-def _role_view(role: job_pb2.Role) -> dict[str, Any]:
-    resources: dict[str, Any] = {"gpus": units.number(role.resources.gpu_milli)}
-    if role.gpu_types:
-        resources["gpuTypes"] = list(role.gpu_types)
-    if role.gpu_memory_mib:
-        resources["gpuMemory"] = units.memory_text(role.gpu_memory_mib)
-    resources["cpus"] = units.number(role.resources.cpu_milli)
-    resources["memory"] = units.memory_text(role.resources.memory_mib)
-    return {
-        "name": role.name,
-        "shards": role.shards,
-        "command": list(role.command),
-        "resources": resources,
     }
 
 
