@@ -3,6 +3,7 @@
 Only click and small modules are imported here, so that no `--help` waits for gRPC or pydantic.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from aimass import units
+from aimass import amounts, units
 
 if TYPE_CHECKING:
     from aimass.client import Client
@@ -47,6 +48,22 @@ class Command(click.Command):
         write_examples(formatter, self.examples)
 
 
+class Group(click.Group):
+    """Sub-commands of a sub-command, with help that ends with examples."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """No word at all asks for the help."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they are."""
+        write_examples(formatter, self.examples)
+
+
 def write_examples(formatter: click.HelpFormatter, examples: str) -> None:
     """Add a section with one example a line."""
     with formatter.section("Examples"):
@@ -73,6 +90,23 @@ def command_after_dashes() -> list[str] | None:
     """Give what followed `--` on the command line; None when there was no `--`."""
     command: list[str] | None = click.get_current_context().meta.get("aimass.command")
     return command
+
+
+class Parsed(click.ParamType[Any]):
+    """A command-line value made by a parser that raises ValueError with what is allowed."""
+
+    def __init__(self, name: str, parse: Callable[[object], Any]) -> None:
+        self.name = name
+        self.parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn text into the value; what is no text is one already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is not {error}", param, ctx)
 
 
 class Unit(click.ParamType[int]):
@@ -106,6 +140,10 @@ GPUS = Unit("gpus", _decimal(units.gpu_milli))
 CPUS = Unit("cpus", _decimal(units.cpu_milli))
 MEMORY = Unit("memory", units.memory_mib)
 DURATION = Unit("duration", units.duration_ms)
+SPAN = Parsed("span", units.span_ms)  # may be much longer than a day
+TIME = Parsed("time", lambda text: amounts.time_ms(text, time.time_ns() // 1_000_000))
+AMOUNTS = Parsed("amounts", amounts.parse_amounts)
+PRIORITIES = Parsed("range", amounts.priority_range)
 
 
 def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -166,11 +204,32 @@ def output_option(*formats: str) -> Callable[[Function], Function]:
 def job_argument(name: str = "job", **options: Any) -> Callable[[Function], Function]:
     """Add an argument that names a job, completed with live ids."""
 
+    return _live_argument(name, "job_ids", {"metavar": "JOB", **options})
+
+
+def node_argument(name: str = "nodes", **options: Any) -> Callable[[Function], Function]:
+    """Add an argument that names nodes, completed with live ids."""
+    return _live_argument(name, "node_ids", {"metavar": "NODE…", **options})
+
+
+def queue_argument(name: str = "name", **options: Any) -> Callable[[Function], Function]:
+    """Add an argument that names a queue, completed with live names."""
+    return _live_argument(name, "queue_names", {"metavar": "NAME", **options})
+
+
+def window_argument(name: str = "name", **options: Any) -> Callable[[Function], Function]:
+    """Add an argument that names a reservation, completed with live names."""
+    return _live_argument(name, "window_names", {"metavar": "NAME", **options})
+
+
+def _live_argument(
+    name: str, source: str, options: dict[str, Any]
+) -> Callable[[Function], Function]:
+    """Add an argument completed by a function of aimass.completion."""
+
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> Any:
-        from aimass.completion import job_ids
+        from aimass import completion
 
-        return job_ids(incomplete)
+        return getattr(completion, source)(incomplete)
 
-    return click.argument(
-        name, metavar=options.pop("metavar", "JOB"), shell_complete=complete, **options
-    )
+    return click.argument(name, shell_complete=complete, **options)

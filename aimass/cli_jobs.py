@@ -1,6 +1,7 @@
 """massctl show, why, cancel, wait: about jobs that exist."""
 
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from aimass.errors import MassError
 from aimass.output import clean, hint, print_value
 
 if TYPE_CHECKING:
+    from aimass.client import Client
     from aimass.v1 import job_pb2
 
 
@@ -87,13 +89,27 @@ def why(session: Session, job: str, form: str) -> None:
 @click.pass_obj
 def cancel(session: Session, jobs: tuple[str, ...], grace: int | None, form: str) -> int:
     """Stop jobs: SIGTERM, the grace period, SIGKILL. Returns at once; `massctl wait` waits."""
+    return act_on_jobs(session, jobs, form, lambda client, job: client.cancel(job, grace_ms=grace))
+
+
+def act_on_jobs(
+    session: Session,
+    jobs: Sequence[str],
+    form: str,
+    act: "Callable[[Client, str], job_pb2.Job]",
+) -> int:
+    """Do one thing to each job and print the job as it is then; go on after one's refusal.
+
+    Gives the exit code: 0, or that of the first refusal. Of a single job, or when no scheduler
+    answers, the error is raised.
+    """
     from aimass import views
 
     code = 0
     with session.client() as client:
         for name in jobs:
             try:
-                job = client.cancel(name, grace_ms=grace)
+                job = act(client, name)
             except MassError as error:
                 if len(jobs) == 1 or error.exit_code == 6:
                     raise

@@ -7,31 +7,19 @@ from typing import Any
 
 import click
 
-from aimass.cli_base import Command, common_options, output_option, write_examples
+from aimass.cli_base import Command, Group, common_options, output_option
 from aimass.errors import Conflict, MassError, NotFound
 from aimass.output import print_value
 
 
-class Group(click.Group):
-    """A group whose help ends with examples."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """No word at all asks for the help."""
-        return super().parse_args(ctx, args or ["--help"])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
-        write_examples(
-            formatter,
-            """
-            massctl journal verify ~/.local/state/aimass/massd
-            massctl journal dump massd/ --after 100 --limit 10
-            massctl journal dump massd/ | jq -r .type | sort | uniq -c
-            """,
-        )
-
-
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    examples="""
+    massctl journal verify ~/.local/state/aimass/massd
+    massctl journal dump massd/ --after 100 --limit 10
+    massctl journal dump massd/ | jq -r .type | sort | uniq -c
+    """,
+)
 @common_options
 def journal() -> None:
     """Check or print a scheduler's journal. Works on the files, without a running scheduler."""

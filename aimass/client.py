@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from aimass import cursors, wire
+from aimass.client_admin import Admin
 from aimass.client_async import AsyncClient
 from aimass.errors import MassError, TimedOut, Unreachable
 from aimass.v1 import job_pb2, scheduler_pb2, scheduler_pb2_grpc
@@ -54,6 +55,7 @@ class Client:
         self._room = threading.BoundedSemaphore(in_flight_max)
         self._channel = grpc.insecure_channel(self.address, options=wire.channel_options(timeout_s))
         self._stub = scheduler_pb2_grpc.SchedulerStub(self._channel)
+        self.admin = Admin(self._stub, self._call, self.user)
 
     def __enter__(self) -> Self:
         return self
@@ -66,15 +68,15 @@ class Client:
         self._channel.close()
 
     def submit(
-        self, spec: job_pb2.JobSpec, *, idempotency_key: str | None = None
+        self, spec: job_pb2.JobSpec, *, idempotency_key: str | None = None, held: bool = False
     ) -> scheduler_pb2.SubmitReply:
-        """Submit one job; it is durable when this returns.
+        """Submit one job; it is durable when this returns. held: it waits for `release`.
 
         After a broken link it goes again with the same key, so the job is never doubled. Pass a key
         of your own to keep that promise across processes.
         """
         key = idempotency_key or wire.new_key()
-        request = wire.submit_request(spec, key, self.user)
+        request = wire.submit_request(spec, key, self.user, held)
         return self._call(self._stub.Submit, request, patience_s=self._timeout_s, key=key)
 
     def submit_batch(
@@ -117,10 +119,19 @@ class Client:
         return self._call(self._stub.Get, scheduler_pb2.GetRequest(job=job, user=self.user))
 
     def list(
-        self, states: Iterable[int] = (), *, user: str = "", limit: int = 0
+        self,
+        states: Iterable[int] = (),
+        *,
+        user: str = "",
+        limit: int = 0,
+        array: str = "",
+        queue: str = "",
     ) -> scheduler_pb2.ListReply:
-        """Give jobs, oldest first. No states: all; no user: everybody's; limit 0: newest 1000."""
-        return self._call(self._stub.List, wire.list_request(states, user, limit))
+        """Give jobs, oldest first. No states: all; no user: everybody's; limit 0: newest 1000.
+
+        array: only its tasks. queue: only its jobs and those of the queues below it.
+        """
+        return self._call(self._stub.List, wire.list_request(states, user, limit, array, queue))
 
     def watch(
         self, from_revision: int = 0, *, job: str = ""
@@ -136,6 +147,28 @@ class Client:
         """Stop a job (SIGTERM, grace, SIGKILL); returns at once, with the job as it is then."""
         request = wire.cancel_request(job, self.user, grace_ms)
         return self._call(self._stub.Cancel, request)
+
+    def hold(self, job: str, reason: str = "") -> job_pb2.Job:
+        """Keep a waiting job (or an array's waiting tasks) from starting until `release`."""
+        return self._call(self._stub.Hold, wire.job_request(job, self.user, reason))
+
+    def release(self, job: str) -> job_pb2.Job:
+        """Let a held job start again."""
+        return self._call(self._stub.Release, wire.job_request(job, self.user))
+
+    def requeue(self, job: str) -> job_pb2.Job:
+        """Stop an active job, which queues again; returns at once."""
+        return self._call(self._stub.Requeue, wire.job_request(job, self.user))
+
+    def suspend(self, job: str, reason: str = "") -> job_pb2.Job:
+        """Stop an active job, which is then held; returns at once."""
+        return self._call(self._stub.Suspend, wire.job_request(job, self.user, reason))
+
+    def update(
+        self, job: str, spec: job_pb2.JobSpec, *, was: job_pb2.JobSpec | None = None
+    ) -> job_pb2.Job:
+        """Give a job another spec; was: Conflict when its spec is no longer this one."""
+        return self._call(self._stub.Update, wire.update_request(job, self.user, spec, was))
 
     def why(self, job: str) -> scheduler_pb2.Explanation:
         """Give every reason why a job waits, and what would start it."""

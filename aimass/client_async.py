@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from aimass import cursors, wire
+from aimass.client_admin import AsyncAdmin
 from aimass.errors import MassError, TimedOut, Unreachable
 from aimass.v1 import job_pb2, scheduler_pb2, scheduler_pb2_grpc
 
@@ -43,6 +44,7 @@ class AsyncClient:
         self._stub: scheduler_pb2_grpc.SchedulerAsyncStub = scheduler_pb2_grpc.SchedulerStub(
             self._channel
         )
+        self.admin = AsyncAdmin(self._stub, self._call, self.user)
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,11 +57,11 @@ class AsyncClient:
         await self._channel.close()
 
     async def submit(
-        self, spec: job_pb2.JobSpec, *, idempotency_key: str | None = None
+        self, spec: job_pb2.JobSpec, *, idempotency_key: str | None = None, held: bool = False
     ) -> scheduler_pb2.SubmitReply:
         """Submit one job, as `Client.submit`: durable when it returns, never doubled."""
         key = idempotency_key or wire.new_key()
-        request = wire.submit_request(spec, key, self.user)
+        request = wire.submit_request(spec, key, self.user, held)
         return await self._call(self._stub.Submit, request, patience_s=self._timeout_s, key=key)
 
     async def submit_batch(
@@ -102,10 +104,16 @@ class AsyncClient:
         return await self._get(job, 0)
 
     async def list(
-        self, states: Iterable[int] = (), *, user: str = "", limit: int = 0
+        self,
+        states: Iterable[int] = (),
+        *,
+        user: str = "",
+        limit: int = 0,
+        array: str = "",
+        queue: str = "",
     ) -> scheduler_pb2.ListReply:
-        """Give jobs, oldest first. No states: all; no user: everybody's; limit 0: newest 1000."""
-        request = wire.list_request(states, user, limit)
+        """Give jobs, oldest first, as `Client.list`."""
+        request = wire.list_request(states, user, limit, array, queue)
         return await self._call(self._stub.List, request)
 
     async def watch(
@@ -122,6 +130,29 @@ class AsyncClient:
         """Stop a job (SIGTERM, grace, SIGKILL); returns at once, with the job as it is then."""
         request = wire.cancel_request(job, self.user, grace_ms)
         return await self._call(self._stub.Cancel, request)
+
+    async def hold(self, job: str, reason: str = "") -> job_pb2.Job:
+        """Keep a waiting job (or an array's waiting tasks) from starting until `release`."""
+        return await self._call(self._stub.Hold, wire.job_request(job, self.user, reason))
+
+    async def release(self, job: str) -> job_pb2.Job:
+        """Let a held job start again."""
+        return await self._call(self._stub.Release, wire.job_request(job, self.user))
+
+    async def requeue(self, job: str) -> job_pb2.Job:
+        """Stop an active job, which queues again; returns at once."""
+        return await self._call(self._stub.Requeue, wire.job_request(job, self.user))
+
+    async def suspend(self, job: str, reason: str = "") -> job_pb2.Job:
+        """Stop an active job, which is then held; returns at once."""
+        return await self._call(self._stub.Suspend, wire.job_request(job, self.user, reason))
+
+    async def update(
+        self, job: str, spec: job_pb2.JobSpec, *, was: job_pb2.JobSpec | None = None
+    ) -> job_pb2.Job:
+        """Give a job another spec, as `Client.update`."""
+        request = wire.update_request(job, self.user, spec, was)
+        return await self._call(self._stub.Update, request)
 
     async def why(self, job: str) -> scheduler_pb2.Explanation:
         """Give every reason why a job waits, and what would start it."""

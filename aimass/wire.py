@@ -130,9 +130,11 @@ def new_key() -> str:
     return uuid.uuid4().hex
 
 
-def submit_request(spec: job_pb2.JobSpec, key: str, user: str) -> scheduler_pb2.SubmitRequest:
+def submit_request(
+    spec: job_pb2.JobSpec, key: str, user: str, held: bool = False
+) -> scheduler_pb2.SubmitRequest:
     """Build the request; InvalidRequest when no scheduler would accept a message of its size."""
-    request = scheduler_pb2.SubmitRequest(spec=spec, idempotency_key=key, user=user)
+    request = scheduler_pb2.SubmitRequest(spec=spec, idempotency_key=key, user=user, held=held)
     size = request.ByteSize() + 16  # a batch wraps it once more
     if size > MESSAGE_BYTES_MAX:
         raise InvalidRequest(
@@ -143,11 +145,29 @@ def submit_request(spec: job_pb2.JobSpec, key: str, user: str) -> scheduler_pb2.
     return request
 
 
-def list_request(states: Iterable[int], user: str, limit: int) -> scheduler_pb2.ListRequest:
+def list_request(
+    states: Iterable[int], user: str, limit: int, array: str = "", queue: str = ""
+) -> scheduler_pb2.ListRequest:
     """Build the request; no states: all, no user: everybody's, limit 0: the newest 1000."""
     return scheduler_pb2.ListRequest(
-        states=cast("Iterable[job_pb2.JobState]", states), user=user, limit=limit
+        states=cast("Iterable[job_pb2.JobState]", states),
+        user=user,
+        limit=limit,
+        array=array,
+        queue=queue,
     )
+
+
+def job_request(job: str, user: str, reason: str = "") -> scheduler_pb2.JobRequest:
+    """Build the request of what is done to a job as it stands."""
+    return scheduler_pb2.JobRequest(job=job, user=user, reason=reason)
+
+
+def update_request(
+    job: str, user: str, spec: job_pb2.JobSpec, was: job_pb2.JobSpec | None
+) -> scheduler_pb2.UpdateRequest:
+    """Build the request; was: the spec that the job must still have, or None."""
+    return scheduler_pb2.UpdateRequest(job=job, user=user, spec=spec, was=was)
 
 
 def cancel_request(job: str, user: str, grace_ms: int | None) -> scheduler_pb2.CancelRequest:

@@ -1,0 +1,150 @@
+"""massctl hold, release, requeue, suspend, update: about jobs that are not over."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aimass.cli_base import (
+    SPAN,
+    TIME,
+    Command,
+    Parsed,
+    Session,
+    common_options,
+    job_argument,
+    output_option,
+)
+from aimass.cli_jobs import act_on_jobs
+from aimass.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from aimass.v1 import job_pb2
+
+FORMATS = ("table", "json", "jsonl", "yaml", "name")
+
+
+def _or_none(kind: Parsed) -> Parsed:
+    """Allow `none` as well, which takes the limit away."""
+    return Parsed(kind.name, lambda text: 0 if text == "none" else kind.parse(text))
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl hold j12
+    massctl hold j12 j13 --reason 'waits for the new data'
+    massctl hold j5
+    """,
+)
+@job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
+@click.option("--reason", default="", help="Shown to whoever asks why it waits.")
+@output_option(*FORMATS)
+@common_options
+@click.pass_obj
+def hold(session: Session, jobs: tuple[str, ...], reason: str, form: str) -> int:
+    """Keep waiting jobs from starting until they are released. An array: all that waits of it."""
+    return act_on_jobs(session, jobs, form, lambda client, job: client.hold(job, reason))
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl release j12
+    massctl release j5
+    massctl ls --state HELD -o name | xargs massctl release
+    """,
+)
+@job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
+@output_option(*FORMATS)
+@common_options
+@click.pass_obj
+def release(session: Session, jobs: tuple[str, ...], form: str) -> int:
+    """Let held jobs start again."""
+    return act_on_jobs(session, jobs, form, lambda client, job: client.release(job))
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl requeue j12
+    massctl requeue j12 j13
+    massctl requeue @last -o json
+    """,
+)
+@job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
+@output_option(*FORMATS)
+@common_options
+@click.pass_obj
+def requeue(session: Session, jobs: tuple[str, ...], form: str) -> int:
+    """Stop active jobs, which queue again at once. It counts as no failure."""
+    return act_on_jobs(session, jobs, form, lambda client, job: client.requeue(job))
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl suspend j12
+    massctl suspend j12 --reason 'the disk is full' && massctl wait j12
+    massctl suspend j12 -o name | xargs massctl release
+    """,
+)
+@job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
+@click.option("--reason", default="", help="Shown to whoever asks why it waits.")
+@output_option(*FORMATS)
+@common_options
+@click.pass_obj
+def suspend(session: Session, jobs: tuple[str, ...], reason: str, form: str) -> int:
+    """Stop active jobs, which are then held: massctl release lets them go on."""
+    return act_on_jobs(session, jobs, form, lambda client, job: client.suspend(job, reason))
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl update j12 --priority 10
+    massctl update j12 --queue vision --time 4h
+    massctl update j12 --begin 2026-12-01T20:00Z --deadline none
+    """,
+)
+@job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
+@click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first.")
+@click.option("--queue", help="Another queue.")
+@click.option("--time", "walltime_ms", type=_or_none(SPAN), metavar="TIME", help="Longest run.")
+@click.option("--expect", "expected_ms", type=_or_none(SPAN), metavar="TIME", help="Likely run.")
+@click.option("--begin", "start_after_ms", type=_or_none(TIME), metavar="WHEN", help="Not before.")
+@click.option("--deadline", "deadline_ms", type=_or_none(TIME), metavar="WHEN", help="Over by.")
+@click.option("--max-parallel", type=click.IntRange(0), help="Of an array: active at once.")
+@output_option(*FORMATS)
+@common_options
+@click.pass_obj
+def update(session: Session, jobs: tuple[str, ...], form: str, **given: Any) -> int:
+    """Change jobs that have not started; of an active one only its limits of time.
+
+    `none` takes a limit away. WHEN: now, +2h, or a date such as 2026-12-01T09:00Z.
+    """
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        raise InvalidRequest("nothing to change", fix="massctl update JOB --priority 10")
+
+    def change(client: Any, name: str) -> "job_pb2.Job":
+        job = client.get(name)
+        updated: job_pb2.Job = client.update(job.id, _changed(job, changes), was=job.spec)
+        return updated
+
+    return act_on_jobs(session, jobs, form, change)
+
+
+def _changed(job: "job_pb2.Job", changes: dict[str, Any]) -> "job_pb2.JobSpec":
+    """Give the job's spec with the changes."""
+    from aimass.v1 import job_pb2
+
+    spec = job_pb2.JobSpec()
+    spec.CopyFrom(job.spec)
+    for field, value in changes.items():
+        if field == "max_parallel":
+            if not spec.HasField("array"):
+                raise InvalidRequest(f"{job.id} is no array", fix="leave out --max-parallel")
+            spec.array.max_parallel = value
+        else:
+            setattr(spec, field, value)
+    return spec
