@@ -14,10 +14,3 @@ def jobs_of(cluster: Cluster, ref: str) -> list[Job]:
     row = cluster.arrays.get(JobId(ref))
     ids = [JobId(ref)] if row is None else [task_id(ref, index) for index in row.indexes]
     return [cluster.jobs[job_id] for job_id in ids if job_id in cluster.jobs]
-
-
-def array_env(job: Job) -> dict[str, str]:
-    """What a task's shards find in their environment; nothing for a job that is none."""
-    if not job.array_id:
-        return {}
-    return {"AIMASS_ARRAY_ID": job.array_id, "AIMASS_ARRAY_INDEX": str(job.array_index)}

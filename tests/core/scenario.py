@@ -13,11 +13,13 @@ answers; the diff of them is what a reviewer reads.
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import replace
 
 from aimass.core import events as ev
-from aimass.core.effects import Assignment, effects
+from aimass.core.apply_jobs import update_problem
+from aimass.core.arrays import jobs_of
+from aimass.core.depends import dependency_problem
+from aimass.core.effects import effects
 from aimass.core.explain import explain
 from aimass.core.model import (
     DeviceSpec,
@@ -28,31 +30,21 @@ from aimass.core.model import (
     JobId,
     Node,
     NodeId,
-    Placement,
 )
-from aimass.core.plan import Plan, Wait
-from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role, Strategy
-from aimass.core.survey import wait_reason
+from aimass.core.queues import QueueSpec
+from aimass.core.spec_problems import problems
+from aimass.core.windows import WindowSpec
 from aimass.policies.registry import make_policy
+from tests.core.scenario_text import (
+    assignment_text,
+    claim_text,
+    plan_lines,
+    promise_text,
+    queue_text,
+    wait_line,
+)
+from tests.core.scenario_words import Words, amounts, clock_text, mib, span_ms, spec_of
 from tests.core.world import World, gpus, inventory, live_ranks, with_failed, without
-
-_BYTES = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
-
-
-@dataclass(frozen=True)
-class Words:
-    """A command's arguments: plain words, and key=value pairs in their order."""
-
-    plain: list[str]
-    pairs: list[tuple[str, str]]
-
-    def get(self, key: str, default: str) -> str:
-        """The last value given for a key."""
-        return dict(self.pairs).get(key, default)
-
-    def labels(self, key: str) -> dict[str, str]:
-        """All `key=name:value` as a mapping."""
-        return dict(value.split(":", 1) for k, value in self.pairs if k == key)
 
 
 def run(text: str) -> str:
@@ -102,6 +94,8 @@ class Scenario:
         job = self.world.cluster.jobs.get(JobId(row))
         if job is None:
             reason = self.world.cluster.nodes[NodeId(row)].reason
+        elif job.hold_reason:
+            reason = job.hold_reason
         elif job.attempts and not job.outcome:
             reason = job.attempts[-1].stop_reason
         else:
@@ -111,6 +105,30 @@ class Scenario:
     def job(self, words: Words) -> Job:
         """The job that the first word names."""
         return self.world.cluster.jobs[JobId(words.plain[0])]
+
+    def each(self, words: Words) -> list[Job]:
+        """The jobs that the first word names: one, or all tasks of an array."""
+        return jobs_of(self.world.cluster, words.plain[0])
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def at(self, words: Words) -> list[str]:
+        """`at TIME`: let time pass until then; the scheduler decides whenever something is due."""
+        until_ms = span_ms(words.plain[0])
+        assert until_ms >= self.world.now_ms, f"it is {clock_text(self.world.now_ms)} already"
+        lines = []
+        before = self._states()
+        while self.world.tick(until_ms):
+            happened = self._changes(before) if self._states() != before else []
+            happened += plan_lines(self.world.cluster, self.world.plan())
+            before = self._states()
+            lines += [f"{clock_text(self.world.now_ms)} {line}" for line in happened]
+        return lines or ["nothing happens"]
+
+    def wait(self, words: Words) -> list[str]:
+        """`wait SPAN`: the same, so much later."""
+        until_ms = self.world.now_ms + span_ms(words.plain[0])
+        return self.at(Words([clock_text(until_ms)], []))
 
     # ---- nodes ----------------------------------------------------------------------------------
 
@@ -132,6 +150,8 @@ class Scenario:
             memory_mib=mib(words.get("memory", "512GiB")),
             labels=words.labels("label"),
         )
+        taints = words.names("taint")
+        self.reported[name] = replace(self.reported[name], taints=taints)
         self.world.join(name, self.reported[name])
 
     def inventory(self, words: Words) -> None:
@@ -160,15 +180,116 @@ class Scenario:
         """`lease-expired NAME`: it was silent for longer than its lease."""
         self.world.do(ev.LeaseExpired, node_id=NodeId(words.plain[0]))
 
+    def cordon(self, words: Words) -> None:
+        """`cordon NAME [REASON]`: nothing new goes there."""
+        reason = " ".join(words.plain[1:])
+        node_id = NodeId(words.plain[0])
+        self.world.do(ev.NodeCordoned, node_id=node_id, by="ann", reason=reason)
+
+    def drain(self, words: Words) -> None:
+        """`drain NAME [in=SPAN]`: what runs there is stopped then, at once by default."""
+        at_ms = self.world.now_ms + max(1000, span_ms(words.get("in", "1s")))
+        node_id = NodeId(words.plain[0])
+        self.world.do(ev.NodeCordoned, node_id=node_id, by="ann", reason="drain", drain_ms=at_ms)
+
+    def uncordon(self, words: Words) -> None:
+        """`uncordon NAME`."""
+        self.world.do(ev.NodeUncordoned, node_id=NodeId(words.plain[0]), by="ann")
+
+    def levels(self, words: Words) -> None:
+        """`levels block,rack`: the levels of the topology, widest first."""
+        self.world.do(ev.LevelsPut, levels=tuple(words.plain[0].split(",")))
+
+    # ---- queues and windows ---------------------------------------------------------------------
+
+    def queue(self, words: Words) -> None:
+        """`queue NAME [parent= weight= quota=gpu:8 limit= borrow= lend= job-limit= ...]`."""
+        tables = {"quota": "quota", "limit": "limit", "borrow": "borrow_limit"}
+        tables |= {"lend": "lend_limit", "job-limit": "job_limit"}
+        spec = QueueSpec(words.plain[0])
+        for key, value in words.pairs:
+            if key in tables:
+                spec = replace(spec, **{tables[key]: amounts(value)})
+            elif key in ("parent", "weight", "reclaim", "max-jobs", "max-queued", "priorities"):
+                spec = replace(spec, **_QUEUE_WORDS[key](value))
+            else:
+                spans = {"half-life": "half_life_ms", "min-runtime": "min_runtime_ms"}
+                spans |= {"max-time": "max_walltime_ms"}
+                spec = replace(spec, **{spans[key]: span_ms(value)})
+        self.world.do(ev.QueuePut, spec=spec, by="ann")
+
+    def window(self, words: Words) -> None:
+        """`window NAME nodes=n1,n2 start= length= [every= until= users= queues=] [maintenance]`."""
+        spec = WindowSpec(
+            words.plain[0],
+            span_ms(words.get("start", "")),
+            span_ms(words.get("length", "")),
+            words.names("nodes"),
+            span_ms(words.get("every", "")),
+            words.names("users"),
+            words.names("queues"),
+            "maintenance" in words.plain,
+            span_ms(words.get("until", "")),
+        )
+        self.world.do(ev.WindowPut, spec=spec, by="ann")
+
+    def share(self, words: Words) -> list[str]:
+        """`share`: what every queue uses."""
+        return [queue_text(queue) for queue in self.world.cluster.queues.values()]
+
     # ---- jobs and shards ------------------------------------------------------------------------
 
-    def submit(self, words: Words) -> None:
-        """`submit NAME [role=R] [shards= gpus= cpus= ...]`; each `role=` begins another role."""
-        self.world.submit_spec(spec_of(words))
+    def submit(self, words: Words) -> list[str] | None:
+        """`submit NAME [hold] [role=R] [shards= gpus= ...]`; each `role=` begins another role.
+
+        See scenario_words for the options.
+        """
+        spec = spec_of(words)
+        refusals = self.world.refusals(spec)
+        if refusals:
+            return [f"refused: {refusal}" for refusal in refusals]
+        self.world.submit_spec(spec, user=words.get("user", "ann"), held="hold" in words.plain)
+        return None
 
     def cancel(self, words: Words) -> None:
         """`cancel JOB [grace=SECONDS]`."""
-        self.world.cancel(self.job(words), int(words.get("grace", "30")) * 1000)
+        for job in self.each(words):
+            self.world.cancel(job, int(words.get("grace", "30")) * 1000)
+
+    def hold(self, words: Words) -> None:
+        """`hold JOB [REASON]`."""
+        reason = " ".join(words.plain[1:])
+        for job in self.each(words):
+            self.world.do(ev.JobHeld, job_id=job.id, by="ann", reason=reason)
+
+    def release(self, words: Words) -> None:
+        """`release JOB`."""
+        for job in self.each(words):
+            self.world.do(ev.JobReleased, job_id=job.id, by="ann")
+
+    def requeue(self, words: Words) -> None:
+        """`requeue JOB [suspend]`."""
+        suspend = "suspend" in words.plain
+        for job in self.each(words):
+            self.world.do(ev.JobRequeueRequested, job_id=job.id, by="ann", suspend=suspend)
+
+    def update(self, words: Words) -> list[str] | None:
+        """`update JOB [OPTION ...]`: the options of submit, on top of what the job has."""
+        for job in self.each(words):
+            spec = spec_of(words, job.spec)
+            refusals = [f"{field}: {text}" for field, text in problems(spec)]
+            refusals += [p for p in (update_problem(job, spec),) if p]
+            refusals += [p for p in (dependency_problem(self.world.cluster, spec, job.id),) if p]
+            if refusals:
+                return [f"refused: {refusal}" for refusal in refusals]
+            self.world.do(ev.JobUpdated, job_id=job.id, spec=spec, by="ann")
+        return None
+
+    def checkpoint(self, words: Words) -> None:
+        """`checkpoint JOB [age=SPAN]`: it has completed one."""
+        job = self.job(words)
+        age_ms = span_ms(words.get("age", ""))
+        self.world.do(ev.CheckpointReported, job_id=job.id, attempt=job.attempt, age_ms=age_ms)
 
     def started(self, words: Words) -> None:
         """`started JOB [RANK ...] [attempt=N]`: without ranks, every shard that lives."""
@@ -201,30 +322,27 @@ class Scenario:
     # ---- the scheduler --------------------------------------------------------------------------
 
     def policy(self, words: Words) -> list[str]:
-        """`policy ORDER PLACE`."""
-        self.world.policy = make_policy(*words.plain)
+        """`policy ORDER PLACE [promises=K] [moves=N]`."""
+        options = {key: int(value) for key, value in words.pairs}
+        self.world.policy = make_policy(*words.plain, **options)
         return [self.world.policy.tag]
 
     def plan(self, words: Words) -> list[str]:
         """`plan [fuel=N]`: decide, check, commit."""
         plan = self.world.plan(int(words.get("fuel", "5000000")))
-        return self._starts(plan) + [self._wait(wait) for wait in plan.waits] or [
-            "nothing to decide"
-        ]
-
-    def _wait(self, wait: Wait) -> str:
         cluster = self.world.cluster
-        code, text = wait_reason(cluster, wait, cluster.jobs[wait.first])
-        return f"wait {wait.first}: {code}: {text}"
+        lines = [*plan_lines(cluster, plan), *(wait_line(cluster, w) for w in plan.waits)]
+        return lines or ["nothing to decide"]
 
-    def _starts(self, plan: Plan) -> list[str]:
-        lines = []
-        for start in plan.starts:
-            roles = self.world.cluster.jobs[start.job_id].spec.roles
-            where = ", ".join(place_text(p, roles) for p in start.placements)
-            again = f" attempt {start.attempt}" if start.attempt > 1 else ""
-            lines.append(f"start {start.job_id}{again} on {where}")
-        return lines
+    def promised(self, words: Words) -> list[str]:
+        """`promised`: the starts that blocked jobs are promised."""
+        cluster = self.world.cluster
+        return [promise_text(cluster, p) for p in cluster.planned.values()] or ["nobody"]
+
+    def claims(self, words: Words) -> list[str]:
+        """`claims`: who owns what others are still leaving."""
+        cluster = self.world.cluster
+        return [claim_text(cluster, c) for c in cluster.claims.values()] or ["nobody"]
 
     def why(self, words: Words) -> list[str]:
         """`why JOB`: the whole explanation."""
@@ -253,90 +371,29 @@ class Scenario:
         return [head, *(f"  {assignment_text(a)}" for a in found.assignments)]
 
 
-_COMMANDS: dict[str, Callable[[Scenario, Words], list[str] | None]] = {
-    **{"node": Scenario.node, "inventory": Scenario.inventory, "register": Scenario.register},
-    **{"silent": Scenario.silent, "lease-expired": Scenario.lease_expired},
-    **{"submit": Scenario.submit, "cancel": Scenario.cancel, "port": Scenario.port},
-    **{"started": Scenario.started, "exited": Scenario.exited},
-    **{"policy": Scenario.policy, "plan": Scenario.plan, "why": Scenario.why},
-    **{"jobs": Scenario.jobs, "desired": Scenario.desired},
+_QUEUE_WORDS: dict[str, Callable[[str], dict[str, object]]] = {
+    "parent": lambda text: {"parent": text},
+    "weight": lambda text: {"weight": int(text)},
+    "reclaim": lambda text: {"reclaim": text == "yes"},
+    "max-jobs": lambda text: {"max_jobs": int(text)},
+    "max-queued": lambda text: {"max_queued": int(text)},
+    "priorities": lambda text: dict(
+        zip(("priority_min", "priority_max"), map(int, text.split("..")), strict=True)
+    ),
 }
 
-
-def spec_of(words: Words) -> JobSpec:
-    """The JobSpec of a `submit` line."""
-    roles = [Role("worker", 1, Need(), ("train",))]
-    if words.pairs and words.pairs[0][0] == "role":
-        roles = []
-    for key, value in words.pairs:
-        if key == "role":
-            roles.append(Role(value, 1, Need(), ("train",)))
-        elif key == "shards":
-            roles[-1] = replace(roles[-1], shards=int(value))
-        elif key in _NEEDS:
-            field, parse = _NEEDS[key]
-            roles[-1] = replace(roles[-1], need=replace(roles[-1].need, **{field: parse(value)}))
-        else:
-            assert key in ("prio", "grace", "select", "strategy"), f"submit knows no {key}="
-    assert {field for field, _ in _NEEDS.values()} == {f.name for f in fields(Need)}
-    return JobSpec(
-        words.plain[0],
-        tuple(roles),
-        priority=int(words.get("prio", "0")),
-        node_selector=words.labels("select"),
-        strategy=Strategy(words.get("strategy", "default").upper()),
-        grace_ms=int(words.get("grace", "30")) * 1000,
-    )
-
-
-def milli(text: str) -> int:
-    """Thousandths: `0.25` is 250."""
-    return round(float(text) * 1000)
-
-
-def mib(text: str) -> int:
-    """MiB of an amount with its unit: `2GiB` is 2048."""
-    return int(text[:-3]) * _BYTES[text[-3:]]
-
-
-_NEEDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "gpus": ("gpu_milli", milli),
-    "cpus": ("cpu_milli", milli),
-    "memory": ("memory_mib", mib),
-    "type": ("gpu_types", lambda text: tuple(text.split(","))),
-    "gpu-memory": ("gpu_memory_mib", mib),
+_COMMANDS: dict[str, Callable[[Scenario, Words], list[str] | None]] = {
+    **{name: getattr(Scenario, name) for name in ("at", "wait", "node", "inventory", "register")},
+    **{name: getattr(Scenario, name) for name in ("silent", "cordon", "drain", "uncordon")},
+    **{"lease-expired": Scenario.lease_expired},
+    **{name: getattr(Scenario, name) for name in ("levels", "queue", "window", "share")},
+    **{name: getattr(Scenario, name) for name in ("submit", "cancel", "hold", "release")},
+    **{name: getattr(Scenario, name) for name in ("requeue", "update", "checkpoint", "port")},
+    **{name: getattr(Scenario, name) for name in ("started", "exited", "policy", "plan")},
+    **{name: getattr(Scenario, name) for name in ("promised", "claims", "why", "jobs", "desired")},
 }
 
 
 def ranks_of(job: Job, words: Words) -> list[int]:
     """The ranks that a line names, else all that live."""
     return [int(word) for word in words.plain[1:]] or live_ranks(job)
-
-
-def place_text(placement: Placement, roles: tuple[Role, ...]) -> str:
-    """`n1[0 1]`, `n1[0]x0.25` for a share, `ps:n1` when there are several roles."""
-    role = f"{roles[placement.role].name}:" if len(roles) > 1 else ""
-    devices = f"[{' '.join(map(str, placement.devices))}]" if placement.devices else ""
-    share = placement.share_milli
-    part = f"x{share / 1000:g}" if 0 < share < WHOLE_GPU_MILLI else ""
-    return f"{role}{placement.node_id}{devices}{part}"
-
-
-def assignment_text(found: Assignment) -> str:
-    """One shard of a desired set on one line."""
-    shard = f"{found.job_id}.{found.attempt}.{found.rank}"
-    if found.stop:
-        return f"{shard} stop within {found.grace_ms / 1000:g} s: {found.stop_reason}"
-    launch = found.launch
-    if launch is None:
-        return f"{shard} runs"
-    return (
-        f"{shard} run gpus {_short(launch.device_uuids)} visible {_short(launch.visible_uuids)}"
-        f" local {launch.local_rank}/{launch.local_world_size}"
-        f" group {launch.group_rank}/{launch.group_world_size} role rank {launch.role_rank}"
-        f" master {launch.master_addr}:{launch.master_port}"
-    )
-
-
-def _short(uuids: tuple[str, ...]) -> str:
-    return ",".join(uuid.rsplit("-", 1)[1] for uuid in uuids) or "none"

@@ -9,10 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from aimass.core import events as ev
-from aimass.core.apply import apply, job_id_of
+from aimass.core.apply import apply
+from aimass.core.apply_jobs import job_id_of
+from aimass.core.arrays import jobs_of
 from aimass.core.check import check
 from aimass.core.cluster import Cluster
 from aimass.core.decide import FUEL, decide
+from aimass.core.depends import dependency_problem
 from aimass.core.invariants import check_invariants
 from aimass.core.model import (
     DeviceSpec,
@@ -27,7 +30,9 @@ from aimass.core.model import (
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
 from aimass.core.spec import JobSpec, Need, Role
+from aimass.core.spec_problems import problems
 from aimass.core.survey import wait_reason
+from aimass.core.timers import next_timer_ms
 from aimass.policies.registry import make_policy
 
 GIB = 1024
@@ -63,22 +68,47 @@ def one_role(shards: int = 1, gpus: float = 0, cpus: float = 0, **need: Any) -> 
 
 
 class World:
-    """A cluster and the history that made it; every event is one second after the last."""
+    """A cluster and the history that made it; every event is one second after the last.
+
+    A plan is committed in the moment in which it was decided, as the engine does it.
+    """
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or make_policy()
         self.cluster = Cluster()
         self.history: list[ev.Event] = []
+        self.now_ms = 0
+        self.wake_ms = 0  # when the last plan wants to be made again
         self.do(ev.ClusterCreated, cluster_id="test")
         self.do(ev.TermStarted, term=1)
 
-    def do(self, kind: type[ev.Event], **fields: Any) -> ev.Event:
+    def do(self, kind: type[ev.Event], step_ms: int = STEP_MS, **fields: Any) -> ev.Event:
         """Apply one event, check every invariant, and remember it."""
-        event = kind(at_ms=(len(self.history) + 1) * STEP_MS, **fields)
+        self.now_ms += step_ms
+        event = kind(at_ms=self.now_ms, **fields)
         apply(self.cluster, event)
         check_invariants(self.cluster)
         self.history.append(event)
         return event
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def tick(self, until_ms: int) -> bool:
+        """Go to where something falls due, at most to until_ms; whether something did."""
+        due = [at for at in (next_timer_ms(self.cluster), self.wake_ms) if at]
+        at_ms = max(self.now_ms, min(due, default=until_ms + 1))
+        if at_ms > until_ms:
+            self.now_ms = until_ms
+            return False
+        self.wake_ms = 0 if at_ms >= self.wake_ms else self.wake_ms
+        self.do(ev.Tick, at_ms - self.now_ms)
+        return True
+
+    def wait(self, span_ms: int) -> None:
+        """Let time pass; the scheduler decides whenever something falls due."""
+        until_ms = self.now_ms + span_ms
+        while self.tick(until_ms):
+            self.plan()
 
     # ---- what clients and agents say ------------------------------------------------------------
 
@@ -98,12 +128,22 @@ class World:
         """Submit a possible spec; other fields of JobSpec by name."""
         return self.submit_spec(JobSpec(name, roles, **fields))
 
-    def submit_spec(self, spec: JobSpec, key: str = "") -> Job:
-        """Submit a spec that has no problems, as the edge would have made sure."""
-        assert list(spec.problems()) == []
+    def submit_spec(
+        self, spec: JobSpec, key: str = "", user: str = "ann", held: bool = False
+    ) -> Job:
+        """Submit a spec that has no problems, as the edge would have made sure; its first task."""
+        assert self.refusals(spec) == []
         job_id = job_id_of(self.cluster.next_seq)
-        self.do(ev.JobSubmitted, job_id=job_id, spec=spec, user="ann", idempotency_key=key)
-        return self.cluster.jobs[job_id]
+        self.do(
+            ev.JobSubmitted, job_id=job_id, spec=spec, user=user, idempotency_key=key, held=held
+        )
+        return jobs_of(self.cluster, job_id)[0]
+
+    def refusals(self, spec: JobSpec) -> list[str]:
+        """Why the edge would refuse to take this spec."""
+        found = [f"{field}: {text}" for field, text in problems(spec)]
+        problem = "" if found else dependency_problem(self.cluster, spec)
+        return [*found, f"depends_on: {problem}"] if problem else found
 
     def cancel(self, job: Job, grace_ms: int = 30_000) -> None:
         """Ann cancels it."""
@@ -123,18 +163,26 @@ class World:
     # ---- what the scheduler does ----------------------------------------------------------------
 
     def plan(self, fuel_units: int = FUEL) -> Plan:
-        """Decide, prove the plan, commit what it starts, and prove that nothing is left to start.
+        """Decide, prove the plan, commit it, and prove that deciding again changes nothing.
 
         The shipped policies never propose what check() rejects.
         """
         plan = decide(self.cluster, self.policy, fuel_units)
         accepted, rejected = check(self.cluster, plan)
         assert (accepted, rejected) == (plan, ())
-        if plan.starts:
-            self.do(ev.PlanCommitted, basis=plan.basis, policy=plan.policy, starts=plan.starts)
+        if not plan.is_empty:
+            self.commit(plan)
+        self.wake_ms = plan.wake_ms
         if plan.fuel_left:
-            assert decide(self.cluster, self.policy).starts == (), "decided otherwise at once"
+            again = decide(self.cluster, self.policy)
+            assert again.is_empty, f"decided otherwise at once: {again}"
         return plan
+
+    def commit(self, plan: Plan) -> None:
+        """The plan becomes fact."""
+        fields = ("basis", "policy", "starts", "stops", "claims", "unclaims", "planned")
+        said = {name: getattr(plan, name) for name in (*fields, "unplanned")}
+        self.do(ev.PlanCommitted, 0, **said)
 
 
 def codes(world: World, plan: Plan) -> list[str]:
