@@ -28,12 +28,12 @@ from aimass.jobvalues import (
     Text,
     Word,
 )
+from aimass.units import SIGNALS
+from aimass.wire import DEFAULT_NOTICE_MS
 
 RULES_MAX = 100
 INT32_MAX = 2**31 - 1
 DEPENDENCIES_MAX = 1000
-NOTICE_MS = 60_000  # for a checkpoint, where only the signal is given
-SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGWINCH")
 REASONS = (
     *("EXITED", "LAUNCH_FAILED", "OUT_OF_MEMORY", "STOPPED"),
     *("LEASE_EXPIRED", "NODE_REBOOT", "NODE_LOST", "SUPERVISOR_LOST"),
@@ -56,9 +56,6 @@ class Resources(Strict):
     """What each shard needs. A core, and nothing else, is reserved unless it is named."""
 
     gpus: Gpus = Field(default=0)
-    gpu_share: Memory = Field(
-        default=0, description="a share of one GPU by its memory, as 20GiB, instead of gpus"
-    )
     gpu_types: list[Text] = Field(
         default=[], description="device models that will do, in any order"
     )
@@ -66,6 +63,9 @@ class Resources(Strict):
         default=[], description="device models to try one after the other, each for all shards"
     )
     gpu_memory: Memory = Field(default=0, description="the least memory of each device")
+    gpu_share: Memory = Field(
+        default=0, description="a share of one GPU by its memory, as 20GiB, instead of gpus"
+    )
     cpus: Cpus = Field(default=1, validate_default=True)
     memory: Memory = Field(default=0)
 
@@ -153,7 +153,7 @@ class CheckpointModel(Strict):
     signal: Literal[SIGNALS] = Field(  # type: ignore[valid-type]
         default=_NOT_GIVEN, description=f"one of {', '.join(SIGNALS)}"
     )
-    grace_period: Duration = Field(default=NOTICE_MS)
+    grace_period: Duration = Field(default=DEFAULT_NOTICE_MS)
 
 
 class PreemptionModel(Strict):

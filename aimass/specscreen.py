@@ -96,9 +96,8 @@ def _stop_lines(spec: job_pb2.JobSpec) -> list[str]:
     mode = named(MODES, preemption.mode, "requeue")
     lines += [f"when preempted: {mode}"] if mode != "requeue" else []
     if preemption.min_runtime_ms:
-        lines.append(
-            f"not preempted for its first {units.duration_text(preemption.min_runtime_ms)}"
-        )
+        least = units.duration_text(preemption.min_runtime_ms)
+        lines.append(f"not preempted in its first {least}")
     if preemption.max_per_day:
         lines.append(f"preempted at most {preemption.max_per_day} times a day")
     if preemption.delay_ms:

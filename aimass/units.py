@@ -12,6 +12,7 @@ DURATION_MS_MAX = 24 * 3600 * 1000
 SPAN_MS_MAX = 10 * 365 * 24 * 3600 * 1000
 TIME_MS_MAX = 253_402_300_799_000  # the last second of the year 9999
 INDEXES_MAX = 10_000  # tasks of one array
+SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGWINCH")
 
 _MEMORY = re.compile(r"(\d{1,13})(?:\.(\d{1,3}))?[ ]?([KMGT])(?:i?B)?\Z")
 _MEMORY_BYTES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -21,6 +21,7 @@ from aimass.v1 import job_pb2, scheduler_pb2
 DEFAULT_ADDRESS = "127.0.0.1:6277"
 MESSAGE_BYTES_MAX = 4 * 2**20  # what the scheduler accepts
 DEFAULT_GRACE_MS = 30_000
+DEFAULT_NOTICE_MS = 60_000  # for a checkpoint, where only the signal is given
 CONNECT_S_MIN, CONNECT_S_MAX = 10.0, 3600.0
 GRPC_FORMS = ("unix:", "unix-abstract:", "dns:///", "ipv4:", "ipv6:")
 RESTARTS_MAX = 100  # of a stream in a row, without one message in between

@@ -87,7 +87,7 @@ def test_the_same_key_gives_the_same_job(massctl: Massctl, fake: FakeScheduler) 
         (["submit", "--env", "A", "--", "x"], b"K=V"),
         (["submit", "none.yaml"], b"none.yaml:1:1: cannot be read: No such file"),
         (["sumbit"], b"did you mean submit?"),
-        (["ls", "--state", "PENDING"], b"QUEUED, PLACED"),
+        (["ls", "--state", "PENDING"], b"HELD, QUEUED, RESERVED, PLACED"),
         (["ls", "--wacth"], b"massctl ls --help"),
         (["logs"], b"massctl logs --help"),
         (["up", "--nodes", "2"], b"massctl up --nodes 2 --simulate"),
@@ -176,7 +176,7 @@ def test_ls_lists_what_is_not_over_in_every_format(massctl: Massctl, fake: FakeS
     listed(fake, massctl)
     table = ok(massctl("ls"))
     assert table.splitlines()[0].split() == [
-        *("ID", "NAME", "USER", "STATE", "GPUS", "AGE", "RUN", "NODES", "REASON")
+        *("ID", "NAME", "USER", "QUEUE", "STATE", "GPUS", "AGE", "RUN", "NODES", "REASON")
     ]
     assert "n" * 200 in table, "a piped table is complete"
     assert "\x1b" not in table
@@ -368,7 +368,7 @@ def test_completion_knows_commands_and_live_ids(
         return ok(massctl_process(_MASSCTL_COMPLETE="bash_complete", **words)).split()
 
     ok(massctl("submit", "--", "x"))
-    assert complete("massctl su") == ["plain,submit"]
+    assert complete("massctl sub") == ["plain,submit"]
     assert complete("massctl show j") == ["plain,j1"]
     fake.stop()
     assert complete("massctl show j") == []
