@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from aimass.core.model import ExitReason
 from aimass.core.spec import (
     WHOLE_GPU_MILLI,
     DependsOn,
@@ -24,11 +25,13 @@ LAUNCH_BYTES_MAX = 4 * 1024 * 1024  # command and environment, times the shards 
 NAMES_BYTES_MAX = 64 * 1024  # labels, node selector and device models together
 GRACE_MS_MAX = 24 * 3600 * 1000
 SPAN_MS_MAX = 10 * 365 * 24 * 3600 * 1000  # ten years: above every sensible length of time
-TIME_MS_MAX = 2**53
+TIME_MS_MAX = 253_402_300_799_000  # the end of the year 9999: later is on no calendar
 PRIORITY_ABS_MAX = 1_000_000
 RETRIES_MAX = 100
 AMOUNT_MAX = 2**40  # of any resource: far above every machine, far below 64-bit overflow
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGWINCH")
+
+REASONS = tuple(r.value for r in ExitReason if not r.is_infrastructure)  # the others never count
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 
@@ -211,5 +214,8 @@ def _retry_problems(retry: Retry) -> Iterator[Problem]:
     for rule in retry.rules:
         if any(not 0 <= code <= 255 for code in rule.exit_codes):
             yield "retry.rules", "exit codes: 0 to 255"
+        unknown = [word for word in rule.reasons if word not in REASONS]
+        if unknown:
+            yield "retry.rules", f"reason {unknown[0][:40]!r}: one of {', '.join(REASONS)}"
         if not 1000 <= rule.memory_factor_milli <= 10_000:
             yield "retry.rules", f"memory factor {rule.memory_factor_milli / 1000:g}: 1 to 10"

@@ -1,5 +1,7 @@
 """The tables are the whole life: every row is reached by events, and nothing else can happen."""
 
+from typing import Any
+
 import pytest
 
 from aimass.core import events as ev
@@ -12,8 +14,10 @@ from aimass.core.lifecycle import (
     move_job,
     move_node,
 )
-from aimass.core.model import Exit, ExitReason, Job, JobState, Node, NodeState
-from tests.core.world import World, gpus, inventory, one_role
+from aimass.core.model import Exit, ExitReason, Job, JobId, JobState, Node, NodeState, StopRule
+from aimass.core.plan import Claim, Start, Stop
+from aimass.core.spec import Dependency, Elastic, JobSpec
+from tests.core.world import World, active_jobs, gpus, inventory, one_role
 
 ILLEGAL_JOB_MOVES = [
     (state, trigger)
@@ -101,9 +105,11 @@ def test_events_reach_every_row_and_no_other(monkeypatch: pytest.MonkeyPatch) ->
         nodes.add((node.state, trigger))
         move_node(node, trigger, at_ms, reason)
 
-    monkeypatch.setattr("aimass.core.apply.move_job", watched_job)
-    monkeypatch.setattr("aimass.core.apply.move_node", watched_node)
+    monkeypatch.setattr("aimass.core.moves.move_job", watched_job)
+    monkeypatch.setattr("aimass.core.apply_nodes.move_node", watched_node)
     live_through_everything(World())
+    live_through_holds_and_dependencies(World())
+    live_through_claims(World())
     assert jobs == set(JOB_TRANSITIONS)
     assert nodes == set(NODE_TRANSITIONS)
 
@@ -135,6 +141,99 @@ def live_through_everything(world: World) -> None:
     world.do(ev.NodeSilent, node_id=node.id, reason="no heartbeat")
     world.do(ev.LeaseExpired, node_id=node.id)
     world.join("n1", reported)
+
+
+def live_through_holds_and_dependencies(world: World) -> None:
+    """Every way in and out of HELD, and the ends that come without an attempt."""
+    world.join("n1", inventory("n1", gpus("n1", 8)))
+    held = world.submit_spec(JobSpec("held", one_role()), held=True)
+    world.do(ev.JobReleased, job_id=held.id, by="ann")
+    world.do(ev.JobHeld, job_id=held.id, by="ann")
+    waits = JobSpec("waits", one_role(), depends_on=(Dependency(held.id),))
+    world.submit_spec(waits)
+    world.submit_spec(waits, held=True)
+    world.cancel(held)
+    runs = world.submit(one_role(gpus=1))
+    world.plan()
+    world.do(ev.JobRequeueRequested, job_id=runs.id, by="ann", suspend=True)
+    world.exit(runs, how=Exit(reason=ExitReason.STOPPED))
+    world.do(ev.JobReleased, job_id=runs.id, by="ann")
+    world.plan()
+    world.do(ev.JobRequeueRequested, job_id=runs.id, by="ann")
+    world.exit(runs)  # before the order reached it
+
+
+def live_through_claims(world: World) -> None:
+    """Every way in and out of RESERVED."""
+    world.join("n1", inventory("n1", gpus("n1", 8)))
+    for end in (dropped, held_back, cancelled, too_late, placed):
+        victim = world.submit(one_role(8, gpus=1))
+        world.plan()
+        owner = world.submit(one_role(gpus=1), deadline_ms=world.now_ms + 600_000)
+        preempt(world, victim, owner)
+        end(world, owner)
+        world.cancel(victim)
+        if victim.state.is_active:
+            world.exit(victim, how=Exit(reason=ExitReason.STOPPED))
+        for job in active_jobs(world.cluster):
+            world.exit(job)
+    resize(world)
+
+
+def preempt(world: World, victim: Job, owner: Job) -> None:
+    """A plan stops one for the other, which owns a place of it."""
+    place = victim.current.placements[0]
+    stop = Stop(victim.id, victim.attempt, StopRule.PRIORITY, owner.id, "it is first")
+    claim = Claim(owner.id, owner.attempt + 1, (place,), "it is first", (victim.id,))
+    commit(world, stops=(stop,), claims=(claim,))
+
+
+def commit(world: World, **parts: Any) -> None:
+    """A plan that somebody made by hand."""
+    world.do(ev.PlanCommitted, basis=world.cluster.revision, policy="by hand", **parts)
+
+
+def resize(world: World) -> None:
+    """The job stops, and owns its next places at once."""
+    job = world.submit(one_role(2, gpus=1, elastic=Elastic(1, 2)))
+    world.plan()
+    stop = Stop(job.id, job.attempt, StopRule.SHRINK, JobId(""), "smaller")
+    claim = Claim(job.id, job.attempt + 1, job.current.placements[:1], "smaller", (job.id,))
+    commit(world, stops=(stop,), claims=(claim,))
+    world.exit(job, how=Exit(reason=ExitReason.STOPPED))
+    assert job.state is JobState.RESERVED
+
+
+def dropped(world: World, owner: Job) -> None:
+    """Its claim cannot be kept."""
+    commit(world, unclaims=(owner.id,))
+    world.cancel(owner)
+
+
+def held_back(world: World, owner: Job) -> None:
+    """Its user holds it."""
+    world.do(ev.JobHeld, job_id=owner.id, by="ann")
+    world.cancel(owner)
+
+
+def cancelled(world: World, owner: Job) -> None:
+    """Its user gives it up."""
+    world.cancel(owner)
+
+
+def too_late(world: World, owner: Job) -> None:
+    """It can no longer be over by its deadline."""
+    world.do(ev.Tick, owner.spec.deadline_ms + 1 - world.now_ms)
+    assert owner.state is JobState.FAILED
+
+
+def placed(world: World, owner: Job) -> None:
+    """Its victim has left."""
+    victim = active_jobs(world.cluster)[0]
+    world.exit(victim, how=Exit(reason=ExitReason.STOPPED))
+    claim = world.cluster.claims[owner.id]
+    start = Start(owner.id, claim.attempt, claim.placements, claim.reason)
+    commit(world, starts=(start,))
 
 
 def test_the_diagram_has_a_line_per_row() -> None:

@@ -6,14 +6,35 @@ from typing import Any
 import pytest
 
 from aimass.core.spec import (
+    Array,
+    Checkpoint,
+    Dependency,
+    DependsOn,
+    Elastic,
+    JobSpec,
+    LabelOp,
+    LabelRule,
+    Need,
+    Preemption,
+    PreemptMode,
+    Retry,
+    RetryAction,
+    RetryRule,
+    Role,
+    Topology,
+)
+from aimass.core.spec_problems import (
     AMOUNT_MAX,
+    ARRAY_TASKS_MAX,
+    DEPENDENCIES_MAX,
     ENV_BYTES_MAX,
     GRACE_MS_MAX,
     PRIORITY_ABS_MAX,
+    RETRIES_MAX,
     SHARDS_MAX,
-    JobSpec,
-    Need,
-    Role,
+    SPAN_MS_MAX,
+    TIME_MS_MAX,
+    problems,
 )
 from tests.core.world import one_role
 
@@ -23,7 +44,7 @@ SPEC = JobSpec("train", (WORKER,))
 
 def wrong_fields(spec: JobSpec) -> list[str]:
     """The fields that the spec's problems name, in their order."""
-    return [field for field, text in spec.problems() if text]
+    return [field for field, text in problems(spec) if text]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +82,145 @@ def test_a_field_of_the_job_has_an_edge(field: str, possible: Any, impossible: A
     """On one side nothing is wrong; one step further exactly this field is."""
     assert wrong_fields(replace(SPEC, **{field: possible})) == []
     assert wrong_fields(replace(SPEC, **{field: impossible})) == [field]
+
+
+HOUR_MS = 3_600_000
+DEADLINE = {"deadline_ms": 3 * HOUR_MS}
+ELASTIC_WORKER = replace(WORKER, shards=2, elastic=Elastic(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("possible", "impossible", "field"),
+    [
+        ({"queue": "a.b"}, {"queue": "a b"}, "queue"),
+        ({"walltime_ms": SPAN_MS_MAX}, {"walltime_ms": SPAN_MS_MAX + 1}, "walltime_ms"),
+        ({"expected_ms": 0}, {"expected_ms": -1}, "expected_ms"),
+        ({"start_after_ms": TIME_MS_MAX}, {"start_after_ms": -1}, "start_after_ms"),
+        (
+            {**DEADLINE, "start_after_ms": HOUR_MS, "expected_ms": 2 * HOUR_MS},
+            {**DEADLINE, "start_after_ms": HOUR_MS + 1, "expected_ms": 2 * HOUR_MS},
+            "deadline_ms",
+        ),
+        (
+            {**DEADLINE, "walltime_ms": 4 * HOUR_MS, "expected_ms": HOUR_MS},
+            {**DEADLINE, "walltime_ms": 4 * HOUR_MS},
+            "deadline_ms",
+        ),
+        (
+            {"topology": Topology("rack", "block", 1)},
+            {"topology": Topology("rack", "rack")},
+            "topology",
+        ),
+        (
+            {"topology": Topology(preferred="rack", wait_ms=1)},
+            {"topology": Topology(wait_ms=1)},
+            "topology.wait_ms",
+        ),
+        (
+            {"affinity": (LabelRule("a", LabelOp.IN, ("b",)),)},
+            {"affinity": (LabelRule("a", LabelOp.IN),)},
+            "affinity",
+        ),
+        (
+            {"affinity": (LabelRule("a", LabelOp.EXISTS),)},
+            {"affinity": (LabelRule("a", LabelOp.EXISTS, ("b",)),)},
+            "affinity",
+        ),
+        (
+            {"affinity": (LabelRule("a", LabelOp.EXISTS, weight=1000),)},
+            {"affinity": (LabelRule("a", LabelOp.EXISTS, weight=1001),)},
+            "affinity",
+        ),
+        (
+            {"node_selector": {"a": "b"}, "affinity": (LabelRule("a", LabelOp.NOT_IN, ("c",)),)},
+            {"node_selector": {"a": "b"}, "affinity": (LabelRule("a", LabelOp.NOT_IN, ("b",)),)},
+            "affinity",
+        ),
+        (
+            {"checkpoint": Checkpoint("SIGUSR1", GRACE_MS_MAX)},
+            {"checkpoint": Checkpoint("SIGKILL")},
+            "checkpoint.signal",
+        ),
+        (
+            {"preemption": Preemption(max_per_day=1000)},
+            {"preemption": Preemption(max_per_day=-1)},
+            "preemption.max_per_day",
+        ),
+        (
+            {"roles": (ELASTIC_WORKER,), "preemption": Preemption(PreemptMode.SHRINK)},
+            {"preemption": Preemption(PreemptMode.SHRINK)},
+            "preemption.mode",
+        ),
+        (
+            {"depends_on": tuple(Dependency(f"j{i}") for i in range(DEPENDENCIES_MAX))},
+            {"depends_on": tuple(Dependency(f"j{i}") for i in range(DEPENDENCIES_MAX + 1))},
+            "depends_on",
+        ),
+        (
+            {"depends_on": (Dependency("j1"), Dependency("j2"))},
+            {"depends_on": (Dependency("j1"), Dependency("j1", DependsOn.FAILURE))},
+            "depends_on",
+        ),
+        (
+            {"depends_on": (Dependency("j1", DependsOn.EACH),), "array": Array((0,))},
+            {"depends_on": (Dependency("j1", DependsOn.EACH),)},
+            "depends_on",
+        ),
+        ({"array": Array((0, 7))}, {"array": Array(())}, "array"),
+        (
+            {"array": Array(tuple(range(ARRAY_TASKS_MAX)))},
+            {"array": Array(tuple(range(ARRAY_TASKS_MAX + 1)))},
+            "array",
+        ),
+        ({"array": Array((0, 1))}, {"array": Array((1, 0))}, "array"),
+        ({"array": Array((0, 1))}, {"array": Array((0, 0))}, "array"),
+        ({"array": Array((0,))}, {"array": Array((-1,))}, "array"),
+        ({"array": Array((0,), 0)}, {"array": Array((0,), -1)}, "array.max_parallel"),
+        ({"retry": Retry(RETRIES_MAX)}, {"retry": Retry(RETRIES_MAX + 1)}, "retry.limit"),
+        (
+            {"retry": Retry(backoff_ms=5, backoff_max_ms=5)},
+            {"retry": Retry(backoff_ms=6, backoff_max_ms=5)},
+            "retry.backoff",
+        ),
+        ({"retry": Retry(factor_milli=1000)}, {"retry": Retry(factor_milli=999)}, "retry.factor"),
+        (
+            {"retry": Retry(rules=(RetryRule(RetryAction.FAIL, (255,)),))},
+            {"retry": Retry(rules=(RetryRule(RetryAction.FAIL, (256,)),))},
+            "retry.rules",
+        ),
+        (
+            {"retry": Retry(rules=(RetryRule(RetryAction.FAIL, reasons=("OUT_OF_MEMORY",)),))},
+            {"retry": Retry(rules=(RetryRule(RetryAction.FAIL, reasons=("OOM",)),))},
+            "retry.rules",
+        ),
+        (
+            {"retry": Retry(rules=(RetryRule(RetryAction.RETRY, memory_factor_milli=10_000),))},
+            {"retry": Retry(rules=(RetryRule(RetryAction.RETRY, memory_factor_milli=999),))},
+            "retry.rules",
+        ),
+        (
+            {"roles": (replace(WORKER, shards=3, elastic=Elastic(1, 5, 2)),)},
+            {"roles": (replace(WORKER, shards=2, elastic=Elastic(1, 5, 2)),)},
+            "roles.worker.elastic.step",
+        ),
+        (
+            {"roles": (replace(WORKER, shards=2, elastic=Elastic(2, 2)),)},
+            {"roles": (replace(WORKER, shards=2, elastic=Elastic(3, 2)),)},
+            "roles.worker.elastic",
+        ),
+        (
+            {"roles": (ELASTIC_WORKER, replace(WORKER, name="ps"))},
+            {"roles": (ELASTIC_WORKER, replace(ELASTIC_WORKER, name="ps"))},
+            "roles",
+        ),
+    ],
+)
+def test_what_a_job_may_ask_of_its_life_has_edges(
+    possible: dict[str, Any], impossible: dict[str, Any], field: str
+) -> None:
+    """Times, rules, arrays, dependencies, retries and sizes: what contradicts itself is refused."""
+    assert wrong_fields(replace(SPEC, **possible)) == []
+    assert wrong_fields(replace(SPEC, **impossible)) == [field]
 
 
 @pytest.mark.parametrize(
@@ -119,15 +279,22 @@ def test_every_problem_is_listed_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpu_milli", "devices", "share_milli"),
-    [(0, 0, 0), (250, 1, 250), (999, 1, 999), (1000, 1, 1000), (4000, 4, 1000)],
+    ("need", "devices", "share_milli"),
+    [
+        (Need(0), 0, 0),
+        (Need(250), 1, 250),
+        (Need(999), 1, 999),
+        (Need(1000), 1, 1000),
+        (Need(4000), 4, 1000),
+        (Need(gpu_share_mib=20_480), 1, 250),
+        (Need(gpu_share_mib=20_481), 1, 251),
+    ],
 )
 def test_a_need_is_so_many_devices_of_such_a_share(
-    gpu_milli: int, devices: int, share_milli: int
+    need: Need, devices: int, share_milli: int
 ) -> None:
-    """A share lies on one device; several devices are held whole."""
-    need = Need(gpu_milli=gpu_milli)
-    assert (need.devices, need.share_milli) == (devices, share_milli)
+    """A share lies on one device; several are held whole. By memory it is rounded up."""
+    assert (need.devices, need.share_on(81_920)) == (devices, share_milli)
 
 
 def test_a_gang_counts_all_its_roles() -> None:
@@ -140,10 +307,10 @@ def test_a_gang_counts_all_its_roles() -> None:
 def test_what_all_shards_are_sent_together_is_bounded(shards: int, fields: list[str]) -> None:
     """A node is told of all its shards at once: 200 KB of environment go to 20, not to 21."""
     spec = JobSpec("a", one_role(shards), env={"A": "x" * 200_000})
-    assert [field for field, _ in spec.problems()] == fields
+    assert [field for field, _ in problems(spec)] == fields
 
 
 def test_labels_and_their_like_are_bounded_together() -> None:
     """They are kept with the job for as long as it is remembered."""
     spec = JobSpec("a", one_role(), labels={"a": "x" * 40_000}, node_selector={"b": "x" * 40_000})
-    assert [field for field, _ in spec.problems()] == ["labels"]
+    assert [field for field, _ in problems(spec)] == ["labels"]

@@ -29,7 +29,7 @@ from aimass.core.model import (
 )
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
-from aimass.core.spec import JobSpec, Need, Role
+from aimass.core.spec import Elastic, JobSpec, Need, Role
 from aimass.core.spec_problems import problems
 from aimass.core.survey import wait_reason
 from aimass.core.timers import next_timer_ms
@@ -61,10 +61,12 @@ def inventory(
     return Inventory(node, node, cpus * 1000, memory_mib, devices, labels or {})
 
 
-def one_role(shards: int = 1, gpus: float = 0, cpus: float = 0, **need: Any) -> tuple[Role, ...]:
+def one_role(
+    shards: int = 1, gpus: float = 0, cpus: float = 0, elastic: Elastic | None = None, **need: Any
+) -> tuple[Role, ...]:
     """The roles of an ordinary job: `shards` workers with so many GPUs and CPUs each."""
     each = Need(gpu_milli=int(gpus * 1000), cpu_milli=int(cpus * 1000), **need)
-    return (Role("worker", shards, each, ("train",)),)
+    return (Role("worker", shards, each, ("train",), elastic),)
 
 
 class World:
