@@ -338,7 +338,9 @@ class Device:
         """
         if not self.spec.healthy:
             return 0
-        return max(0, WHOLE_GPU_MILLI - self.used_milli - max(0, self.owed_milli))
+        owed = self.claimed_milli - self.leaving_milli
+        free = WHOLE_GPU_MILLI - self.used_milli - (owed if owed > 0 else 0)
+        return free if free > 0 else 0  # max() is a call, and this is asked most of all
 
     @property
     def soon_milli(self) -> int:

@@ -164,7 +164,7 @@ class NodeIndex:
         # Answers, made when asked for and dropped when an inventory changes.
         self._labelled: dict[tuple[str, str | None], int] = {}
         self._allowed: dict[object, int] = {}
-        self._domains: dict[str, list[Domain]] = {}
+        self._domains: dict[str, dict[str, Domain]] = {}
 
     # ---- what happens to nodes ------------------------------------------------------------------
 
@@ -246,8 +246,8 @@ class NodeIndex:
                 having |= self.labelled(rule.key, value)
         return having if rule.op in (LabelOp.EXISTS, LabelOp.IN) else self._everything & ~having
 
-    def domains(self, level: str) -> list[Domain]:
-        """The domains of a topology level, by their first node. O(nodes) the first time."""
+    def domains(self, level: str) -> dict[str, Domain]:
+        """The domains of a topology level by name, by their first nodes; O(nodes) once."""
         self._refresh()
         found = self._domains.get(level)
         if found is None:
@@ -256,7 +256,8 @@ class NodeIndex:
                 value = node.inventory.labels.get(level)
                 if value is not None:
                     values.setdefault(value, []).append(node.index)
-            found = self._domains[level] = [_domain(*item) for item in values.items()]
+            found = {name: _domain(name, indexes) for name, indexes in values.items()}
+            self._domains[level] = found
         return found
 
     # ---- inside ---------------------------------------------------------------------------------

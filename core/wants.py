@@ -53,12 +53,12 @@ def amounts_asked(job: Job, want: Want) -> Amounts:
 
 
 def models_of(need: Need, want: Want) -> tuple[str, ...]:
-    """Device models that will do; empty: any."""
+    """Device models that will do; empty: any. A role that takes none of them keeps its own."""
     if want.gpu_types is None or not need.has_gpu:
         return need.gpu_types
     if not need.gpu_types:
         return want.gpu_types
-    return tuple(model for model in want.gpu_types if model in need.gpu_types)
+    return tuple(m for m in want.gpu_types if m in need.gpu_types) or need.gpu_types
 
 
 def sizes_of(job: Job, placements: tuple[Placement, ...]) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ Best fit on islands: a small request must not break a large island that a large 
 (go-gpuallocator takes the first free device for size one and breaks NVLink pairs).
 """
 
-from aimass.core.feasible import device_has_room
+from aimass.core.feasible import device_has_room, device_suits
 from aimass.core.model import Device, Node
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 
@@ -17,7 +17,12 @@ def choose_devices(
         return [()] * shards
     if need.gpu_milli < WHOLE_GPU_MILLI:
         return _choose_shares(node, need, shards, is_soon)
-    free = [i for i, device in enumerate(node.devices) if device_has_room(device, need, is_soon)]
+    free = [
+        i
+        for i, device in enumerate(node.devices)
+        if (device.soon_milli if is_soon else device.free_milli) == WHOLE_GPU_MILLI
+        and device_suits(device.spec, need)
+    ]
     wanted = need.devices * shards
     assert len(free) >= wanted, f"{node.id}: {len(free)} devices have room, {wanted} are wanted"
     groups = _close_groups(node.devices, free)

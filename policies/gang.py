@@ -1,28 +1,21 @@
 """What all placers share: place a gang role by role, given a choice of nodes for one role."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from aimass.core.draft import Draft
-from aimass.core.feasible import shards_fit
 from aimass.core.model import HoldKey, Job, Node, Placement, placement_of
 from aimass.core.policy import Fuel, Placed, Want
 from aimass.core.spec import Need, Strategy
-from aimass.core.spec_problems import SHARDS_MAX
+from aimass.core.wants import models_of
 from aimass.policies.devices import choose_devices
+from aimass.policies.room import Room
 
+ChooseNodes = Callable[[Room, int], list[tuple[Node, int]] | None]
+"""(room, shards) -> (node, shards) pairs that add up, or None when there is not room for all."""
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A node that can take `fits` shards of a role; free_gpu_milli is what it has free."""
-
-    node: Node
-    fits: int
-    free_gpu_milli: int
-
-
-ChooseNodes = Callable[[list[Candidate], int], list[tuple[Node, int]]]
-"""(candidates, shards) -> (node, shards) pairs that add up; together the candidates hold them."""
+_EVERYWHERE = -1
+_ENOUGH = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,93 +28,88 @@ class GangPlacer:
     by_strategy: Mapping[Strategy, ChooseNodes]
 
     def place(self, draft: Draft, job: Job, want: Want, fuel: Fuel) -> Placed | None:
-        """See PlacePolicy.place. The role with the fewest choices goes first.
+        """See PlacePolicy.place. A wanted level: the tightest domain that holds the whole gang.
 
-        Roles are placed one after the other without going back, so a gang of several roles can be
-        left waiting though some other arrangement would hold it; `why` then says ROLES_TOGETHER.
+        The role with the fewest choices goes first. Roles are placed one after the other without
+        going back, so a gang of several roles can be left waiting though some other arrangement
+        would hold it; `why` then says ROLES_TOGETHER.
         """
-        for nodes in _domains(draft, want.level):
+        fuel.burn(1)
+        needs = _needs(job, want)
+        if not want.level:
+            return self._place_among(draft, job, want, needs, fuel, _EVERYWHERE)
+        for name, nodes in _domains(draft, job, want, needs, fuel):
             mark = draft.checkpoint()
-            placed = self._place_on(draft, job, want, list(nodes), fuel)
-            if placed is not None or not fuel.left:
-                return placed
+            placed = self._place_among(draft, job, want, needs, fuel, nodes)
+            if placed is not None:
+                return replace(placed, reason=f"{placed.reason}, {want.level} {name}")
             draft.rollback(mark)
         return None
 
-    def _place_on(
-        self, draft: Draft, job: Job, want: Want, nodes: list[Node], fuel: Fuel
+    def _place_among(
+        self, draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel, among: int
     ) -> Placed | None:
-        needs = wanted_needs(job, want)
-        first_rank, total = [], 0
-        for size in want.sizes:
-            first_rank.append(total)
-            total += size
-        placements: dict[int, Placement] = {}
-        for index in self._hardest_first(draft, job, want, needs, nodes, fuel):
-            need = needs[index]
-            chosen = self._nodes_for(draft, job, need, want.sizes[index], nodes, fuel)
+        choose = self.by_strategy.get(job.spec.strategy, self.choose)
+        by_role: list[list[Placement]] = [[] for _ in needs]
+        first_rank = [sum(want.sizes[:index]) for index in range(len(needs))]
+        own = 0
+        trail = []
+        for index in _hardest_first(draft, job, want, needs, fuel, among):
+            need, shards = needs[index], want.sizes[index]
+            room = Room(draft, job, need, fuel, among, own)
+            if room.count(shards) < shards:
+                return None
+            chosen = choose(room, shards)
             if chosen is None:
                 return None
+            trail.append(room.summary())
             rank = first_rank[index]
-            for node, shards in sorted(chosen, key=lambda pair: pair[0].index):
-                for devices in choose_devices(node, need, shards, draft.is_soon):
-                    exclusive = job.spec.exclusive_node
-                    placement = placement_of(node, index, devices, need, exclusive)
+            for node, count in sorted(chosen, key=_join_order):
+                own |= 1 << node.index
+                for devices in choose_devices(node, need, count, draft.is_soon):
+                    placement = placement_of(node, index, devices, need, job.spec.exclusive_node)
                     draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placement)
-                    placements[rank] = placement
+                    by_role[index].append(placement)
                     rank += 1
-        ordered = tuple(placements[rank] for rank in range(total))
-        return Placed(ordered, f"{self.name}: {_describe(ordered)}")
-
-    def _hardest_first(
-        self, draft: Draft, job: Job, want: Want, needs: list[Need], nodes: list[Node], fuel: Fuel
-    ) -> list[int]:
-        """Role indexes by how often the role would fit, least first."""
-        if len(needs) == 1:
-            return [0]
-        room = [0] * len(needs)
-        for index, need in enumerate(needs):
-            for node in nodes:
-                fits, _ = shards_fit(node, job, need, SHARDS_MAX, draft.is_soon)
-                room[index] += fits
-            fuel.burn(len(nodes))
-        return sorted(range(len(needs)), key=lambda i: (1000 * room[i] // want.sizes[i], i))
-
-    def _nodes_for(
-        self, draft: Draft, job: Job, need: Need, shards: int, nodes: list[Node], fuel: Fuel
-    ) -> list[tuple[Node, int]] | None:
-        candidates, capacity = [], 0
-        for node in nodes:
-            fits, _ = shards_fit(node, job, need, shards, draft.is_soon)
-            if fits:
-                free = sum(device.free_milli for device in node.devices)
-                candidates.append(Candidate(node, fits, free))
-                capacity += fits
-        fuel.burn(len(nodes))
-        if capacity < shards:
-            return None
-        choose = self.by_strategy.get(job.spec.strategy, self.choose)
-        return choose(candidates, shards)
+        ordered = tuple(placement for row in by_role for placement in row)
+        return Placed(ordered, f"{self.name}: {_describe(ordered)}", tuple(trail))
 
 
-def wanted_needs(job: Job, want: Want) -> list[Need]:
+def _join_order(choice: tuple[Node, int]) -> int:
+    return choice[0].index
+
+
+def _needs(job: Job, want: Want) -> list[Need]:
     """The need of each role in this form of the job."""
     needs = [role.need for role in job.spec.roles]
     if want.gpu_types is None:
         return needs
-    types = want.gpu_types
-    return [replace(need, gpu_types=types) if need.has_gpu else need for need in needs]
+    return [replace(need, gpu_types=models_of(need, want)) for need in needs]
 
 
-def _domains(draft: Draft, level: str) -> Iterable[Iterable[Node]]:
-    nodes = draft.cluster.nodes.values()
-    if not level:
-        return [nodes]
-    domains: dict[str, list[Node]] = {}
-    for node in nodes:
-        if level in node.inventory.labels:
-            domains.setdefault(node.inventory.labels[level], []).append(node)
-    return domains.values()
+def _hardest_first(
+    draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel, among: int
+) -> list[int]:
+    """Role indexes by how often the role would fit, least first."""
+    if len(needs) == 1:
+        return [0]
+    room = [Room(draft, job, need, fuel, among).count(_ENOUGH) for need in needs]
+    return sorted(range(len(needs)), key=lambda i: (1000 * room[i] // want.sizes[i], i))
+
+
+def _domains(
+    draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel
+) -> Iterator[tuple[str, int]]:
+    """(name, nodes) of the domains that may hold every role, those with the least room first."""
+    domains = list(draft.cluster.index.domains(want.level).values())
+    rooms = [Room(draft, job, need, fuel).count_by_domain(domains) for need in needs]
+    holding = [
+        (sum(counts), position)
+        for position, counts in enumerate(zip(*rooms, strict=True))
+        if all(count >= size for count, size in zip(counts, want.sizes, strict=True))
+    ]
+    for _, position in sorted(holding):
+        yield domains[position].name, domains[position].mask
 
 
 def _describe(placements: tuple[Placement, ...]) -> str:

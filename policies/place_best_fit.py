@@ -4,24 +4,24 @@ Keeps large holes for large gangs.
 """
 
 from aimass.core.model import Node
-from aimass.policies.gang import Candidate
+from aimass.policies.room import Room
 
 
-def pack_nodes(candidates: list[Candidate], shards: int) -> list[tuple[Node, int]]:
+def pack_nodes(room: Room, shards: int) -> list[tuple[Node, int]] | None:
     """The whole remainder on the tightest node that holds it, else the roomiest, and again.
 
-    Ties go to the node with fewer free GPUs, then the one that joined first. O(n log n + n * nodes
-    used).
+    O(nodes used), each a handful of questions to the index.
     """
     chosen: list[tuple[Node, int]] = []
-    by_room = sorted(candidates, key=lambda c: (-c.fits, c.free_gpu_milli, c.node.index))
-    for position, candidate in enumerate(by_room):
-        if shards == 0:
-            break
-        if candidate.fits >= shards:
-            rest = [c for c in by_room[position:] if c.fits >= shards]
-            tightest = min(rest, key=lambda c: (c.free_gpu_milli, c.fits, c.node.index))
-            return [*chosen, (tightest.node, shards)]
-        chosen.append((candidate.node, candidate.fits))
-        shards -= candidate.fits
+    most = shards
+    while shards:
+        most = room.most_fits(min(most, shards))
+        if not most or not room.fuel.left:
+            return None
+        candidate = room.tightest(most)
+        if candidate is not None:
+            count = min(candidate.fits, shards)
+            chosen.append((candidate.node, count))
+            room.take(candidate.node)
+            shards -= count
     return chosen

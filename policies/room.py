@@ -1,14 +1,16 @@
 """Room: the nodes that can take shards of one role, for a policy to choose from, best ones first.
 
-The node index names who may have room, shards_fit says for sure, and only nodes that a policy is
-about to use are asked: placing one shard on 100,000 nodes asks one or two of them.
+The node index names who may have room, feasible.count_fits says for sure, and only nodes that a
+policy is about to use are asked: placing one shard on 100,000 nodes asks one or two of them.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from aimass.core.bitslice import lowest, mask_of
 from aimass.core.draft import Draft
-from aimass.core.feasible import shards_fit
+from aimass.core.feasible import count_fits
 from aimass.core.model import Job, Node
 from aimass.core.node_index import EXCLUSIVE, SHARED, Domain
 from aimass.core.policy import Fuel
@@ -51,9 +53,10 @@ class Room:
         self._all = mask
         self._room: dict[int, int] = {}  # by shards a node
         self._asked: dict[int, int] = {}  # by node index, shards that fit for sure
-        self._less: dict[int, int] = {}  # by shards that fit, nodes that looked as if they took more
-        self._near = [cluster.levels] if cluster.levels else []
-        self._close: list[int] = []
+        self._less: dict[int, int] = {}  # by shards that fit: nodes to name no higher
+        self._cluster = cluster
+        self._anchor: Node | None = None  # the node taken first
+        self._last: tuple[int, Callable[[int], int]] = (1, self._tightest)
         rules = [rule for rule in job.spec.affinity if rule.weight > 0]
         rules.sort(key=lambda rule: -rule.weight)
         self._preferred = [index.obeying(rule) for rule in rules]
@@ -72,9 +75,120 @@ class Room:
     def count(self, enough: int) -> int:
         """An upper bound of the shards that fit on all nodes; exact enough above `enough`."""
         total = 0
-        for step, after in zip(_STEPS, _STEPS[1:], strict=False):
+        for step, after in pairwise(_STEPS):
             nodes = self.mask(step)
             total += nodes.bit_count() * (after - step)
             if not nodes or total >= enough:
                 break
         return total
+
+    def count_by_domain(self, domains: Sequence[Domain]) -> list[int]:
+        """The same for each of these domains. O(domains * room of the roomiest node)."""
+        totals = [0] * len(domains)
+        bytes_all = len(self.nodes) // 8 + 1
+        for step, after in pairwise(_STEPS):
+            nodes = self.mask(step)
+            if not nodes:
+                break
+            row = nodes.to_bytes(bytes_all, "little")
+            for i, domain in enumerate(domains):
+                here = int.from_bytes(row[domain.first_byte : domain.last_byte], "little")
+                totals[i] += (here & domain.bits).bit_count() * (after - step)
+        return totals
+
+    def most_fits(self, at_most: int) -> int:
+        """The largest number of shards, up to `at_most`, that some node may take. O(log)."""
+        if self.mask(at_most):
+            return at_most
+        low, high = 0, at_most  # some node may take `low`, none takes `high`
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.mask(middle):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def tightest(self, fits: int) -> Candidate | None:
+        """Of the nodes that take `fits` shards: preferred ones, then the one with least free.
+
+        Ties go to a node near the first one taken, then to the one that joined first.
+        """
+        return self._first(fits, self._tightest)
+
+    def emptiest(self, fits: int) -> Candidate | None:
+        """Of the nodes that take `fits` shards: preferred ones, then the one with most free."""
+        return self._first(fits, self._emptiest)
+
+    def take(self, node: Node) -> None:
+        """The node is used: it is not named again, and nodes near it win ties."""
+        self._less[0] = self._less.get(0, 0) | 1 << node.index
+        self._anchor = self._anchor or node
+
+    def summary(self) -> str:
+        """How the last choice was made, for the trail; it asks no further node."""
+        fits, narrow = self._last
+        nodes = self.mask(fits)
+        other = f"next {self.nodes[lowest(narrow(nodes))].id}" if nodes else "no other would do"
+        return f"{self._room[1].bit_count()} nodes have room, {len(self._asked)} examined, {other}"
+
+    def _first(self, fits: int, narrow: Callable[[int], int]) -> Candidate | None:
+        self._last = (fits, narrow)
+        while self.fuel.left:
+            nodes = self.mask(fits)
+            if not nodes:
+                return None
+            index = lowest(narrow(nodes))
+            found = self._ask(index)
+            if found >= fits:
+                return Candidate(self.nodes[index], found)
+        return None
+
+    def _ask(self, index: int) -> int:
+        found = self._asked.get(index)
+        if found is None:
+            self.fuel.burn(1)
+            node = self.nodes[index]
+            found = count_fits(node, self.job, self.need, SHARDS_MAX, self.is_soon)
+            self._asked[index] = found
+            self._less[found] = self._less.get(found, 0) | 1 << index
+        return found
+
+    def _tightest(self, nodes: int) -> int:
+        view = self.view
+        nodes = self._prefer(nodes)
+        if 0 < self.share_milli < WHOLE_GPU_MILLI:  # leave whole devices whole for others
+            nodes = view.partial_milli.at_least(self.share_milli, nodes) or nodes
+        nodes = view.gpus.least(nodes)
+        if not self.share_milli:
+            nodes = view.cpu_milli.least(nodes)
+        return self._near(nodes) if self._anchor is not None else nodes
+
+    def _near(self, nodes: int) -> int:
+        """Those in the narrowest domain that the node taken first shares with any."""
+        assert self._anchor is not None
+        for level in reversed(self._cluster.levels):
+            value = self._anchor.inventory.labels.get(level)
+            if value is not None:
+                close = nodes & self._cluster.index.domains(level)[value].mask
+                if close:
+                    return close
+        return nodes
+
+    def _emptiest(self, nodes: int) -> int:
+        nodes = self.view.gpus.most(self._prefer(nodes))
+        return self.view.cpu_milli.most(nodes)
+
+    def _prefer(self, nodes: int) -> int:
+        """Those that obey the heaviest preference that any obeys, and so on down the weights."""
+        for obeying in self._preferred:
+            nodes = nodes & obeying or nodes
+        return nodes
+
+
+def _own_nodes(draft: Draft, job: Job) -> int:
+    """The nodes where the job holds or owns anything already."""
+    placements = job.current.placements if job.state.is_active else ()
+    if (owned := draft.cluster.claims.get(job.id)) is not None:
+        placements += owned.placements
+    return mask_of([draft.cluster.nodes[p.node_id].index for p in placements])

@@ -1,17 +1,19 @@
 """A policy is one file: this one has an order and a placer, and the core runs them unchanged."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aimass.core.check import check
-from aimass.core.cluster import Cluster, ShapeKey
+from aimass.core.cluster import Cluster, Group
 from aimass.core.decide import decide
 from aimass.core.draft import Draft
 from aimass.core.explain import explain
-from aimass.core.model import HoldKey, Job, JobId, Node, Placement
+from aimass.core.model import HoldKey, Job, JobId, Node, placement_of
 from aimass.core.plan import Plan
-from aimass.core.policy import Fuel, Placed, Policy
-from aimass.policies.gang import Candidate, GangPlacer
+from aimass.core.policy import Fuel, Placed, PlacePolicy, Policy, Want
+from aimass.policies.gang import GangPlacer
+from aimass.policies.registry import make_policy
+from aimass.policies.room import Room
 from tests.core.world import World, gpus, inventory, one_role
 
 
@@ -22,29 +24,39 @@ class SmallestFirst:
     version = 7
     is_strict = False
 
-    def queue(self, cluster: Cluster, blocked: set[ShapeKey]) -> Iterator[tuple[ShapeKey, JobId]]:
+    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue."""
 
-        def shards(shape: ShapeKey) -> int:
-            roles = shape[1]
-            assert isinstance(roles, tuple)
-            return sum(count for count, _ in roles)
+        def shards(group: Group) -> int:
+            return cluster.jobs[group.jobs[0][1]].spec.world_size
 
         return cluster.waiting.in_order(shards, blocked)
 
+    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
+        """See OrderPolicy.is_before."""
+        ranks = [(job.spec.world_size, job.submit_seq) for job in (first, second)]
+        return ranks[0] < ranks[1]
 
-def worst_fit(candidates: list[Candidate], shards: int) -> list[tuple[Node, int]]:
+
+def worst_fit(room: Room, shards: int) -> list[tuple[Node, int]] | None:
     """As many as fit on the node with the most free GPUs, and so on."""
     chosen: list[tuple[Node, int]] = []
-    for candidate in sorted(candidates, key=lambda c: (-c.free_gpu_milli, c.node.index)):
+    while shards:
+        candidate = room.emptiest(1)
+        if candidate is None:
+            return None
         chosen.append((candidate.node, min(candidate.fits, shards)))
+        room.take(candidate.node)
         shards -= chosen[-1][1]
-        if shards == 0:
-            break
     return chosen
 
 
-THIRD = Policy(SmallestFirst(), GangPlacer("worst-fit", 1, worst_fit, {}))
+def a_policy(place: PlacePolicy) -> Policy:
+    """Smallest first; without promises, so that everything but order and place is out of it."""
+    return replace(make_policy(promises=0), order=SmallestFirst(), place=place)
+
+
+THIRD = a_policy(GangPlacer("worst-fit", 1, worst_fit, {}))
 
 
 def a_cluster(policy: Policy = THIRD) -> World:
@@ -70,7 +82,7 @@ def test_a_policy_of_ones_own_decides_order_and_place() -> None:
     world.submit(one_role(2, gpus=1))
     plan = world.plan()
     assert where(plan) == {"j4": ["n2", "n2"], "j3": ["n1", "n1", "n1", "n2"]}
-    assert plan.policy == "smallest-first@7+worst-fit@1"
+    assert plan.policy.startswith("smallest-first@7+worst-fit@1+")
     assert [wait.first for wait in plan.waits] == ["j2"]
 
 
@@ -90,23 +102,21 @@ class Placer:
     name: str = "by hand"
     version: int = 1
 
-    def place(self, draft: Draft, job: Job, fuel: Fuel) -> Placed | None:
+    def place(self, draft: Draft, job: Job, want: Want, fuel: Fuel) -> Placed | None:
         """See PlacePolicy.place."""
         fuel.burn(1)
         need = job.spec.roles[0].need
         placements = []
         for rank, (name, device) in enumerate(self.where(job)):
             node = next(node for node in draft.cluster.nodes.values() if node.id == name)
-            placements.append(
-                Placement(0, node.id, (device,), need.share_milli, need.cpu_milli, need.memory_mib)
-            )
-            draft.place(HoldKey(job.id, job.attempt + 1, rank), placements[-1])
+            placements.append(placement_of(node, 0, (device,), need))
+            draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placements[-1])
         return Placed(tuple(placements), "by hand")
 
 
 def test_a_wrong_policy_wastes_but_does_not_break() -> None:
     """It starts half a gang; check() takes the whole gangs and gives the reason for the other."""
-    world = a_cluster(Policy(SmallestFirst(), Placer(lambda job: [("n2", int(job.id[1:]) % 4)])))
+    world = a_cluster(a_policy(Placer(lambda job: [("n2", int(job.id[1:]) % 4)])))
     half, whole = world.submit(one_role(2, gpus=1)), world.submit(one_role(1, gpus=1))
     plan = decide(world.cluster, world.policy)
     accepted, rejected = check(world.cluster, plan)
