@@ -34,10 +34,7 @@ from aimass.wire import DEFAULT_NOTICE_MS
 RULES_MAX = 100
 INT32_MAX = 2**31 - 1
 DEPENDENCIES_MAX = 1000
-REASONS = (
-    *("EXITED", "LAUNCH_FAILED", "OUT_OF_MEMORY", "STOPPED"),
-    *("LEASE_EXPIRED", "NODE_REBOOT", "NODE_LOST", "SUPERVISOR_LOST"),
-)
+REASONS = ("EXITED", "LAUNCH_FAILED", "OUT_OF_MEMORY", "STOPPED")  # lost nodes never count
 _NOT_GIVEN: Any = ""  # a default is not checked, and no file can say this
 _ABSENT: Any = None  # of a part that has no default as a whole
 
