@@ -85,6 +85,7 @@ def _end_one(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> l
     cease_to_wait(cluster, job)
     move(cluster, job, trigger)
     job.outcome = outcome
+    job.hold_reason = ""
     job.ended_ms = cluster.now_ms
     cluster.over[job.id] = None
     if not job.array_id:

@@ -37,7 +37,7 @@ def _check_jobs(cluster: Cluster) -> None:
         assert state.is_active == (job.id in cluster.active), f"I8: {job.id} is (not) active"
         waits = state in (JobState.QUEUED, JobState.HELD)
         assert waits or not job.unmet, f"I6: {job.id} is {state.value} and waits for others"
-        assert (state is JobState.HELD) <= bool(job.hold_reason), f"{job.id} held for nothing"
+        assert (state is JobState.HELD) == bool(job.hold_reason), f"{job.id}: {job.hold_reason}"
         for attempt in job.attempts[: -1 if state.is_active else None]:
             assert attempt.live == 0, f"I3: {job.id} attempt {attempt.number} is past but lives"
         if state.is_active:

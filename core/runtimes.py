@@ -15,7 +15,20 @@ def run_key(job: Job) -> str:
 
 
 def run_estimate(cluster: Cluster, job: Job) -> tuple[int, int, bool]:
-    """(run time in ms, its spread in ms, whether anybody knows). Given beats learned."""
+    """(run time in ms, its spread in ms, whether anybody knows). Given beats learned.
+
+    A deadline bounds it: there the job is stopped.
+    """
+    run_ms, spread_ms, is_known = _estimate(cluster, job)
+    if job.spec.deadline_ms:
+        begin_ms = job.current.running_ms if job.state.is_active else 0
+        left_ms = job.spec.deadline_ms + job.spec.grace_ms - (begin_ms or cluster.now_ms)
+        if run_ms > left_ms:
+            return max(1, left_ms), 0, True
+    return run_ms, spread_ms, is_known
+
+
+def _estimate(cluster: Cluster, job: Job) -> tuple[int, int, bool]:
     if job.spec.run_ms:
         return job.spec.run_ms, 0, True
     learned = cluster.runtimes.get(run_key(job))

@@ -87,13 +87,15 @@ class Scenario:
             if row not in before:
                 changes.append(f"{row} {state}")
             elif before[row] != state:
-                changes.append(f"{row} {before[row]} -> {state}{self._cause(row)}")
+                changes.append(f"{row} {before[row]} -> {state}{self._cause(row, before[row])}")
         return changes or ["no state changes"]
 
-    def _cause(self, row: str) -> str:
+    def _cause(self, row: str, before: str) -> str:
         job = self.world.cluster.jobs.get(JobId(row))
         if job is None:
             reason = self.world.cluster.nodes[NodeId(row)].reason
+        elif before == "HELD" and not job.outcome:
+            reason = ""
         elif job.hold_reason:
             reason = job.hold_reason
         elif job.attempts and not job.outcome:

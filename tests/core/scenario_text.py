@@ -85,7 +85,9 @@ def assignment_text(found: Assignment) -> str:
     """One shard of a desired set on one line."""
     shard = f"{found.job_id}.{found.attempt}.{found.rank}"
     if found.stop:
-        return f"{shard} stop within {found.grace_ms / 1000:g} s: {found.stop_reason}"
+        notice = f"{found.notice_signal}, {found.notice_ms / 1000:g} s, then "
+        first = notice if found.notice_ms else ""
+        return f"{shard} {first}stop within {found.grace_ms / 1000:g} s: {found.stop_reason}"
     launch = found.launch
     if launch is None:
         return f"{shard} runs"
