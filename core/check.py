@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from aimass.core.cluster import Cluster
 from aimass.core.feasible import device_suits, node_refusal
-from aimass.core.model import HoldKey, Job, JobId, JobState, Node, NodeId, Placement, StopRule
+from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, StopRule
 from aimass.core.plan import Claim, Plan, Start, Stop
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.wants import amounts_placed, sizes_of
@@ -34,6 +34,12 @@ class _Sums:
     cpu_milli: int = 0
     memory_mib: int = 0
     devices: list[int] = field(default_factory=list)
+    owners: dict[JobId, bool] = field(default_factory=dict)  # who stays; True: alone
+
+    def is_shared(self, job_id: JobId, is_exclusive: bool) -> bool:
+        """True when the node would be shared though somebody wants it alone."""
+        others = [alone for owner, alone in self.owners.items() if owner != job_id]
+        return bool(others) and (is_exclusive or any(others))
 
     def add(self, placement: Placement, sign: int) -> None:
         self.cpu_milli += sign * placement.cpu_milli
@@ -74,9 +80,11 @@ class _Check:
                 job = self.cluster.jobs[key.job_id]
                 if job.state is not JobState.STOPPING and key.job_id not in self.stops:
                     soon.add(placement, 1)
+                    soon.owners[key.job_id] = placement.exclusive
             for key, placement in node.claims.items():
                 if key.job_id not in self.gone:
                     soon.add(placement, 1)
+                    soon.owners[key.job_id] = placement.exclusive
             self.now[node.id], self.soon[node.id] = now, soon
         return self.now[node.id], self.soon[node.id]
 
@@ -111,6 +119,9 @@ class _Check:
         for placement in placements:
             node = self.cluster.nodes[placement.node_id]
             now, soon = self.open(node)
+            if soon.is_shared(job.id, placement.exclusive):
+                self._unbook(booked, is_claim)
+                return f"{node.id}: would be shared though one wants it alone"
             soon.add(placement, 1)
             if not is_claim:
                 now.add(placement, 1)
@@ -121,6 +132,9 @@ class _Check:
         problem = self._quota_problem(job, placements, is_claim)
         if problem is not None:
             self._unbook(booked, is_claim)
+        else:
+            for placement in placements:
+                self.soon[placement.node_id].owners[job.id] = placement.exclusive
         return problem
 
     def _unbook(self, booked: list[Placement], is_claim: bool) -> None:
@@ -330,14 +344,7 @@ def _placement_problem(cluster: Cluster, job: Job, placement: Placement) -> str 
         return f"{node.id}: holds {amounts}, the shard needs something else"
     if placement.exclusive != job.spec.exclusive_node:
         return f"{node.id}: exclusive or not, unlike the job"
-    others = [k for k in (*node.holds, *node.claims) if k.job_id != job.id]
-    if job.spec.exclusive_node and any(_stays(cluster, key) for key in others):
-        return f"{node.id}: is not its own"
     return None
-
-
-def _stays(cluster: Cluster, key: HoldKey) -> bool:
-    return cluster.jobs[key.job_id].state is not JobState.STOPPING
 
 
 def _topology_problem(cluster: Cluster, job: Job, placements: tuple[Placement, ...]) -> str | None:

@@ -33,6 +33,7 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         search = Search(draft, policy, Fuel(fuel_units))
         settle_claims(search)
         stop_what_is_due(search)
+        search.stand()
         waits: dict[Group, Wait] = {}
         while True:
             before = len(search.starts)
@@ -112,8 +113,8 @@ def _pass(search: Search, waits: dict[Group, Wait]) -> None:
         if turned is None:
             continue
         waits.setdefault(group, _wait(search, group, job_id, turned))
-        if not turned.is_personal:
-            blocked.add(group)
+        if not turned.is_personal and job_id not in search.promises:
+            blocked.add(group)  # who was promised a start lets the next of its group ask for one
         if order.is_strict or not search.fuel.left:
             return
 
@@ -129,6 +130,16 @@ def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Tur
         return None
     if not found.may_take or not search.fuel.left:
         return found
+    behind = list(search.standing.values())
+    search.lift(behind)  # less entitled: their promises do not count here
+    try:
+        return _make_way(search, job, found, future)
+    finally:
+        search.lower(behind)
+
+
+def _make_way(search: Search, job: Job, found: Turned, future: list[Future]) -> Turned | None:
+    """Shrink or stop others for the job, or else promise it a start."""
     if shrink_for(search, job) or preempt(search, job):
         return None
     if found.is_quota:

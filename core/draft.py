@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from aimass.core import capacity
 from aimass.core.cluster import Cluster
+from aimass.core.feasible import node_refusal
 from aimass.core.model import HoldKey, Job, Node, NodeId, Placement, ShardState
 
 _Undo = tuple[Callable[..., object], tuple[Any, ...]]
@@ -43,6 +44,19 @@ class Draft:
         node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
         capacity.hold(self.cluster, job, node, key, placement)
         self._undo.append((capacity.release, (self.cluster, job, node, key)))
+
+    def hold_exactly(self, job: Job, placements: tuple[Placement, ...]) -> bool:
+        """Hold these places as the job's next attempt; False when one is not free or unsuitable.
+
+        The caller rolls back then. O(shards).
+        """
+        for rank, placement in enumerate(placements):
+            node = self.cluster.nodes[placement.node_id]
+            need = job.spec.roles[placement.role].need
+            if not capacity.has_room(node, placement) or node_refusal(node, job, need) is not None:
+                return False
+            self.hold(job, job.attempt + 1, rank, placement)
+        return True
 
     def unplace(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
         """Give back what this draft placed by holding it. O(shards)."""

@@ -78,7 +78,10 @@ def might_preempt(search: Search, job: Job) -> bool:
     """A quick no, without looking at active jobs. O(priorities in use)."""
     cluster = search.cluster
     queue = cluster.queues[job.spec.queue]
-    if any(n and p < job.spec.priority for p, n in queue.active_by_priority.items()):
+    table = getattr(queue, "active_by_priority", None)  # TEMPORARY
+    if table is None:
+        table = {j.spec.priority: 1 for j in cluster.active.values() if j.spec.queue == queue.spec.name and j.spec.preemptible}
+    if any(n and p < job.spec.priority for p, n in table.items()):
         return True
     if any(other.spec.quota for other in cluster.queues.values()):
         return True

@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from aimass.core.capacity import has_room
 from aimass.core.draft import Draft
-from aimass.core.feasible import node_refusal
-from aimass.core.model import HoldKey, Job, Placement
+from aimass.core.model import Job
 from aimass.core.plan import Claim, Planned, Start
 from aimass.core.policy import Placed
 from aimass.core.runtimes import UNKNOWN_MS, expected_end_ms, run_estimate
@@ -226,18 +224,6 @@ def _holds(search: Search, job: Job, old: Planned) -> bool:
         if promise.end_ms <= old.start_ms:
             other = cluster.jobs[promise.job_id]
             draft.unclaim(other, other.attempt + 1, promise.placements)
-    is_kept = _fits_exactly(draft, job, old.placements)
+    is_kept = draft.hold_exactly(job, old.placements)
     draft.rollback(mark)
     return is_kept
-
-
-def _fits_exactly(draft: Draft, job: Job, placements: tuple[Placement, ...]) -> bool:
-    """Place the gang exactly there; False as soon as a shard has no room or does not suit."""
-    for rank, placement in enumerate(placements):
-        node = draft.cluster.nodes[placement.node_id]
-        if not has_room(node, placement):
-            return False
-        if node_refusal(node, job, job.spec.roles[placement.role].need) is not None:
-            return False
-        draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placement)
-    return True

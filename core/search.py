@@ -43,7 +43,8 @@ class Search:
         self.cluster: Cluster = draft.cluster
         self.policy = policy
         self.fuel = fuel
-        self.promises: dict[JobId, Planned] = {}  # claimed on the draft
+        self.promises: dict[JobId, Planned] = {}  # made or kept by this decision
+        self.standing: dict[JobId, Planned] = {}  # of jobs that the pass has not come to yet
         self.starts: dict[JobId, Start] = {}
         self.stops: list[Stop] = []
         self.claims: list[Claim] = []
@@ -77,6 +78,9 @@ class Search:
 
     def start(self, job: Job, fit: FitKey) -> Placed | Turned:
         """Place the job on the draft as its next attempt, in the best form; or say why not."""
+        own = self.standing.pop(job.id, None)
+        if own is not None:
+            self.lift([own])
         refusal = self.refusal_before_place(job)
         if refusal is not None:
             return Turned(refusal)
@@ -89,7 +93,12 @@ class Search:
         quota: list[Refusal] = []
         self.draft.closed = closed = self.closed_for(job, self.cluster.now_ms)
         try:
-            placed = self._in_some_form(job, quota) or self._among_promises(job, run_ms, quota)
+            placed = (
+                self._as_promised(job, own, quota)
+                or self._in_some_form(job, quota)
+                or self._ahead_of_others(job, own, quota)
+                or self._among_promises(job, quota)
+            )
             if placed is not None:
                 return placed
             if quota:
@@ -239,30 +248,72 @@ class Search:
 
     # ---- promises -------------------------------------------------------------------------------
 
+    def stand(self) -> None:
+        """Keep on the draft what the cluster has promised, until the pass comes to each job."""
+        self.standing = dict(self.cluster.planned)
+        self.lower(list(self.standing.values()))
+
+    def _as_promised(self, job: Job, own: Planned | None, quota: list[Refusal]) -> Placed | None:
+        """Start where it was promised, if that is free: elsewhere it might be in others' way."""
+        if own is None:
+            return None
+        if {p.node_id for p in own.placements} & self.draft.closed:
+            return None
+        refusal = quota_refusal(self.cluster, job, amounts_placed(self.cluster, own.placements))
+        if refusal is not None:
+            quota.append(refusal)
+            return None
+        mark = self.draft.checkpoint()
+        later = self._later_than(job)
+        self.lift(later)
+        if not self.draft.hold_exactly(job, own.placements):
+            self.draft.rollback(mark)
+            return None
+        self.lower(later)
+        return Placed(own.placements, f"as promised: {own.reason}")
+
+    def _later_than(self, job: Job) -> list[Planned]:
+        """Promises that begin when the job, started now, should have ended."""
+        ends_ms = self.cluster.now_ms + run_estimate(self.cluster, job)[0]
+        return [p for p in self._others() if p.start_ms >= ends_ms]
+
+    def _others(self) -> list[Planned]:
+        return [*self.promises.values(), *self.standing.values()]
+
+    def _ahead_of_others(
+        self, job: Job, own: Planned | None, quota: list[Refusal]
+    ) -> Placed | None:
+        """Use what was promised to less entitled jobs; not for a job that has a promise itself."""
+        if own is not None or not self.standing or not self._hidden():
+            return None
+        behind = list(self.standing.values())
+        self.lift(behind)
+        placed = self._in_some_form(job, quota)
+        self.lower(behind)
+        return placed
+
     def promise(self, job: Job, planned: Planned) -> None:
         """From now on the draft keeps these places for the job."""
         self.promises[job.id] = planned
         self.draft.claim(job, job.attempt + 1, planned.placements)
 
-    def _among_promises(self, job: Job, run_ms: int, quota: list[Refusal]) -> Placed | None:
+    def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """Backfill: use what is promised to others from a time when the job will have ended."""
-        ends_ms = self.cluster.now_ms + run_ms
-        later = [p for p in self.promises.values() if p.start_ms >= ends_ms]
+        later = self._later_than(job)
         if not later or not self._hidden():
             return None
-        self._lift(later)
+        self.lift(later)
         placed = self._in_some_form(job, quota)
-        self._lower(later)
+        self.lower(later)
         if placed is None:
             return None
-        until_ms = min(p.start_ms for p in later)
-        note = f"backfilled: ends before the next promise, {until_ms - ends_ms} ms early"
+        note = f"backfilled: ends before {min(later, key=_start_ms).job_id} starts as promised"
         return Placed(placed.placements, placed.reason, (*placed.trail, note))
 
     def _fits_without_promises(self, job: Job) -> bool:
         mark = self.draft.checkpoint()
-        everybody = list(self.promises.values())
-        self._lift(everybody)
+        everybody = self._others()
+        self.lift(everybody)
         placed = self._in_some_form(job, [])
         self.draft.rollback(mark)
         return placed is not None
@@ -270,7 +321,7 @@ class Search:
     def break_promise(self, job: Job) -> Planned:
         """Take the promise back and return it."""
         planned = self.promises.pop(job.id)
-        self._lift([planned])
+        self.lift([planned])
         return planned
 
     def forget(self, fit: FitKey) -> None:
@@ -282,12 +333,14 @@ class Search:
         """True when the decision made a claim for the job."""
         return any(claim.job_id == job_id for claim in self.claims)
 
-    def _lift(self, promises: list[Planned]) -> None:
+    def lift(self, promises: list[Planned]) -> None:
+        """Let the draft give what it keeps for these promises."""
         for promise in promises:
             job = self.cluster.jobs[promise.job_id]
             self.draft.unclaim(job, job.attempt + 1, promise.placements)
 
-    def _lower(self, promises: list[Planned]) -> None:
+    def lower(self, promises: list[Planned]) -> None:
+        """Let the draft keep it again."""
         for promise in promises:
             job = self.cluster.jobs[promise.job_id]
             self.draft.claim(job, job.attempt + 1, promise.placements)
@@ -295,13 +348,17 @@ class Search:
     def _hidden(self) -> bool:
         """True when a promise keeps something that is free now."""
         nodes = self.cluster.nodes
-        for promise in self.promises.values():
+        for promise in self._others():
             for placement in promise.placements:
                 node = nodes[placement.node_id]
                 busy = (node.devices[i].used_milli for i in placement.devices)
                 if not placement.devices or any(used < WHOLE_GPU_MILLI for used in busy):
                     return True
         return False
+
+
+def _start_ms(promise: Planned) -> int:
+    return promise.start_ms
 
 
 # What a queue has borrowed or reached its limit with may be taken back by stopping somebody in it.

@@ -1,6 +1,5 @@
 """What a decision settles first: claims that are free now, drains and windows that are due."""
 
-from aimass.core.capacity import has_room
 from aimass.core.feasible import Code, node_refusal
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, JobState, StopRule
@@ -22,7 +21,7 @@ def settle_claims(search: Search) -> None:
             continue  # a resize: its old attempt has not left
         mark = draft.checkpoint()
         draft.unclaim(job, claim.attempt, claim.placements)
-        if _hold_exactly(search, job, claim):
+        if draft.hold_exactly(job, claim.placements):
             reason = claim.reason
             start = Start(job.id, claim.attempt, claim.placements, reason, claim.trail)
             search.starts[job.id] = start
@@ -42,18 +41,6 @@ def _is_broken(search: Search, job: Job, claim: Claim) -> bool:
         ):
             return True
     return False
-
-
-def _hold_exactly(search: Search, job: Job, claim: Claim) -> bool:
-    """Hold the claimed places on the draft, each for its rank; False when one is not free yet."""
-    draft = search.draft
-    for rank, placement in enumerate(claim.placements):
-        node = search.cluster.nodes[placement.node_id]
-        need = job.spec.roles[placement.role].need
-        if not has_room(node, placement) or node_refusal(node, job, need) is not None:
-            return False
-        draft.hold(job, claim.attempt, rank, placement)
-    return True
 
 
 def stop_what_is_due(search: Search) -> None:
