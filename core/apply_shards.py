@@ -3,6 +3,7 @@
 from aimass.core import events as ev
 from aimass.core.capacity import leave, release
 from aimass.core.cluster import Cluster
+from aimass.core.effects import is_answered
 from aimass.core.endings import end_attempt
 from aimass.core.lifecycle import JobTrigger
 from aimass.core.model import (
@@ -145,5 +146,9 @@ def stop_gang(
 def checkpoint_reported(cluster: Cluster, event: ev.CheckpointReported) -> None:
     """See events.CheckpointReported. Late ones change nothing."""
     job = cluster.jobs.get(event.job_id)
-    if job is not None and job.state.is_active and job.attempt == event.attempt:
-        job.current.checkpoint_ms = max(job.current.checkpoint_ms, event.at_ms - event.age_ms)
+    if job is None or not job.state.is_active or job.attempt != event.attempt:
+        return
+    attempt = job.current
+    attempt.checkpoint_ms = max(attempt.checkpoint_ms, event.at_ms - event.age_ms)
+    if is_answered(attempt):
+        touch_nodes(cluster, attempt)  # no shard needs the rest of its notice

@@ -31,6 +31,8 @@ class Launch:
     device_uuids: tuple[str, ...]
     visible_uuids: tuple[str, ...]
     role_rank: int
+    role_world_size: int
+    world_size: int
     local_rank: int
     local_world_size: int
     group_rank: int
@@ -45,6 +47,8 @@ class Assignment:
 
     launch is None for a shard that is to stop or is known to run: it will never be started (again),
     and its command and environment need not travel with every set.
+    notice_signal, notice_ms: with stop, what it gets before SIGTERM and for how long; "" and 0 when
+    it was promised nothing, and once the job's checkpoint is known to be complete.
     """
 
     job_id: JobId
@@ -53,6 +57,8 @@ class Assignment:
     stop: bool
     grace_ms: int
     stop_reason: str
+    notice_signal: str
+    notice_ms: int
     launch: Launch | None
 
 
@@ -77,6 +83,8 @@ def _assignment(cluster: Cluster, node: Node, key: HoldKey) -> Assignment:
     job = cluster.jobs[key.job_id]
     attempt = job.current
     stop = attempt.stop_goal is not None
+    signal = job.spec.checkpoint.signal
+    notice_ms = 0 if not signal or is_answered(attempt) else attempt.notice_ms
     is_started = attempt.shards[key.rank].state is ShardState.RUNNING
     return Assignment(
         job_id=job.id,
@@ -85,8 +93,15 @@ def _assignment(cluster: Cluster, node: Node, key: HoldKey) -> Assignment:
         stop=stop,
         grace_ms=attempt.grace_ms if stop else job.spec.grace_ms,
         stop_reason=attempt.stop_reason,
+        notice_signal=signal if notice_ms else "",
+        notice_ms=notice_ms,
         launch=None if stop or is_started else _launch(cluster, node, job, attempt, key.rank),
     )
+
+
+def is_answered(attempt: Attempt) -> bool:
+    """True when a checkpoint has become complete since the attempt was ordered to stop."""
+    return attempt.stop_goal is not None and attempt.checkpoint_ms >= attempt.stopping_ms
 
 
 def _launch(cluster: Cluster, node: Node, job: Job, attempt: Attempt, rank: int) -> Launch:
@@ -105,6 +120,8 @@ def _launch(cluster: Cluster, node: Node, job: Job, attempt: Attempt, rank: int)
         if one_whole_gpu
         else own,
         role_rank=rank - first_of_role,
+        role_world_size=sum(p.role == mine.role for p in placements),
+        world_size=len(placements),
         local_rank=local.index(rank),
         local_world_size=len(local),
         group_rank=groups.index(group),

@@ -7,7 +7,6 @@ brings desired sets in and takes reports out; shims do the rest whether or not t
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import assert_never
 
 import structlog
@@ -16,8 +15,9 @@ from aimass.nodeagent import processes, shards
 from aimass.nodeagent.crash import crash_point
 from aimass.nodeagent.durable import Record
 from aimass.nodeagent.home import Home
-from aimass.nodeagent.launch import NodeFacts, shard_environment
+from aimass.nodeagent.launch import NodeFacts
 from aimass.nodeagent.ports import free_port, hold_port
+from aimass.nodeagent.prune import Pruner
 from aimass.nodeagent.reconcile import (
     Action,
     Fence,
@@ -29,21 +29,26 @@ from aimass.nodeagent.reconcile import (
     Stop,
     reconcile,
 )
-from aimass.nodeagent.shim_log import FILE_BYTES_MAX, FILES_MAX
 from aimass.nodeagent.shim_main import now_ms
-from aimass.nodeagent.translate import STATES, Shard, shard_report, wanted_of
+from aimass.nodeagent.start import intent, start
+from aimass.nodeagent.translate import (
+    STATES,
+    Report,
+    Shard,
+    checkpoint_report,
+    shard_report,
+    wanted_of,
+)
 from aimass.v1 import agent_pb2
 
 _SETTLE_RETRY_S_MIN, _SETTLE_RETRY_S_MAX = 1.0, 60.0
 _RETRY_S = 0.02  # for what cannot be waited on: a shim that somebody else started
-_OLD_FOLDERS_MAX = 200
-_OLD_BYTES_MAX = 10 << 30
 
 log = structlog.get_logger()
 
 
 class Agent:
-    """Holds the local state. `report` is called with every change of a shard."""
+    """Holds the local state. `report` is called with every change and checkpoint of a shard."""
 
     def __init__(
         self,
@@ -51,7 +56,7 @@ class Agent:
         facts: NodeFacts,
         boot_id: str,
         cgroup_parent: str,
-        report: Callable[[agent_pb2.ShardReport], None],
+        report: Callable[[Report], None],
     ) -> None:
         self.home = home
         self.facts = facts
@@ -65,7 +70,7 @@ class Agent:
         self._changed = asyncio.Event()
         self._acted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._prunes_wanted = 0
+        self._pruner = Pruner(home.shards)
 
     # -- in and out
 
@@ -107,6 +112,24 @@ class Agent:
     def reports(self) -> list[agent_pb2.ShardReport]:
         """Report every shard the scheduler may not know the state of, for Register."""
         return [shard_report(key, s) for key, s in self.shards.items() if s.phase in STATES]
+
+    def checkpoints(self) -> list[agent_pb2.CheckpointReport]:
+        """Report the newest checkpoint of every shard that `reports` has, for Register."""
+        found = [(key, shard) for key, shard in self.shards.items() if shard.phase in STATES]
+        for _, shard in found:
+            shard.sees_checkpoint()
+        return [checkpoint_report(key, shard) for key, shard in found if shard.checkpoint]
+
+    def report_checkpoints(self) -> None:
+        """Report what running shards have completed since the last look; for every heartbeat."""
+        for key, shard in self.shards.items():
+            if shard.phase is Phase.RUNNING:
+                self._report_checkpoint(key, shard)
+
+    def _report_checkpoint(self, key: ShardKey, shard: Shard) -> None:
+        if shard.sees_checkpoint():
+            crash_point("agent-before-checkpoint-report")
+            self.report(checkpoint_report(key, shard))
 
     def has_ended(self, key: ShardKey) -> bool:
         """Say whether a shard will write no more output here."""
@@ -154,8 +177,8 @@ class Agent:
                 assignment = self.desired.get(key)  # it may have changed since
                 if assignment and assignment.goal != agent_pb2.GOAL_STOP and self.is_leased():
                     await self._launch(key, assignment)
-            case Stop(key, grace_ms, reason):
-                await self._stop(key, grace_ms, reason)
+            case Stop():
+                await self._stop(action)
             case ReservePort(key):
                 await self._reserve_port(key)
             case Forget(key):
@@ -178,13 +201,16 @@ class Agent:
             await self._fail(key, detail, "LAUNCH_FAILED")
             return
         port = assignment.launch.master_port or shard.port or free_port()
-        spec = self._spec(key, assignment, port)
+        boot, parent = self.boot_id, self.cgroup_parent
+        spec = intent(
+            key, assignment, self.home, self.facts, port=port, boot_id=boot, cgroup_parent=parent
+        )
         if shard.port_socket is not None:
             shard.port_socket.close()
             shard.port_socket = None
         shard.phase = Phase.LAUNCHING
         try:
-            started = await asyncio.to_thread(_start, folder, spec, self.boot_id)
+            started = await asyncio.to_thread(start, folder, spec, boot)
         except (OSError, ValueError) as error:
             await self._fail(key, f"node {self.facts.node_id} could not start it: {error}")
             return
@@ -197,36 +223,19 @@ class Agent:
         self._watch(shard, ready, self._on_ready, key)
         self._watch(shard, os.pidfd_open(shard.shim_pid), self._on_shim_end, key)
 
-    def _spec(self, key: ShardKey, assignment: agent_pb2.Assignment, port: int) -> Record:
-        launch = assignment.launch
-        folder = self.home.shards / key.folder
-        scratch = f"{folder}/scratch"
-        return {
-            "node": self.facts.node_id,
-            "boot_id": self.boot_id,
-            "argv": list(launch.argv),
-            "env": shard_environment(launch, key, self.facts, port, scratch),
-            "workdir": launch.workdir or scratch,
-            "devices": list(launch.device_uuids),
-            "is_shared": 0 < launch.gpu_milli < 1000,
-            "devices_dir": str(self.home.devices),
-            "lease_file": str(self.home.lease_file),
-            "grace_ms": assignment.grace_ms,
-            "memory_mib": launch.memory_mib,
-            "cgroup_parent": self.cgroup_parent,
-            "log_file_bytes_max": FILE_BYTES_MAX,
-            "log_files_max": FILES_MAX,
-        }
-
-    async def _stop(self, key: ShardKey, grace_ms: int, reason: str) -> None:
+    async def _stop(self, stop: Stop) -> None:
+        key, grace_ms, reason = stop.key, stop.grace_ms, stop.reason
+        notice = stop.notice_ms, stop.notice_signal
         folder = self.home.shards / key.folder
         shard = self.shards.setdefault(key, Shard(folder, Phase.INTENDED))
         if not shard.phase.is_live:
             end = {"reason": "STOPPED", "detail": f"{reason or 'stopped'}; it never started"}
             self._take(key, await asyncio.to_thread(shards.record_end, folder, end))
-        elif shards.order_stop(folder, grace_ms, reason):
-            log.info("stopping", shard=key.folder, grace_ms=grace_ms, why=reason)
-            shard.stop_grace_ms = grace_ms
+        elif shards.order_stop(folder, grace_ms, reason, *notice):
+            log.info("stopping", shard=key.folder, grace_ms=grace_ms, notice=notice, why=reason)
+            if stop.notice_ms:
+                crash_point("agent-after-notice")
+            shard.take_stop(grace_ms, stop.notice_ms)
         else:
             self._retry(_RETRY_S)  # its shim is just starting or just ending
 
@@ -243,22 +252,7 @@ class Agent:
         shard = self.shards.pop(key)
         await asyncio.to_thread(shards.forget, shard.folder)
         log.info("forgotten", shard=key.folder)
-        self._prunes_wanted += 1
-        if self._prunes_wanted == 1:
-            self._spawn(self._prune())
-
-    async def _prune(self) -> None:
-        """Delete what is too old, beside all else: large folders take their time."""
-        while self._prunes_wanted:
-            done = self._prunes_wanted
-            try:
-                pruned = await asyncio.to_thread(
-                    shards.prune, self.home.shards, _OLD_FOLDERS_MAX, _OLD_BYTES_MAX
-                )
-                log.info("pruned", deleted=pruned)
-            except OSError as error:
-                log.error("cannot prune", why=str(error))
-            self._prunes_wanted -= done
+        self._pruner.want()
 
     async def _fail(self, key: ShardKey, detail: str, reason: str = "SUPERVISOR_LOST") -> None:
         """End a shard that could not be launched; reason: whose fault. A full disk is no hurdle."""
@@ -343,6 +337,7 @@ class Agent:
             shard.port_socket.close()
             shard.port_socket = None
         if is_news:
+            self._report_checkpoint(key, shard)  # first: nothing is heard of it once it has ended
             log.info("ended", shard=key.folder, **exit)
             crash_point("agent-before-report")
             self.report(shard_report(key, shard))
@@ -381,18 +376,3 @@ class Agent:
 
     def _retry(self, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self._changed.set)
-
-
-def _start(folder: Path, spec: Record, boot_id: str) -> tuple[int, int] | shards.Found:
-    """Write the intent and start the shim, or give what is there if it was started before."""
-    if folder.exists():
-        found = shards.look(folder, boot_id)
-        if found.phase not in (Phase.PREPARED, Phase.INTENDED):
-            shards.remember(folder)
-            return found
-    crash_point("agent-before-intent")
-    shards.write_intent(folder, spec)
-    crash_point("agent-after-intent")
-    started = shards.spawn_shim(folder)
-    crash_point("agent-after-spawn")
-    return started

@@ -12,12 +12,16 @@ CRASH_POINTS = (
 # Passed only for rank 0 of several shards.
 GANG_CRASH_POINTS = ("agent-before-port",)
 
+# Passed only for a shard that is stopped with a notice, or that completes a checkpoint.
+NOTICE_CRASH_POINTS = ("agent-after-notice", "agent-before-checkpoint-report")
+
 _passed: dict[str, int] = {}
 
 
 def crash_point(name: str) -> None:
     """End this process at once when AIMASS_CRASH_AT is NAME or NAME:N, at the N-th passage (1)."""
-    assert name in CRASH_POINTS + GANG_CRASH_POINTS, f"{name} is not listed"
+    known = CRASH_POINTS + GANG_CRASH_POINTS + NOTICE_CRASH_POINTS
+    assert name in known, f"{name} is not listed"
     wanted, _, count = os.environ.get("AIMASS_CRASH_AT", "").partition(":")
     if wanted == name:
         _passed[name] = _passed.get(name, 0) + 1

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aimass.nodeagent.reconcile import ShardKey
+from aimass.nodeagent.shim_stop import CHECKPOINT_NAME
 from aimass.v1 import agent_pb2
 
 INHERITED = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SHELL", "LOGNAME")
@@ -57,7 +58,12 @@ def _identity(
     launch: agent_pb2.Launch, key: ShardKey, node: NodeFacts, master_port: int, scratch: str
 ) -> dict[str, str]:
     restarts = str(max(key.attempt - 1, 0))
+    task = {
+        "AIMASS_ARRAY_ID": launch.array_id,
+        "AIMASS_ARRAY_INDEX": str(launch.array_index),
+    }
     return {
+        **(task if launch.array_id else {}),
         "RANK": str(key.rank),
         "LOCAL_RANK": str(launch.local_rank),
         "WORLD_SIZE": str(launch.world_size),
@@ -79,8 +85,10 @@ def _identity(
         "CUDA_VISIBLE_DEVICES": ",".join(launch.visible_uuids),
         "AIMASS_JOB_ID": key.job_id,
         "AIMASS_JOB_NAME": launch.job_name,
+        "AIMASS_JOB_QUEUE": launch.queue,
         "AIMASS_ATTEMPT": str(key.attempt),
         "AIMASS_NODE": node.node_id,
         "AIMASS_DEVICES": ",".join(launch.device_uuids),
         "AIMASS_SHARD_DIR": scratch,
+        "AIMASS_CHECKPOINT_FILE": f"{scratch}/{CHECKPOINT_NAME}",
     }

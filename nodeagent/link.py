@@ -20,6 +20,7 @@ from aimass.nodeagent.home import NodeError
 from aimass.nodeagent.logs import push_logs, refuse_logs
 from aimass.nodeagent.reconcile import ShardKey
 from aimass.nodeagent.shim_main import now_ms
+from aimass.nodeagent.translate import Report
 from aimass.v1 import agent_pb2, agent_pb2_grpc, node_pb2
 
 PROTOCOL = 1
@@ -97,10 +98,14 @@ class Link:
         self._welcomed_s: float | None = None  # time.monotonic() of this link's Welcome
         self._said: tuple[str, int] = ("", 0)  # the last failure, and how often in a row
 
-    def send(self, report: agent_pb2.ShardReport) -> None:
-        """Bring a shard's change to the scheduler, now or with the next Register."""
-        if self._outbox is not None:
+    def send(self, report: Report) -> None:
+        """Bring news of a shard to the scheduler, now or with the next Register."""
+        if self._outbox is None:
+            return
+        if isinstance(report, agent_pb2.ShardReport):
             self._outbox.put_nowait(agent_pb2.AgentMessage(shard=report))
+        else:
+            self._outbox.put_nowait(agent_pb2.AgentMessage(checkpoint=report))
 
     def update(self, inventory: node_pb2.Inventory) -> None:
         """Tell of another inventory; the same one again is no news."""
@@ -187,6 +192,7 @@ class Link:
             agent_version=self._version,
             inventory=self._inventory,
             shards=self._agent.reports(),
+            checkpoints=self._agent.checkpoints(),
             term=home.fence.term,
             generation=home.fence.generation,
             cluster_id=home.cluster_id,
@@ -224,6 +230,7 @@ class Link:
         while True:
             await asyncio.sleep(every_s)
             seq += 1
+            self._agent.report_checkpoints()
             fence = self._agent.home.fence
             self._sent_ms[seq] = now_ms()
             beat = agent_pb2.Heartbeat(seq=seq, term=fence.term, generation=fence.generation)

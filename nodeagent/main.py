@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from aimass.nodeagent.translate import inventory_message
 from aimass.v1 import node_pb2
 
 _PROBE_EVERY_S = 60
+_TAINT = re.compile(r"[A-Za-z0-9._/-]+(=[A-Za-z0-9._/-]*)?")
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ class Config:
     node_id: str
     simulate: str
     labels: dict[str, str]
+    taints: tuple[str, ...]
     address: str
     cpus: int
     memory_mib: int
@@ -92,6 +95,13 @@ def _memory_mib() -> int:
     help="For node selectors; may be repeated.",
 )
 @click.option(
+    "--taint",
+    "taints",
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="Keeps away jobs that do not tolerate it; may be repeated.",
+)
+@click.option(
     "--address",
     default="",
     help="Where other nodes reach this one.  [default: the address towards the scheduler]",
@@ -112,7 +122,9 @@ def _memory_mib() -> int:
 )
 @click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto")
 @click.version_option(__version__, prog_name="massnode")
-def main(labels: tuple[str, ...], log_format: str, **options: object) -> None:
+def main(
+    labels: tuple[str, ...], taints: tuple[str, ...], log_format: str, **options: object
+) -> None:
     """Run this machine's agent: report its devices, run shards, follow the scheduler.
 
     SIGTERM and Ctrl-C end the agent only. Shards go on, and the next agent takes them over.
@@ -126,7 +138,7 @@ def main(labels: tuple[str, ...], log_format: str, **options: object) -> None:
     """
     _configure_logs(log_format)
     try:
-        config = Config(labels=_labels(labels), **options)  # type: ignore[arg-type]
+        config = Config(labels=_labels(labels), taints=_taints(taints), **options)  # type: ignore[arg-type]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(config))
     except NodeError as error:
@@ -139,6 +151,16 @@ def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
         if "=" not in pair or pair.startswith("="):
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--label")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _taints(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if not _TAINT.fullmatch(word):
+            raise click.BadParameter(
+                f"{word!r} is not KEY or KEY=VALUE; a key has letters, digits and . _ - /",
+                param_hint="--taint",
+            )
+    return tuple(dict.fromkeys(words))
 
 
 def _configure_logs(style: str) -> None:
@@ -244,6 +266,7 @@ async def _inventory(probe: Probe, config: Config) -> node_pb2.Inventory:
         cpus=config.cpus,
         memory_mib=config.memory_mib,
         labels=config.labels,
+        taints=config.taints,
     )
 
 

@@ -53,6 +53,8 @@ class Wanted:
     grace_ms: int = 0
     stop_reason: str = ""
     waits_for_port: bool = False  # several shards, and the rendezvous port is not known yet
+    notice_ms: int = 0  # with stop: for a checkpoint, before SIGTERM
+    notice_signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Local:
     phase: Phase
     grace_ms: int = 0  # for a stop that nobody ordered
     stop_grace_ms: int | None = None  # the shortest grace its shim has been told; None: no stop
+    stop_notice_ms: int = 0  # the shortest notice its shim has been told
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Stop:
     key: ShardKey
     grace_ms: int
     reason: str
+    notice_ms: int = 0
+    notice_signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +114,16 @@ def reconcile(desired: Mapping[ShardKey, Wanted], local: Mapping[ShardKey, Local
             continue
         if shard.phase is Phase.EXITED:
             others.append(Forget(key))
-        elif _is_news(shard, shard.grace_ms):
+        elif _is_news(shard, shard.grace_ms, 0):
             stops.append(Stop(key, shard.grace_ms, NO_LONGER_WANTED))
     for key, wanted in desired.items():
         held = local.get(key)
         if held is not None and held.phase is Phase.EXITED:
             continue
         if wanted.stop:
-            if held is None or _is_news(held, wanted.grace_ms):
-                stops.append(Stop(key, wanted.grace_ms, wanted.stop_reason))
+            if held is None or _is_news(held, wanted.grace_ms, wanted.notice_ms):
+                notice = wanted.notice_ms, wanted.notice_signal
+                stops.append(Stop(key, wanted.grace_ms, wanted.stop_reason, *notice))
         elif wanted.waits_for_port:
             if held is None and key.rank == 0:
                 others.append(ReservePort(key))
@@ -128,9 +134,11 @@ def reconcile(desired: Mapping[ShardKey, Wanted], local: Mapping[ShardKey, Local
     return stops + others
 
 
-def _is_news(shard: Local, grace_ms: int) -> bool:
-    """Say whether an order to stop would change anything: the first one, or a shorter grace."""
-    return shard.stop_grace_ms is None or grace_ms < shard.stop_grace_ms
+def _is_news(shard: Local, grace_ms: int, notice_ms: int) -> bool:
+    """Say whether an order to stop would change anything: the first one, or one with less time."""
+    if shard.stop_grace_ms is None:
+        return True
+    return grace_ms < shard.stop_grace_ms or notice_ms < shard.stop_notice_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,20 @@
 spec.json   the intent: written and synced before a shim is started; names the boot
 port        the reserved rendezvous port, when this is rank 0 of several shards
 lock        held by the shim while it lives
-control     FIFO to the shim: `stop GRACE_MS REASON`
+control     FIFO to the shim: `stop GRACE_MS NOTICE_MS SIGNAL REASON`
 shim.json   pids and start times, written before the program's first instruction
 log, log.N  output (shim_log.py)       shim.err  what the shim itself had to say
 exit.json   how it ended, written when no process of it lives any more
 reserve     becomes exit.json: the end can be told even when the shard has filled the disk
 scratch/    AIMASS_SHARD_DIR           forgotten the scheduler knows the end
+scratch/checkpoint.done                AIMASS_CHECKPOINT_FILE, when the program makes it
 """
 
 import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -236,15 +238,22 @@ def last_error(folder: Path) -> str:
     return words.splitlines()[-1] if words else ""
 
 
-def order_stop(folder: Path, grace_ms: int, reason: str) -> bool:
-    """Tell the shim to end its shard. False: no shim is listening (not yet, or no more)."""
+def order_stop(
+    folder: Path, grace_ms: int, reason: str, notice_ms: int = 0, notice_signal: str = ""
+) -> bool:
+    """Tell the shim to end its shard. False: no shim is listening (not yet, or no more).
+
+    notice_signal: by name; one that this machine does not know is no notice.
+    """
+    number = signal.Signals[notice_signal] if notice_signal in signal.Signals.__members__ else 0
+    times = f"{max(grace_ms, 0)} {max(notice_ms, 0) if number else 0} {int(number)}"
     words = " ".join(reason.split())[:1000] or "stopped by the scheduler"
     try:
         fd = os.open(folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        os.write(fd, f"stop {max(grace_ms, 0)} {words}\n".encode())
+        os.write(fd, f"stop {times} {words}\n".encode())
     except BlockingIOError:
         return False
     finally:
@@ -266,7 +275,7 @@ def scan(root: Path, boot: str) -> Iterator[tuple[ShardKey, Found]]:
             if found.phase.is_live and not found.spec:
                 raise ValueError("its spec.json cannot be read")
             if found.phase is Phase.PREPARED and not found.port:
-                _delete(entry)  # its agent died before it wrote anything: no shard yet
+                delete(entry)  # its agent died before it wrote anything: no shard yet
                 continue
         except (OSError, ValueError) as error:
             log.error("folder left out", folder=str(entry), why=str(error))
@@ -285,41 +294,7 @@ def remember(folder: Path) -> None:
     (folder / "forgotten").unlink(missing_ok=True)
 
 
-def prune(root: Path, folders_max: int, bytes_max: int) -> list[str]:
-    """Delete the oldest forgotten folders above either bound; gives their names. O(their files).
-
-    Errors: OSError when the disk refuses.
-    """
-    old = []
-    for left in root.glob(".doomed-*"):  # a crash came between
-        shutil.rmtree(left, ignore_errors=True)
-    for entry in root.iterdir():
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            forgotten_ns = (entry / "forgotten").lstat().st_mtime_ns  # first: others may be large
-            old.append((forgotten_ns, _size_bytes(entry), entry))
-    old.sort(reverse=True)
-    kept_bytes = 0
-    pruned = []
-    for number, (_, size, entry) in enumerate(old):
-        kept_bytes += size
-        # The mark is looked at again: the scheduler may have asked about it in the meantime.
-        if (number >= folders_max or kept_bytes > bytes_max) and (entry / "forgotten").exists():
-            _delete(entry)
-            pruned.append(entry.name)
-    return pruned
-
-
-def _size_bytes(folder: Path) -> int:
-    """Add up a folder's files; links count as themselves, wherever they lead."""
-    total = 0
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(inside, name)).st_size
-    return total
-
-
-def _delete(folder: Path) -> None:
+def delete(folder: Path) -> None:
     """Delete a shard's folder, renamed first: half a one must never be taken for a shard's."""
     doomed = tempfile.mkdtemp(prefix=".doomed-", dir=folder.parent)
     folder.rename(os.path.join(doomed, folder.name))

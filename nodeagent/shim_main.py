@@ -19,11 +19,13 @@ from aimass.nodeagent.cgroup import MemoryGroup, group_path
 from aimass.nodeagent.durable import Record, read_json, write_json, write_reserved
 from aimass.nodeagent.shim_child import Child, become_subreaper, explain_failure
 from aimass.nodeagent.shim_log import RotatingLog
+from aimass.nodeagent.shim_stop import CHECKPOINT_FILE, Ending, Stamp, checkpoint_stamp
 
 ALREADY_OWNED = 17  # exit status of a shim that found the shard owned, started or over
 _SIGTERM, _SIGCONT = 15, 18
 _TICK_MS = 1000  # reap orphans; CLOCK_BOOTTIME deadlines while poll() sleeps through a suspend
 _MEMORY_TICK_MS = 200
+_NOTICE_TICK_MS = 100  # looks for the checkpoint, while it is waited for
 _SWEEP_TICK_MS = 5
 _DEVICE_WAIT_MS = 10_000
 _LOG_TAIL_BYTES = 2048
@@ -52,7 +54,7 @@ def main(folder: str, ready_fd: int) -> None:
 
 
 class Supervisor:
-    """One shard's life. `cause` is set by the first thing that made us end it."""
+    """One shard's life."""
 
     def __init__(self, spec: Record, ready_fd: int) -> None:
         self.spec = spec
@@ -61,8 +63,8 @@ class Supervisor:
         self.log = RotatingLog(".", spec["log_file_bytes_max"], spec["log_files_max"])
         self.poller = select.poll()
         self.poller.register(self.control, select.POLLIN)
-        self.cause: tuple[str, str] | None = None
-        self.kill_at_ms: int | None = None
+        self.ending = Ending()
+        self.checkpoint_before: Stamp | None = None  # when the notice was given
         self.lease_deadline_ms: int | None = None
         self.lease_ms = 0
         self._read_lease()
@@ -78,14 +80,15 @@ class Supervisor:
     def run(self) -> None:
         """Launch, watch, end, record."""
         failure = self._take_devices()
-        if not failure and self.cause is None:
+        if not failure and self.ending.cause is None:
             failure = self._launch()
         if failure:
             self._record({"reason": "LAUNCH_FAILED", "detail": failure})
             return
         if self.child is None:
-            assert self.cause is not None
-            self._record({"reason": self.cause[0], "detail": f"{self.cause[1]}; it never started"})
+            assert self.ending.cause is not None
+            reason, detail = self.ending.cause
+            self._record({"reason": reason, "detail": f"{detail}; it never started"})
             return
         started_ms = now_ms()
         self._watch()
@@ -118,7 +121,7 @@ class Supervisor:
                     if now_ms() > give_up_ms:
                         return f"device {uuid} on node {spec['node']} is still held by {holder}"
                 self._step(20)
-                if self.cause is not None:
+                if self.ending.cause is not None:
                     return ""
             os.truncate(fd, 0)
             os.pwrite(fd, f"{os.path.basename(os.getcwd())} (shim {os.getpid()})\n".encode(), 0)
@@ -179,11 +182,11 @@ class Supervisor:
 
     def _step(self, tick_ms: int) -> None:
         """Wait for the next thing to happen, at most tick_ms, and see to output and deadlines."""
-        waits = [tick_ms]
-        if self.kill_at_ms is not None:
-            waits.append(self.kill_at_ms - now_ms())
-        else:
-            waits.append(self._lease_stop_ms() - now_ms())
+        waits = [tick_ms, self._lease_stop_ms() - now_ms()]
+        if (due_ms := self.ending.next_ms()) is not None:
+            waits.append(due_ms - now_ms())
+        if self.ending.is_noticed:
+            waits.append(_NOTICE_TICK_MS)
         for fd, _ in self.poller.poll(max(min(waits), 0)):
             if fd == self.control:
                 self._read_control()
@@ -207,44 +210,50 @@ class Supervisor:
         return True
 
     def _read_control(self) -> None:
-        """Take orders: lines of `stop GRACE_MS REASON`."""
+        """Take orders: lines of `stop GRACE_MS NOTICE_MS SIGNAL REASON`."""
         for line in os.read(self.control, 65536).decode(errors="replace").splitlines():
-            word, _, rest = line.partition(" ")
-            grace, _, reason = rest.partition(" ")
-            if word == "stop" and grace.isdigit():
-                self._end("STOPPED", reason or "stopped by the scheduler", now_ms() + int(grace))
+            word, *rest = line.split(" ", 4)
+            if word == "stop" and len(rest) == 4 and all(number.isdigit() for number in rest[:3]):
+                self._stop(int(rest[0]), int(rest[1]), int(rest[2]), rest[3])
 
-    def _end(self, reason: str, detail: str, kill_at_ms: int) -> None:
-        """SIGTERM now, SIGKILL at kill_at_ms; a second order can only bring that forward.
+    def _stop(self, grace_ms: int, notice_ms: int, signal: int, reason: str) -> None:
+        """Begin to end the shard, or hurry the end that has begun."""
+        if self.ending.cause is None:
+            self.checkpoint_before = checkpoint_stamp(CHECKPOINT_FILE)
+        is_first = self.ending.order(("STOPPED", reason), now_ms(), grace_ms, notice_ms)
+        if is_first and notice_ms and self.child is not None and self.status is None:
+            # Only to the shard's first process: most of these signals end one that has no handler
+            # for them, and what it has started, data loaders for example, must outlive the notice.
+            processes.kill_group(self.child.pid, _SIGCONT)
+            processes.kill(self.child.pid, signal)
 
-        Without any grace there is no SIGTERM: the end is then the same every time.
-        """
-        if self.cause is None:
-            self.cause = (reason, detail)
-            self.kill_at_ms = kill_at_ms
-            if self.child is not None and self.status is None and kill_at_ms > now_ms():
-                processes.kill_group(self.child.pid, _SIGCONT)
-                processes.kill_group(self.child.pid, _SIGTERM)
-        elif self.kill_at_ms is not None:
-            self.kill_at_ms = min(self.kill_at_ms, kill_at_ms)
+    def _has_checkpointed(self) -> bool:
+        """Say whether a checkpoint has become complete since the notice."""
+        return checkpoint_stamp(CHECKPOINT_FILE) not in (None, self.checkpoint_before)
 
     def _keep_deadlines(self) -> None:
-        now = now_ms()
-        if self.kill_at_ms is not None and now >= self.kill_at_ms and self.child is not None:
+        now, ending = now_ms(), self.ending
+        if now >= self.lease_read_ms + _TICK_MS or now >= self._lease_stop_ms():
+            self._read_lease()
+        if self.lease_deadline_ms is not None and now >= self._lease_stop_ms():
+            detail = f"node {self.spec['node']} had no word from the scheduler for its lease"
+            ending.order(("LEASE_EXPIRED", detail), now, max(self.lease_deadline_ms - now, 0))
+        if self.child is None:
+            return
+        is_acknowledged = ending.is_noticed and self._has_checkpointed()
+        # Without any grace there is no SIGTERM: the end is then the same every time.
+        takes_term = ending.takes_term(now, is_acknowledged)
+        if takes_term and self.status is None and not ending.is_over_by(now):
+            processes.kill_group(self.child.pid, _SIGCONT)
+            processes.kill_group(self.child.pid, _SIGTERM)
+        if ending.takes_kill(now, _TICK_MS):
             processes.kill_group(self.child.pid)
             for pid in processes.descendants(os.getpid()):
                 processes.kill(pid)
-            self.kill_at_ms = now + _TICK_MS  # until they are gone
-        if self.cause is None:
-            if now >= self.lease_read_ms + _TICK_MS or now >= self._lease_stop_ms():
-                self._read_lease()
-            if self.lease_deadline_ms is not None and now >= self._lease_stop_ms():
-                detail = f"node {self.spec['node']} had no word from the scheduler for its lease"
-                self._end("LEASE_EXPIRED", detail, self.lease_deadline_ms)
 
     def _lease_stop_ms(self) -> int:
-        """Give when to stop, going by what was last read; without a lease, never."""
-        if self.lease_deadline_ms is None:
+        """Give when to stop, going by what was last read; never, when the end comes before."""
+        if self.lease_deadline_ms is None or self.ending.is_over_by(self.lease_deadline_ms):
             return now_ms() + _TICK_MS
         # A grace longer than the lease itself must not stop a shard that is in contact.
         return self.lease_deadline_ms - min(int(self.spec["grace_ms"]), self.lease_ms // 3)
@@ -265,9 +274,9 @@ class Supervisor:
         if rss_mib > limit_mib:  # confirm without counting shared pages twice
             rss_mib = processes.pss_mib(pids) or rss_mib
         self.rss_mib_max = max(self.rss_mib_max, rss_mib)
-        if rss_mib > limit_mib and self.cause is None:
+        if rss_mib > limit_mib:
             detail = f"its processes used {rss_mib} MiB, more than the {limit_mib} MiB it asked for"
-            self._end("OUT_OF_MEMORY", detail, now_ms())
+            self.ending.order(("OUT_OF_MEMORY", detail), now_ms(), 0)
 
     # -- end
 
@@ -312,8 +321,8 @@ class Supervisor:
                 f"used more than the {self.spec['memory_mib']} MiB it asked for; "
                 f"the kernel killed {oom_kills} of its processes"
             )
-        elif self.cause is not None:
-            reason, detail = self.cause
+        elif self.ending.cause is not None:
+            reason, detail = self.ending.cause
         else:
             reason, detail = "EXITED", self._last_words(code)
         if oom_kills and reason == "EXITED":  # the program itself went on

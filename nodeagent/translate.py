@@ -2,15 +2,19 @@
 
 import os
 import socket
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aimass.nodeagent.durable import Record
 from aimass.nodeagent.probe import Probed, ProbedDevice
 from aimass.nodeagent.reconcile import Local, Phase, ShardKey, Wanted
+from aimass.nodeagent.shim_stop import CHECKPOINT_FILE, Stamp, checkpoint_stamp
 from aimass.v1 import agent_pb2, job_pb2, node_pb2
 
 GRACE_MS_DEFAULT = 30_000
+
+Report = agent_pb2.ShardReport | agent_pb2.CheckpointReport
 
 # What the scheduler hears of a phase; the others say nothing yet.
 STATES = {
@@ -28,6 +32,8 @@ class Shard:
     phase: Phase
     grace_ms: int = GRACE_MS_DEFAULT
     stop_grace_ms: int | None = None
+    stop_notice_ms: int = 0
+    checkpoint: Stamp | None = None  # the newest that was seen
     pid: int = 0
     port: int = 0
     port_socket: socket.socket | None = None
@@ -37,7 +43,22 @@ class Shard:
 
     def local(self) -> Local:
         """Give what reconciling needs to know."""
-        return Local(self.phase, self.grace_ms, self.stop_grace_ms)
+        return Local(self.phase, self.grace_ms, self.stop_grace_ms, self.stop_notice_ms)
+
+    def take_stop(self, grace_ms: int, notice_ms: int) -> None:
+        """Note what its shim has been told; that only ever hurries."""
+        if self.stop_grace_ms is not None:
+            grace_ms = min(grace_ms, self.stop_grace_ms)
+            notice_ms = min(notice_ms, self.stop_notice_ms)
+        self.stop_grace_ms, self.stop_notice_ms = grace_ms, notice_ms
+
+    def sees_checkpoint(self) -> bool:
+        """Look at the file that a program marks its checkpoints with. True: there is a new one."""
+        known, self.checkpoint = (
+            self.checkpoint,
+            checkpoint_stamp(f"{self.folder}/{CHECKPOINT_FILE}"),
+        )
+        return self.checkpoint not in (None, known)
 
     def take_shim_status(self) -> int:
         """Collect the exit status of our own shim that has ended; 0: it is not our child."""
@@ -56,6 +77,8 @@ def wanted_of(assignment: agent_pb2.Assignment) -> Wanted:
         grace_ms=assignment.grace_ms,
         stop_reason=assignment.stop_reason,
         waits_for_port=launch.world_size > 1 and launch.master_port == 0,
+        notice_ms=assignment.notice_ms,
+        notice_signal=assignment.notice_signal,
     )
 
 
@@ -73,6 +96,18 @@ def shard_report(key: ShardKey, shard: Shard) -> agent_pb2.ShardReport:
         end = {**shard.exit, "reason": f"EXIT_REASON_{shard.exit['reason']}"}
         report.exit.CopyFrom(job_pb2.Exit(**end))
     return report
+
+
+def checkpoint_report(key: ShardKey, shard: Shard) -> agent_pb2.CheckpointReport:
+    """Say how old a shard's newest checkpoint is, by the clock that its file is stamped with."""
+    assert shard.checkpoint is not None, f"{key.folder} has no checkpoint"
+    _, at_ns = shard.checkpoint
+    return agent_pb2.CheckpointReport(
+        job_id=key.job_id,
+        attempt=key.attempt,
+        rank=key.rank,
+        age_ms=max(0, time.time_ns() - at_ns) // 1_000_000,
+    )
 
 
 def device_message(device: ProbedDevice) -> node_pb2.Device:
@@ -99,6 +134,7 @@ def inventory_message(
     cpus: int,
     memory_mib: int,
     labels: dict[str, str],
+    taints: tuple[str, ...] = (),
 ) -> node_pb2.Inventory:
     """Say what a node has."""
     return node_pb2.Inventory(
@@ -107,6 +143,7 @@ def inventory_message(
         cpu_milli=cpus * 1000,
         memory_mib=memory_mib,
         labels=labels,
+        taints=taints,
         devices=[device_message(device) for device in probed.devices],
         probe=probe_name,
         driver_version=probed.driver_version,

@@ -167,6 +167,10 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
                 await self._record(
                     partial(reports.report, node_id=link.node_id, message=message.shard)
                 )
+            elif kind == "checkpoint":
+                await self._record(
+                    partial(reports.checkpoint, node_id=link.node_id, message=message.checkpoint)
+                )
             elif kind == "inventory":
                 await self._record(
                     partial(reports.inventory, node_id=link.node_id, message=message.inventory)

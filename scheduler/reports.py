@@ -4,7 +4,9 @@ Agents repeat everything when they reconnect; a report that says what is known e
 """
 
 from aimass.core.cluster import Cluster
+from aimass.core.effects import is_answered
 from aimass.core.events import (
+    CheckpointReported,
     Event,
     InventoryChanged,
     LeaseExpired,
@@ -30,6 +32,8 @@ from aimass.scheduler.translate import inventory_from_proto
 from aimass.scheduler.translate_jobs import SHARD_STATE_FROM_PROTO, exit_from_proto
 from aimass.v1 import agent_pb2, node_pb2
 
+CHECKPOINT_NEWS_MS = 10_000
+
 
 def register(context: Context, message: agent_pb2.Register, lease_ms: int) -> None:
     """Take the node (back) in, with everything its agent knows about its shards."""
@@ -47,6 +51,8 @@ def register(context: Context, message: agent_pb2.Register, lease_ms: int) -> No
             message.instance,
         )
     )
+    for each in message.checkpoints:  # first: one that has exited is not asked any more
+        checkpoint(context, node_id, each)
     for shard in message.shards:
         report(context, node_id, shard)
     known = {HoldKey(JobId(s.job_id), s.attempt, s.rank) for s in message.shards}
@@ -79,6 +85,25 @@ def report(context: Context, node_id: NodeId, message: agent_pb2.ShardReport) ->
         event = PortReserved(context.now_ms, key.job_id, key.attempt, message.master_port)
     if event is not None:
         context.emit(event)
+
+
+def checkpoint(context: Context, node_id: NodeId, message: agent_pb2.CheckpointReport) -> None:
+    """A shard's program has completed its job's checkpoint.
+
+    News when it answers a notice, or is at least CHECKPOINT_NEWS_MS newer than the last one known:
+    every shard may say it, agents repeat it, and ages are not measured to the millisecond.
+    """
+    key = HoldKey(JobId(message.job_id), message.attempt, message.rank)
+    if live_shard(context.cluster, node_id, key) is None:
+        return
+    attempt = context.cluster.jobs[key.job_id].current
+    age_ms = max(0, message.age_ms)
+    at_ms = context.now_ms - age_ms
+    answers = (
+        attempt.stop_goal is not None and not is_answered(attempt) and at_ms >= attempt.stopping_ms
+    )
+    if answers or at_ms >= attempt.checkpoint_ms + CHECKPOINT_NEWS_MS:
+        context.emit(CheckpointReported(context.now_ms, key.job_id, key.attempt, age_ms))
 
 
 def live_shard(cluster: Cluster, node_id: NodeId, key: HoldKey) -> Shard | None:

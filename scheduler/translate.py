@@ -44,6 +44,7 @@ def inventory_from_proto(message: node_pb2.Inventory) -> Inventory:
         probe=message.probe,
         driver_version=message.driver_version,
         cuda_version=message.cuda_version,
+        taints=tuple(message.taints),
     )
 
 
@@ -97,6 +98,7 @@ def inventory_to_proto(inventory: Inventory) -> node_pb2.Inventory:
         probe=inventory.probe,
         driver_version=inventory.driver_version,
         cuda_version=inventory.cuda_version,
+        taints=inventory.taints,
     )
 
 
@@ -111,6 +113,8 @@ def desired_to_proto(cluster: Cluster, desired: DesiredSet) -> agent_pb2.Desired
             goal=agent_pb2.GOAL_STOP if item.stop else agent_pb2.GOAL_RUN,
             grace_ms=item.grace_ms,
             stop_reason=item.stop_reason,
+            notice_signal=item.notice_signal,
+            notice_ms=item.notice_ms,
             launch=_launch_to_proto(cluster, item, item.launch) if item.launch else None,
         )
     return message
@@ -132,14 +136,17 @@ def _launch_to_proto(cluster: Cluster, item: Assignment, launch: Launch) -> agen
         memory_mib=placement.memory_mib,
         role=role.name,
         role_rank=launch.role_rank,
-        role_world_size=role.shards,
-        world_size=job.spec.world_size,
+        role_world_size=launch.role_world_size,
+        world_size=launch.world_size,
         local_rank=launch.local_rank,
         local_world_size=launch.local_world_size,
         group_rank=launch.group_rank,
         group_world_size=launch.group_world_size,
         master_addr=launch.master_addr,
         master_port=launch.master_port,
+        queue=job.spec.queue,
+        array_id=job.array_id,
+        array_index=max(job.array_index, 0),
     )
 
 

@@ -24,6 +24,7 @@ class Seen:
 
     registers: list[agent_pb2.Register] = field(default_factory=list)
     reports: list[agent_pb2.ShardReport] = field(default_factory=list)
+    checkpoints: list[agent_pb2.CheckpointReport] = field(default_factory=list)
     beats: list[agent_pb2.Heartbeat] = field(default_factory=list)
     inventories: list[node_pb2.Inventory] = field(default_factory=list)
     pushes: list[agent_pb2.LogPush] = field(default_factory=list)
@@ -72,8 +73,17 @@ class FakeScheduler(agent_pb2_grpc.AgentLinkServicer):
         )
         self.send_desired()
 
-    def stop(self, key: Key, grace_ms: int = 2000, reason: str = "cancelled by ann") -> None:
+    def stop(
+        self,
+        key: Key,
+        grace_ms: int = 2000,
+        reason: str = "cancelled by ann",
+        notice_ms: int = 0,
+        notice_signal: str = "SIGUSR1",
+    ) -> None:
         """Turn a shard's goal to STOP and send that."""
+        self.assignments[key].notice_ms = notice_ms
+        self.assignments[key].notice_signal = notice_signal if notice_ms else ""
         self.assignments[key].goal = agent_pb2.GOAL_STOP
         self.assignments[key].grace_ms = grace_ms
         self.assignments[key].stop_reason = reason
@@ -148,6 +158,7 @@ class FakeScheduler(agent_pb2_grpc.AgentLinkServicer):
         register = next(requests).register
         self.seen.registers.append(register)
         self.seen.reports += register.shards
+        self.seen.checkpoints += register.checkpoints
         if self.refuse is not None:
             yield agent_pb2.SchedulerMessage(refused=self.refuse)
             return
@@ -176,6 +187,8 @@ class FakeScheduler(agent_pb2_grpc.AgentLinkServicer):
                 match message.WhichOneof("kind"):
                     case "shard":
                         self.seen.reports.append(message.shard)
+                    case "checkpoint":
+                        self.seen.checkpoints.append(message.checkpoint)
                     case "inventory":
                         self.seen.inventories.append(message.inventory)
                     case "heartbeat":

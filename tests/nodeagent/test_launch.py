@@ -38,6 +38,7 @@ def launch(**fields: object) -> agent_pb2.Launch:
     """Give a launch of rank 5 in a gang of 8 on two nodes."""
     usual: dict[str, object] = {
         "job_name": "digits",
+        "queue": "research",
         "argv": ["train"],
         "device_uuids": ["GPU-b"],
         "visible_uuids": ["GPU-a", "GPU-b"],
@@ -85,11 +86,20 @@ def test_the_whole_environment_of_a_shard() -> None:
         "CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b",
         "AIMASS_JOB_ID": "j7",
         "AIMASS_JOB_NAME": "digits",
+        "AIMASS_JOB_QUEUE": "research",
         "AIMASS_ATTEMPT": "3",
         "AIMASS_NODE": "n1",
         "AIMASS_DEVICES": "GPU-b",
         "AIMASS_SHARD_DIR": "/s",
+        "AIMASS_CHECKPOINT_FILE": "/s/checkpoint.done",
     }
+
+
+def test_a_task_of_an_array_knows_which_it_is() -> None:
+    """The first index is 0; a job that is no task has neither name."""
+    task = shard_environment(launch(array_id="j6", array_index=0), KEY, FACTS, 1, "/s")
+    assert (task["AIMASS_ARRAY_ID"], task["AIMASS_ARRAY_INDEX"]) == ("j6", "0")
+    assert "AIMASS_ARRAY_INDEX" not in shard_environment(launch(), KEY, FACTS, 1, "/s")
 
 
 def test_torchruns_set_is_complete() -> None:

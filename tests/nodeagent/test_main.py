@@ -81,3 +81,25 @@ def test_options_that_make_no_sense_are_usage_errors(
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_taints_are_part_of_the_inventory(tmp_path: Path, scheduler: FakeScheduler) -> None:
+    """Each once, a key alone or with a value."""
+    node = Node(tmp_path / "node", scheduler.address)
+    words = ["--taint", "dedicated=research", "--taint", "slow", "--taint", "slow"]
+    try:
+        node.start(*words)
+        wait_until(lambda: scheduler.seen.registers)
+        inventory = scheduler.seen.registers[0].inventory
+        assert list(inventory.taints) == ["dedicated=research", "slow"]
+    finally:
+        node.close()
+
+
+@pytest.mark.parametrize("taint", ["", "=x", "a b", "a=b=c"])
+def test_a_taint_that_no_job_could_name_is_refused(tmp_path: Path, taint: str) -> None:
+    """At the command line, before anything is made."""
+    result = massnode("--data", str(tmp_path / "x"), "--simulate", "1xA100", "--taint", taint)
+    assert result.returncode == 2
+    assert "is not KEY or KEY=VALUE" in result.stderr
+    assert not (tmp_path / "x").exists()

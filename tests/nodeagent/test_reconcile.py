@@ -24,6 +24,7 @@ B = ShardKey("j1", 1, 1)
 NEXT = ShardKey("j1", 2, 0)
 RUN, PORT = Wanted(), Wanted(waits_for_port=True)
 STOP = Wanted(stop=True, grace_ms=500, stop_reason="why")
+NOTICE = Wanted(stop=True, grace_ms=500, stop_reason="why", notice_ms=70, notice_signal="SIGUSR1")
 LIVE = [Phase.LAUNCHING, Phase.RUNNING]
 WAITING = [Phase.PREPARED, Phase.INTENDED]
 
@@ -40,6 +41,10 @@ CASES: dict[str, tuple[dict[ShardKey, Wanted], dict[ShardKey, Local], list[Actio
     "stop": ({A: STOP}, {A: Local(Phase.RUNNING)}, [Stop(A, 500, "why")]),
     "stop again": ({A: STOP}, {A: Local(Phase.RUNNING, 0, 500)}, []),
     "stop sooner": ({A: STOP}, {A: Local(Phase.RUNNING, 0, 501)}, [Stop(A, 500, "why")]),
+    "notice": ({A: NOTICE}, {A: Local(Phase.RUNNING)}, [Stop(A, 500, "why", 70, "SIGUSR1")]),
+    "notice again": ({A: NOTICE}, {A: Local(Phase.RUNNING, 0, 500, 70)}, []),
+    "notice hurried": ({A: STOP}, {A: Local(Phase.RUNNING, 0, 500, 70)}, [Stop(A, 500, "why")]),
+    "a notice never comes late": ({A: NOTICE}, {A: Local(Phase.RUNNING, 0, 500, 0)}, []),
     "stop before start": ({A: STOP}, {}, [Stop(A, 500, "why")]),
     "stopped": ({A: STOP}, {A: Local(Phase.EXITED)}, []),
     "given away": ({}, {A: Local(Phase.RUNNING, 70)}, [Stop(A, 70, NO_LONGER_WANTED)]),
@@ -61,8 +66,9 @@ def test_what_is_done_in_each_case(case: str) -> None:
 
 
 KEYS = st.builds(ShardKey, st.sampled_from(["j1", "j2"]), st.integers(1, 2), st.integers(0, 1))
-WANTED = st.builds(Wanted, st.booleans(), st.integers(0, 3), st.just(""), st.booleans())
-LOCAL = st.builds(Local, st.sampled_from(Phase), st.integers(0, 3), st.none() | st.integers(0, 3))
+TIME = st.integers(0, 3)
+WANTED = st.builds(Wanted, st.booleans(), TIME, st.just(""), st.booleans(), TIME)
+LOCAL = st.builds(Local, st.sampled_from(Phase), TIME, st.none() | TIME, TIME)
 DESIRED_SETS, LOCAL_STATES = st.dictionaries(KEYS, WANTED), st.dictionaries(KEYS, LOCAL)
 
 
@@ -75,9 +81,12 @@ def done(local: dict[ShardKey, Local], actions: list[Action]) -> dict[ShardKey, 
                 after[key] = Local(Phase.PREPARED)
             case Launch(key):
                 after[key] = Local(Phase.LAUNCHING)
-            case Stop(key, grace_ms, _):
+            case Stop(key, grace_ms, _, notice_ms):
                 held = after.get(key, Local(Phase.INTENDED))
-                alive = Local(held.phase, held.grace_ms, grace_ms)
+                if held.stop_grace_ms is not None:
+                    grace_ms = min(grace_ms, held.stop_grace_ms)
+                    notice_ms = min(notice_ms, held.stop_notice_ms)
+                alive = Local(held.phase, held.grace_ms, grace_ms, notice_ms)
                 after[key] = alive if held.phase.is_live else Local(Phase.EXITED)
             case Forget(key):
                 del after[key]

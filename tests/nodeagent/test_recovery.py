@@ -11,6 +11,7 @@ from aimass.nodeagent.crash import GANG_CRASH_POINTS
 from aimass.nodeagent.home import Home, NodeError
 from aimass.nodeagent.main import Config, _inventory
 from aimass.nodeagent.probe_simulated import SimulatedProbe
+from aimass.nodeagent.prune import prune
 from aimass.nodeagent.reconcile import Fence, Phase, ShardKey
 from aimass.v1 import job_pb2
 from tests.nodeagent.fake_scheduler import FakeScheduler
@@ -142,8 +143,8 @@ def test_only_forgotten_folders_are_measured_and_no_link_is_followed(tmp_path: P
     (folder / "scratch" / "dir").symlink_to(outside)
     (folder / "scratch" / "file").symlink_to(outside / "file")
     shards.forget(folder)
-    assert shards.prune(root, folders_max=9, bytes_max=900) == []
-    assert shards.prune(root, folders_max=0, bytes_max=0) == ["j1.1.0"]
+    assert prune(root, folders_max=9, bytes_max=900) == []
+    assert prune(root, folders_max=0, bytes_max=0) == ["j1.1.0"]
     assert (outside / "file").exists()
 
 
@@ -172,6 +173,6 @@ def test_a_probe_that_fails_in_any_way_is_an_error_with_a_fix(
         raise error
 
     monkeypatch.setattr(SimulatedProbe, "devices", fail)
-    config = Config(tmp_path, "127.0.0.1:1", "n1", "", {}, "127.0.0.1", 1, 1)
+    config = Config(tmp_path, "127.0.0.1:1", "n1", "", {}, (), "127.0.0.1", 1, 1)
     with pytest.raises(NodeError, match=str(error)):
         asyncio.run(_inventory(probe, config))

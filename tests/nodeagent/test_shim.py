@@ -10,6 +10,7 @@ import pytest
 
 from aimass.nodeagent import cgroup, durable, processes, shards
 from aimass.nodeagent.durable import Record
+from aimass.nodeagent.prune import prune
 from aimass.nodeagent.reconcile import Phase
 from tests.waiting import wait_until
 
@@ -190,6 +191,6 @@ def test_old_folders_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
         if number != 0:
             shards.forget(folder)
             os.utime(folder / "forgotten", (number, number))
-    assert shards.prune(tmp_path, folders_max=3, bytes_max=10_000) == ["j1.1.0"]
-    assert shards.prune(tmp_path, folders_max=3, bytes_max=250) == ["j2.1.0"]
+    assert prune(tmp_path, folders_max=3, bytes_max=10_000) == ["j1.1.0"]
+    assert prune(tmp_path, folders_max=3, bytes_max=250) == ["j2.1.0"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j0.1.0", "j3.1.0", "j4.1.0"]

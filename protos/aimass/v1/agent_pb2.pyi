@@ -19,19 +19,21 @@ GOAL_RUN: Goal
 GOAL_STOP: Goal
 
 class AgentMessage(_message.Message):
-    __slots__ = ("register", "heartbeat", "shard", "inventory")
+    __slots__ = ("register", "heartbeat", "shard", "inventory", "checkpoint")
     REGISTER_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     SHARD_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     register: Register
     heartbeat: Heartbeat
     shard: ShardReport
     inventory: _node_pb2.Inventory
-    def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., shard: _Optional[_Union[ShardReport, _Mapping]] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ...) -> None: ...
+    checkpoint: CheckpointReport
+    def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., shard: _Optional[_Union[ShardReport, _Mapping]] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointReport, _Mapping]] = ...) -> None: ...
 
 class Register(_message.Message):
-    __slots__ = ("protocol", "node_id", "incarnation", "boot_id", "agent_version", "inventory", "shards", "term", "generation", "cluster_id", "instance")
+    __slots__ = ("protocol", "node_id", "incarnation", "boot_id", "agent_version", "inventory", "shards", "term", "generation", "cluster_id", "instance", "checkpoints")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +45,7 @@ class Register(_message.Message):
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     node_id: str
     incarnation: int
@@ -54,7 +57,8 @@ class Register(_message.Message):
     generation: int
     cluster_id: str
     instance: str
-    def __init__(self, protocol: _Optional[int] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ..., shards: _Optional[_Iterable[_Union[ShardReport, _Mapping]]] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., cluster_id: _Optional[str] = ..., instance: _Optional[str] = ...) -> None: ...
+    checkpoints: _containers.RepeatedCompositeFieldContainer[CheckpointReport]
+    def __init__(self, protocol: _Optional[int] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., boot_id: _Optional[str] = ..., agent_version: _Optional[str] = ..., inventory: _Optional[_Union[_node_pb2.Inventory, _Mapping]] = ..., shards: _Optional[_Iterable[_Union[ShardReport, _Mapping]]] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., cluster_id: _Optional[str] = ..., instance: _Optional[str] = ..., checkpoints: _Optional[_Iterable[_Union[CheckpointReport, _Mapping]]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("seq", "term", "generation")
@@ -83,6 +87,18 @@ class ShardReport(_message.Message):
     master_port: int
     exit: _job_pb2.Exit
     def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., state: _Optional[_Union[_job_pb2.ShardState, str]] = ..., pid: _Optional[int] = ..., master_port: _Optional[int] = ..., exit: _Optional[_Union[_job_pb2.Exit, _Mapping]] = ...) -> None: ...
+
+class CheckpointReport(_message.Message):
+    __slots__ = ("job_id", "attempt", "rank", "age_ms")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    attempt: int
+    rank: int
+    age_ms: int
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., age_ms: _Optional[int] = ...) -> None: ...
 
 class SchedulerMessage(_message.Message):
     __slots__ = ("welcome", "desired", "heartbeat_ack", "logs", "refused")
@@ -139,7 +155,7 @@ class DesiredSet(_message.Message):
     def __init__(self, term: _Optional[int] = ..., generation: _Optional[int] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("job_id", "attempt", "rank", "goal", "grace_ms", "stop_reason", "launch")
+    __slots__ = ("job_id", "attempt", "rank", "goal", "grace_ms", "stop_reason", "launch", "notice_signal", "notice_ms")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +163,8 @@ class Assignment(_message.Message):
     GRACE_MS_FIELD_NUMBER: _ClassVar[int]
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     LAUNCH_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_MS_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     attempt: int
     rank: int
@@ -154,10 +172,12 @@ class Assignment(_message.Message):
     grace_ms: int
     stop_reason: str
     launch: Launch
-    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., goal: _Optional[_Union[Goal, str]] = ..., grace_ms: _Optional[int] = ..., stop_reason: _Optional[str] = ..., launch: _Optional[_Union[Launch, _Mapping]] = ...) -> None: ...
+    notice_signal: str
+    notice_ms: int
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., goal: _Optional[_Union[Goal, str]] = ..., grace_ms: _Optional[int] = ..., stop_reason: _Optional[str] = ..., launch: _Optional[_Union[Launch, _Mapping]] = ..., notice_signal: _Optional[str] = ..., notice_ms: _Optional[int] = ...) -> None: ...
 
 class Launch(_message.Message):
-    __slots__ = ("job_name", "argv", "env", "workdir", "device_uuids", "visible_uuids", "gpu_milli", "cpu_milli", "memory_mib", "role", "role_rank", "role_world_size", "world_size", "local_rank", "local_world_size", "group_rank", "group_world_size", "master_addr", "master_port")
+    __slots__ = ("job_name", "argv", "env", "workdir", "device_uuids", "visible_uuids", "gpu_milli", "cpu_milli", "memory_mib", "role", "role_rank", "role_world_size", "world_size", "local_rank", "local_world_size", "group_rank", "group_world_size", "master_addr", "master_port", "queue", "array_id", "array_index")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +204,9 @@ class Launch(_message.Message):
     GROUP_WORLD_SIZE_FIELD_NUMBER: _ClassVar[int]
     MASTER_ADDR_FIELD_NUMBER: _ClassVar[int]
     MASTER_PORT_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_ID_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_INDEX_FIELD_NUMBER: _ClassVar[int]
     job_name: str
     argv: _containers.RepeatedScalarFieldContainer[str]
     env: _containers.ScalarMap[str, str]
@@ -203,7 +226,10 @@ class Launch(_message.Message):
     group_world_size: int
     master_addr: str
     master_port: int
-    def __init__(self, job_name: _Optional[str] = ..., argv: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., device_uuids: _Optional[_Iterable[str]] = ..., visible_uuids: _Optional[_Iterable[str]] = ..., gpu_milli: _Optional[int] = ..., cpu_milli: _Optional[int] = ..., memory_mib: _Optional[int] = ..., role: _Optional[str] = ..., role_rank: _Optional[int] = ..., role_world_size: _Optional[int] = ..., world_size: _Optional[int] = ..., local_rank: _Optional[int] = ..., local_world_size: _Optional[int] = ..., group_rank: _Optional[int] = ..., group_world_size: _Optional[int] = ..., master_addr: _Optional[str] = ..., master_port: _Optional[int] = ...) -> None: ...
+    queue: str
+    array_id: str
+    array_index: int
+    def __init__(self, job_name: _Optional[str] = ..., argv: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., device_uuids: _Optional[_Iterable[str]] = ..., visible_uuids: _Optional[_Iterable[str]] = ..., gpu_milli: _Optional[int] = ..., cpu_milli: _Optional[int] = ..., memory_mib: _Optional[int] = ..., role: _Optional[str] = ..., role_rank: _Optional[int] = ..., role_world_size: _Optional[int] = ..., world_size: _Optional[int] = ..., local_rank: _Optional[int] = ..., local_world_size: _Optional[int] = ..., group_rank: _Optional[int] = ..., group_world_size: _Optional[int] = ..., master_addr: _Optional[str] = ..., master_port: _Optional[int] = ..., queue: _Optional[str] = ..., array_id: _Optional[str] = ..., array_index: _Optional[int] = ...) -> None: ...
 
 class LogRequest(_message.Message):
     __slots__ = ("request_id", "job_id", "attempt", "rank", "offset", "follow", "tail_lines")
