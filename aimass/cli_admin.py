@@ -169,7 +169,7 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str
 @output_option(*FORMATS)
 @common_options
 @click.pass_obj
-def put(session: Session, name: str, form: str, **given: Any) -> None:
+def put(session: Session, /, name: str, form: str, **given: Any) -> None:
     """Make or replace a reservation. When it begins, jobs of others there are stopped.
 
     A job that could not be over by then does not start there.

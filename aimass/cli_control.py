@@ -84,18 +84,17 @@ def requeue(session: Session, jobs: tuple[str, ...], form: str) -> int:
     cls=Command,
     examples="""
     massctl suspend j12
-    massctl suspend j12 --reason 'the disk is full' && massctl wait j12
+    massctl suspend j12 j13
     massctl suspend j12 -o name | xargs massctl release
     """,
 )
 @job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
-@click.option("--reason", default="", help="Shown to whoever asks why it waits.")
 @output_option(*FORMATS)
 @common_options
 @click.pass_obj
-def suspend(session: Session, jobs: tuple[str, ...], reason: str, form: str) -> int:
+def suspend(session: Session, jobs: tuple[str, ...], form: str) -> int:
     """Stop active jobs, which are then held: massctl release lets them go on."""
-    return act_on_jobs(session, jobs, form, lambda client, job: client.suspend(job, reason))
+    return act_on_jobs(session, jobs, form, lambda client, job: client.suspend(job))
 
 
 @click.command(
@@ -113,11 +112,10 @@ def suspend(session: Session, jobs: tuple[str, ...], reason: str, form: str) -> 
 @click.option("--expect", "expected_ms", type=_or_none(SPAN), metavar="TIME", help="Likely run.")
 @click.option("--begin", "start_after_ms", type=_or_none(TIME), metavar="WHEN", help="Not before.")
 @click.option("--deadline", "deadline_ms", type=_or_none(TIME), metavar="WHEN", help="Over by.")
-@click.option("--max-parallel", type=click.IntRange(0), help="Of an array: active at once.")
 @output_option(*FORMATS)
 @common_options
 @click.pass_obj
-def update(session: Session, jobs: tuple[str, ...], form: str, **given: Any) -> int:
+def update(session: Session, /, jobs: tuple[str, ...], form: str, **given: Any) -> int:
     """Change jobs that have not started; of an active one only its limits of time.
 
     `none` takes a limit away. WHEN: now, +2h, or a date such as 2026-12-01T09:00Z.
@@ -141,10 +139,5 @@ def _changed(job: "job_pb2.Job", changes: dict[str, Any]) -> "job_pb2.JobSpec":
     spec = job_pb2.JobSpec()
     spec.CopyFrom(job.spec)
     for field, value in changes.items():
-        if field == "max_parallel":
-            if not spec.HasField("array"):
-                raise InvalidRequest(f"{job.id} is no array", fix="leave out --max-parallel")
-            spec.array.max_parallel = value
-        else:
-            setattr(spec, field, value)
+        setattr(spec, field, value)
     return spec

@@ -76,7 +76,7 @@ def _queue_options(function: Function) -> Function:
 @output_option("table", "json", "jsonl", "yaml", "name")
 @common_options
 @click.pass_obj
-def put(session: Session, name: str, form: str, **given: Any) -> None:
+def put(session: Session, /, name: str, form: str, **given: Any) -> None:
     """Make a queue, or change one: what is not given stays as it is.
 
     AMOUNTS replace all that was said before; `none` takes every bound away.

@@ -160,9 +160,9 @@ class Client:
         """Stop an active job, which queues again; returns at once."""
         return self._call(self._stub.Requeue, wire.job_request(job, self.user))
 
-    def suspend(self, job: str, reason: str = "") -> job_pb2.Job:
+    def suspend(self, job: str) -> job_pb2.Job:
         """Stop an active job, which is then held; returns at once."""
-        return self._call(self._stub.Suspend, wire.job_request(job, self.user, reason))
+        return self._call(self._stub.Suspend, wire.job_request(job, self.user))
 
     def update(
         self, job: str, spec: job_pb2.JobSpec, *, was: job_pb2.JobSpec | None = None

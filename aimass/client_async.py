@@ -143,9 +143,9 @@ class AsyncClient:
         """Stop an active job, which queues again; returns at once."""
         return await self._call(self._stub.Requeue, wire.job_request(job, self.user))
 
-    async def suspend(self, job: str, reason: str = "") -> job_pb2.Job:
+    async def suspend(self, job: str) -> job_pb2.Job:
         """Stop an active job, which is then held; returns at once."""
-        return await self._call(self._stub.Suspend, wire.job_request(job, self.user, reason))
+        return await self._call(self._stub.Suspend, wire.job_request(job, self.user))
 
     async def update(
         self, job: str, spec: job_pb2.JobSpec, *, was: job_pb2.JobSpec | None = None

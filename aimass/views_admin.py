@@ -5,9 +5,10 @@ from typing import Any
 
 from aimass import amounts, units
 from aimass.output import Column, clean
+from aimass.specview import API_VERSION
 from aimass.tables import now_ms, some
 from aimass.v1 import scheduler_pb2
-from aimass.views import API_VERSION, time_view
+from aimass.views import time_view
 
 PPM = 1_000_000
 PRIORITY_MIN, PRIORITY_MAX = -1_000_000, 1_000_000

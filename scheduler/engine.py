@@ -3,6 +3,7 @@
     inbox -> apply to memory -> decide -> check -> apply the plan -> ONE append -> replies, desired
     sets, watchers
 
+It sleeps until something comes into the inbox or something falls due, which a Tick then says.
 Nothing leaves before it is durable, reads included: they pass through the same inbox. When the disk
 is full the batch is refused, the state is read back from the journal, and writes are refused until
 a small test write succeeds. Any other failure ends the process: the next one recovers.
@@ -19,23 +20,24 @@ from typing import Any, TypeVar
 import structlog
 
 from aimass.core.apply import apply
-from aimass.core.check import check
-from aimass.core.cluster import Cluster, ShapeKey, WaitingIndex
+from aimass.core.cluster import Cluster, GroupKey
 from aimass.core.codec import encode_events
-from aimass.core.decide import decide
 from aimass.core.events import (
     ClusterCreated,
     Event,
-    JobSubmitted,
     NodeSilent,
     PlanCommitted,
     TermStarted,
+    Tick,
 )
 from aimass.core.journal import Journal, JournalError, JournalFullError
 from aimass.core.model import NodeState
 from aimass.core.plan import Wait
 from aimass.core.policy import Policy
+from aimass.core.timers import next_timer_ms
+from aimass.policies.registry import make_policy
 from aimass.scheduler.crash import crash_point
+from aimass.scheduler.deciding import Decisions, StuckError
 from aimass.scheduler.errors import Refused, internal, unavailable
 from aimass.scheduler.recovery import collect_all, freeze_rows, recover, take_snapshot
 
@@ -48,6 +50,8 @@ SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most 
 FREEZE_EVERY = 5_000  # events between freezes of what they made
 PROBE_EVERY_S = 0.5  # doubled at each loss in a row: reading the state back costs all
 PROBE_EVERY_S_MAX = 30.0
+TICK_EVERY_MS = 100  # ticks are at least so far apart
+SLEEP_S_MAX = 60.0  # then look at the clock again: somebody may have set it
 
 
 @dataclass(slots=True)
@@ -56,7 +60,13 @@ class Context:
 
     cluster: Cluster
     now_ms: int
+    decisions: Decisions | None = None
     events: list[Event] = field(default_factory=list)
+
+    @property
+    def waits(self) -> dict[GroupKey, Wait]:
+        """Which groups wait and why, by the newest decision."""
+        return self.decisions.waits if self.decisions is not None else {}
 
     def emit(self, event: Event) -> None:
         """Make it so in memory; durable with the batch, or the batch's requests are refused."""
@@ -78,10 +88,8 @@ class Engine:
     """Owns the Cluster and its journal. Everything else asks it."""
 
     def __init__(self, journal: Journal, policy: Policy) -> None:
-        self.policy = policy
+        self.decisions = Decisions(policy, make_policy())
         self.refusing = ""  # why writes are refused now; empty: they are not
-        self.waits: dict[ShapeKey, Wait] = {}  # of the newest decision
-        self._is_complete = False  # the newest decision tried every shape
         self.recent: deque[tuple[int, Event]] = deque(maxlen=RECENT_MAX)
         self.on_commit: list[Callable[[Cluster, list[Event]], None]] = []
         self.on_recovered: list[Callable[[], None]] = []  # memory was read back: ask agents again
@@ -95,6 +103,8 @@ class Engine:
         self._next_probe_s = 0.0
         self._probe_every_s = PROBE_EVERY_S
         self._probe_bytes = 0  # of the batch that found no space: as many must fit again
+        self._ticked_ms = 0
+        self._alarm: asyncio.TimerHandle | None = None  # wakes run() when something falls due
         self._stopping = False
         self._ended = False
 
@@ -118,6 +128,17 @@ class Engine:
             return future
         self._inbox.put_nowait(_Request(handler, writes, future))
         return future
+
+    @property
+    def policy(self) -> Policy:
+        """The configured policy."""
+        return self.decisions.policy
+
+    @property
+    def next_tick_ms(self) -> int:
+        """When time alone may change something; 0: never."""
+        due = (next_timer_ms(self._cluster), self.decisions.last.wake_ms)
+        return min((at_ms for at_ms in due if at_ms), default=0)
 
     @property
     def revision(self) -> int:
@@ -157,7 +178,7 @@ class Engine:
         self._cluster = await asyncio.to_thread(recover, self._journal)
         self._durable = self._snapshot_at = self._cluster.revision
         term = await asyncio.to_thread(self._journal.lead)
-        context = Context(self._cluster, self._now_ms())
+        context = Context(self._cluster, self._now_ms(), self.decisions)
         if self._cluster.revision == 0:
             context.emit(ClusterCreated(context.now_ms, cluster_id()))
         context.emit(TermStarted(context.now_ms, term))
@@ -173,14 +194,33 @@ class Engine:
         """Settle batches until stop(). Raises JournalError when it must not go on."""
         try:
             while not self._stopping:
+                self._set_alarm()
                 batch = [await self._inbox.get()]
                 while len(batch) < BATCH_MAX and not self._inbox.empty():
                     batch.append(self._inbox.get_nowait())
                 await self._settle(batch)
         finally:  # nobody waits for an engine that is no more
             self._ended = True
+            if self._alarm is not None:
+                self._alarm.cancel()
             while not self._inbox.empty():
                 self._inbox.get_nowait().future.cancel()
+
+    def _set_alarm(self) -> None:
+        """Have an empty request in the inbox when something falls due.
+
+        Not while writes are refused: a tick could not be recorded, and recheck() comes often.
+        """
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        due_ms = self.next_tick_ms
+        if due_ms and not self.refusing:
+            left_ms = max(due_ms, self._ticked_ms + TICK_EVERY_MS) - self._now_ms()
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(
+                min(max(0, left_ms) / 1000, SLEEP_S_MAX), self._ask, _nothing, False
+            )
 
     async def stop(self) -> None:
         """Settle what is in the inbox, end run(), and leave a snapshot for the next start."""
@@ -209,15 +249,18 @@ class Engine:
         if self.refusing and any(r.writes for r in batch) and not await self._has_space():
             self._refuse([r for r in batch if r.writes])
             batch = [r for r in batch if not r.writes]
-        context = Context(self._cluster, self._now_ms())
+        context = Context(self._cluster, self._now_ms(), self.decisions)
         outcomes = [(request, _outcome(request, context)) for request in batch]
+        if not context.events and not self.refusing and self._is_due(context.now_ms):
+            context.emit(Tick(context.now_ms))
         if context.events:
-            self._decide(context)
+            self._ticked_ms = context.now_ms  # every event tells the time
+            await self._decide(context)
             try:
                 await self._store(context.events)
             except JournalFullError as full:
                 await self._lose([r for r in batch if r.writes], full, context.events)
-                reading = Context(self._cluster, self._now_ms())
+                reading = Context(self._cluster, self._now_ms(), self.decisions)
                 outcomes = [(r, _outcome(r, reading)) for r in batch if not r.writes]
             else:
                 self._probe_every_s = PROBE_EVERY_S
@@ -230,30 +273,35 @@ class Engine:
             await self.snapshot()
             collect_all()
 
-    def _decide(self, context: Context) -> None:
-        if self._only_more_of_the_same(context.events):
-            return
-        plan = decide(self._cluster, self.policy)
-        self.waits = {wait.shape: wait for wait in plan.waits}
-        self._is_complete = plan.fuel_left > 0 and not self.policy.order.is_strict
-        accepted, rejections = check(self._cluster, plan)
-        for rejection in rejections:
-            log.error("plan rejected", job=rejection.job_id, reason=rejection.reason)
-        if accepted.starts:
+    def _is_due(self, now_ms: int) -> bool:
+        due_ms = self.next_tick_ms
+        return bool(due_ms) and max(due_ms, self._ticked_ms + TICK_EVERY_MS) <= now_ms
+
+    async def _decide(self, context: Context) -> None:
+        try:
+            plan = self.decisions.decide(self._cluster)
+        except StuckError:
+            # It was broken off between any two steps, so only the journal knows the state now.
+            self._cluster = await asyncio.to_thread(recover, self._journal)
+            self.decisions.forget()
+            for event in context.events:
+                apply(self._cluster, event)
+            context.cluster = self._cluster
+            plan = self.decisions.decide(self._cluster)
+        if not plan.is_empty:
             context.emit(
-                PlanCommitted(context.now_ms, accepted.basis, accepted.policy, accepted.starts)
+                PlanCommitted(
+                    context.now_ms,
+                    plan.basis,
+                    plan.policy,
+                    plan.starts,
+                    plan.stops,
+                    plan.claims,
+                    plan.unclaims,
+                    plan.planned,
+                    plan.unplanned,
+                )
             )
-
-    def _only_more_of_the_same(self, events: list[Event]) -> bool:
-        """True when all that came are jobs of shapes that the last decision turned away.
-
-        Nothing was freed since, so nothing of them can start: a flood of equal submissions costs
-        no decisions. Not said of a strict order or a search cut short, which try only some shapes.
-        """
-        return self._is_complete and all(
-            isinstance(event, JobSubmitted) and WaitingIndex.shape_of(event.spec) in self.waits
-            for event in events
-        )
 
     async def _store(self, events: list[Event]) -> None:
         crash_point("scheduler-before-append")
@@ -285,7 +333,7 @@ class Engine:
         self._probe_every_s = min(PROBE_EVERY_S_MAX, 2 * self._probe_every_s)
         log.error("writes refused", reason=self.refusing, revision=self._durable)
         self._cluster = await asyncio.to_thread(recover, self._journal)
-        self._is_complete = False
+        self.decisions.forget()
         assert self._cluster.revision == self._durable, "a refused batch is in the journal"
         self._refuse(writes)
 
@@ -314,6 +362,10 @@ class Engine:
                         fix="free disk space under the scheduler's --data folder, then try again",
                     )
                 )
+
+
+def _nothing(context: Context) -> None:
+    """The request that only wakes the engine."""
 
 
 Outcome = tuple[Any, Refused | None]

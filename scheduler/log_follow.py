@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from aimass.core.model import JobId, NodeId, Shard, ShardState
-from aimass.scheduler import requests
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Context, Engine
 from aimass.scheduler.errors import invalid, not_found
+from aimass.scheduler.lookup import find_job
 from aimass.v1 import agent_pb2, scheduler_pb2
 
 RETRY_S = 0.2
@@ -207,7 +207,7 @@ def _sources(
 ) -> tuple[list[_Source], int, bool]:
     """(shards of the newest attempt after `seen`, the revision, whether the job is over)."""
     cluster = context.cluster
-    job = requests.find_job(cluster, request.job, request.user)
+    job = find_job(cluster, request.job, request.user)
     over = job.state.is_over
     wanted = [a for a in job.attempts if request.attempt in (0, a.number)]
     if not wanted:

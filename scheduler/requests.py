@@ -1,26 +1,27 @@
-"""What clients' requests mean: functions that read the cluster and emit events.
+"""What clients' requests about jobs mean: functions that read the cluster and emit events.
 
 They run inside the engine, one after the other, and know nothing of calls. A refusal is raised
 before the first event is emitted, so a refused request changes nothing.
 """
 
-import re
+from collections.abc import Iterator
 
 import grpc
 
 from aimass.core import spec_problems
-from aimass.core.apply import job_id_of
-from aimass.core.cluster import Cluster, ShapeKey, WaitingIndex
-from aimass.core.events import JobCancelRequested, JobSubmitted
+from aimass.core.apply_jobs import job_id_of
+from aimass.core.arrays import jobs_of
+from aimass.core.cluster import Cluster, GroupKey
+from aimass.core.events import JobSubmitted
 from aimass.core.explain import explain
-from aimass.core.model import Job, JobId, JobState
-from aimass.core.plan import Wait
+from aimass.core.model import Job, JobState
 from aimass.core.policy import Policy
-from aimass.core.spec import GRACE_MS_MAX, JobSpec
-from aimass.core.survey import wait_reason
+from aimass.core.spec import JobSpec
+from aimass.scheduler.admission import Admission
 from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
-from aimass.scheduler.translate import explanation_to_proto, node_to_proto
+from aimass.scheduler.lookup import find_jobs, found_to_proto, reason_of
+from aimass.scheduler.translate import explanation_to_proto
 from aimass.scheduler.translate_jobs import JOB_STATE_FROM_PROTO, job_to_proto
 from aimass.scheduler.translate_spec import spec_from_proto
 from aimass.v1 import job_pb2, scheduler_pb2
@@ -29,17 +30,20 @@ KEY_CHARS_MAX = 128
 USER_CHARS_MAX = 128
 LIST_DEFAULT = 1000
 PROBLEMS_NAMED = 10
-Waits = dict[ShapeKey, Wait]
 
 
-def checked_spec(message: scheduler_pb2.SubmitRequest) -> JobSpec:
-    """The spec of a submission. Raises Refused naming every field that is impossible."""
-    spec = spec_from_proto(message.spec)
+def checked_spec(message: job_pb2.JobSpec, **limits: tuple[str, int]) -> JobSpec:
+    """The spec of a message. Raises Refused naming every field that is impossible.
+
+    limits: further texts of the request by field, with the characters that they may have.
+    """
+    spec = spec_from_proto(message)
     problems = list(spec_problems.problems(spec))
-    if len(message.idempotency_key) > KEY_CHARS_MAX:
-        problems.append(("idempotency_key", f"at most {KEY_CHARS_MAX} characters"))
-    if len(message.user) > USER_CHARS_MAX:
-        problems.append(("user", f"at most {USER_CHARS_MAX} characters"))
+    problems += [
+        (field, f"at most {most} characters")
+        for field, (text, most) in limits.items()
+        if len(text) > most
+    ]
     if problems:
         named = "; ".join(f"{where}: {what}" for where, what in problems[:PROBLEMS_NAMED])
         more = len(problems) - PROBLEMS_NAMED
@@ -51,94 +55,65 @@ def checked_spec(message: scheduler_pb2.SubmitRequest) -> JobSpec:
     return spec
 
 
+def checked_submission(message: scheduler_pb2.SubmitRequest) -> JobSpec:
+    """The spec of a submission. Raises Refused."""
+    return checked_spec(
+        message.spec,
+        idempotency_key=(message.idempotency_key, KEY_CHARS_MAX),
+        user=(message.user, USER_CHARS_MAX),
+    )
+
+
 def submit(
-    context: Context, spec: JobSpec, user: str, idempotency_key: str
+    context: Context, spec: JobSpec, message: scheduler_pb2.SubmitRequest, admission: Admission
 ) -> scheduler_pb2.SubmitReply:
-    """A new job, or the job that this key already made."""
-    cluster = context.cluster
-    known = cluster.by_key.get(idempotency_key) if idempotency_key else None
+    """A new job, or the job that this key already made. message: its spec was checked."""
+    cluster, key = context.cluster, message.idempotency_key
+    known = cluster.by_key.get(key) if key else None
     if known is not None:
-        if cluster.jobs[known].spec != spec:
+        made = jobs_of(cluster, known)
+        if made and made[0].spec != spec:
             raise Refused(
                 grpc.StatusCode.ALREADY_EXISTS,
-                f"idempotency key {idempotency_key!r} belongs to {known}, a different job",
+                f"idempotency key {key!r} belongs to {known}, a different job",
                 fix=f"use another key, or look at it: massctl show {known}",
                 id=known,
             )
         return scheduler_pb2.SubmitReply(job_id=known, existed=True)
+    admission.admit(cluster, spec, message.user, context.now_ms)
     job_id = job_id_of(cluster.next_seq)
-    context.emit(JobSubmitted(context.now_ms, job_id, spec, user, idempotency_key))
+    context.emit(JobSubmitted(context.now_ms, job_id, spec, message.user, key, message.held))
     return scheduler_pb2.SubmitReply(job_id=job_id)
 
 
-def find_job(cluster: Cluster, ref: str, user: str) -> Job:
-    """The job with this id, unique prefix of one, or "@last". Raises Refused."""
-    if ref == "@last":
-        for job in reversed(cluster.jobs.values()):
-            if not user or job.user == user:
-                return job
-        raise not_found(f"{user or 'nobody'} has submitted no job", "submit one: massctl submit")
-    exact = cluster.jobs.get(JobId(ref))
-    if exact is not None:
-        return exact
-    # An id that was once given out never stands for another: `cancel j5` must not hit j50.
-    given = re.fullmatch(r"j([0-9]{1,18})", ref)
-    was_given = given is not None and int(given[1]) < cluster.next_seq
-    matches = [i for i in cluster.jobs if i.startswith(ref)] if ref and not was_given else []
-    if len(matches) == 1:
-        return cluster.jobs[matches[0]]
-    if matches:
-        few = ", ".join(matches[:5]) + (", ..." if len(matches) > 5 else "")
-        raise invalid(f"{ref!r} could be {few}", fix="give more of the id", id=ref)
-    raise not_found(
-        f"no job {ref!r}",
-        "see what there is: massctl ls --all (jobs that ended long ago: massctl journal dump)",
-        ref,
-    )
+def get(context: Context, message: scheduler_pb2.GetRequest) -> job_pb2.Job:
+    """One job, whole; of an array what became of its tasks in sum."""
+    found = find_jobs(context.cluster, message.job, message.user)
+    return found_to_proto(context.cluster, found, context.waits)
 
 
-def reason_of(cluster: Cluster, job: Job, waits: Waits) -> str:
-    """One line for listings: why it waits, what stops it, or how it ended."""
-    if job.state.is_over:
-        return job.outcome
-    if job.state is JobState.STOPPING:
-        return job.current.stop_reason
-    if job.state is not JobState.QUEUED:
-        return ""
-    wait = waits.get(WaitingIndex.shape_of(job.spec))
-    if wait is None:
-        return "BEHIND: jobs before it go first"
-    code, text = wait_reason(cluster, wait, job)
-    return f"{code}: {text}"
-
-
-def get(context: Context, ref: str, user: str, waits: Waits) -> job_pb2.Job:
-    """One job, whole."""
-    job = find_job(context.cluster, ref, user)
-    return job_to_proto(context.cluster, job, reason_of(context.cluster, job, waits))
-
-
-def list_jobs(
-    context: Context, message: scheduler_pb2.ListRequest, waits: Waits
-) -> scheduler_pb2.ListReply:
+def list_jobs(context: Context, message: scheduler_pb2.ListRequest) -> scheduler_pb2.ListReply:
     """The newest matching jobs, oldest first."""
     cluster = context.cluster
     states = {JOB_STATE_FROM_PROTO.get(state) for state in message.states}
+    queues = _queues_below(cluster, message.queue) if message.queue else set()
     matching = [
         job
-        for job in cluster.jobs.values()
-        if (not states or job.state in states) and (not message.user or job.user == message.user)
+        for job in _candidates(cluster, message)
+        if (not states or job.state in states)
+        and (not message.user or job.user == message.user)
+        and (not queues or job.spec.queue in queues)
     ]
     kept = matching[-(message.limit if message.limit > 0 else LIST_DEFAULT) :]
-    of_shape: dict[ShapeKey, str] = {}  # jobs of one shape wait for one reason: survey it once
+    of_group: dict[GroupKey, str] = {}  # jobs of one group wait for one reason: survey it once
 
     def reason(job: Job) -> str:
-        if job.state is not JobState.QUEUED:
-            return reason_of(cluster, job, waits)
-        shape = WaitingIndex.shape_of(job.spec)
-        if shape not in of_shape:
-            of_shape[shape] = reason_of(cluster, job, waits)
-        return of_shape[shape]
+        if job.state is not JobState.QUEUED or job.id not in cluster.waiting:
+            return reason_of(cluster, job, context.waits)
+        key = cluster.waiting.group(job.id).key
+        if key not in of_group:
+            of_group[key] = reason_of(cluster, job, context.waits)
+        return of_group[key]
 
     return scheduler_pb2.ListReply(
         jobs=[job_to_proto(cluster, job, reason(job), in_short=True) for job in kept],
@@ -147,36 +122,33 @@ def list_jobs(
     )
 
 
-def cancel(context: Context, message: scheduler_pb2.CancelRequest, waits: Waits) -> job_pb2.Job:
-    """The job after the order to stop; a job that is over is refused."""
-    cluster = context.cluster
-    job = find_job(cluster, message.job, message.user)
-    if job.state.is_over:
-        raise Refused(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            f"{job.id} is already {job.state.value}",
-            why=job.outcome,
-            id=job.id,
-        )
-    grace_ms = message.grace_ms if message.has_grace else job.spec.grace_ms
-    if not 0 <= grace_ms <= GRACE_MS_MAX:
-        raise invalid(f"grace_ms {grace_ms}: 0 to {GRACE_MS_MAX}", id=job.id)
-    context.emit(JobCancelRequested(context.now_ms, job.id, message.user, grace_ms))
-    return job_to_proto(cluster, job, reason_of(cluster, job, waits))
+def _candidates(cluster: Cluster, message: scheduler_pb2.ListRequest) -> Iterator[Job]:
+    if not message.array:
+        yield from cluster.jobs.values()
+        return
+    found = find_jobs(cluster, message.array, message.user)
+    if not found.is_array:
+        raise invalid(f"{found.id} is no array", fix=f"massctl show {found.id}", id=found.id)
+    yield from found.jobs
+
+
+def _queues_below(cluster: Cluster, name: str) -> set[str]:
+    """The queue and all below it. Raises Refused when there is none of that name."""
+    if name not in cluster.queues:
+        raise not_found(f"no queue {name[:80]!r}", "see what there is: massctl queue ls", name)
+    found = {name}
+    for queue in cluster.queues.values():  # a parent was made before its children
+        if queue.spec.parent in found:
+            found.add(queue.spec.name)
+    return found
 
 
 def why(
     context: Context, message: scheduler_pb2.WhyRequest, policy: Policy
 ) -> scheduler_pb2.Explanation:
-    """Every reason why the job is where it is."""
-    job = find_job(context.cluster, message.job, message.user)
+    """Every reason why the job is where it is; of an array, of the first task that waits."""
+    found = find_jobs(context.cluster, message.job, message.user)
+    waiting = (job for job in found.jobs if job.state is JobState.QUEUED)
+    job = next(waiting, found.jobs[0])
     explanation = explain(context.cluster, job, policy)
     return explanation_to_proto(context.cluster, job, explanation, context.now_ms)
-
-
-def nodes(context: Context) -> scheduler_pb2.NodesReply:
-    """All nodes, by join order."""
-    cluster = context.cluster
-    return scheduler_pb2.NodesReply(
-        nodes=[node_to_proto(node) for node in cluster.nodes.values()], revision=cluster.revision
-    )

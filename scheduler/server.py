@@ -1,19 +1,19 @@
 """The client API: gRPC calls in, engine requests out. No decisions here."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import grpc
 
-from aimass.core.codec import event_json
-from aimass.core.events import Event, PlanCommitted
 from aimass.core.spec import JobSpec
-from aimass.scheduler import requests
-from aimass.scheduler.engine import Context, Engine
+from aimass.scheduler import requests, requests_admin, requests_jobs
+from aimass.scheduler.admission import Admission
+from aimass.scheduler.engine import Context, Engine, Handler
 from aimass.scheduler.errors import Call, Refused, abort
 from aimass.scheduler.log_follow import LogFollower
+from aimass.scheduler.watch_events import watch_events
 from aimass.v1 import job_pb2, scheduler_pb2, scheduler_pb2_grpc
 
 T = TypeVar("T")
@@ -39,6 +39,16 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
         self._engine = engine
         self._logs = logs
         self._about = about
+        self._admission = Admission()
+        engine.on_recovered.append(self._admission.forget)
+
+    async def _tell(self, context: Call, handler: Handler[T]) -> T:
+        return await _or_abort(context, self._engine.tell(handler))
+
+    async def _ask(self, context: Call, handler: Handler[T]) -> T:
+        return await _or_abort(context, self._engine.ask(handler))
+
+    # ---- jobs -----------------------------------------------------------------------------------
 
     async def Submit(
         self, request: scheduler_pb2.SubmitRequest, context: Call
@@ -47,11 +57,10 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
         return await _or_abort(context, self._submit(request))
 
     async def _submit(self, request: scheduler_pb2.SubmitRequest) -> scheduler_pb2.SubmitReply:
-        spec = requests.checked_spec(request)
-        handler = partial(
-            requests.submit, spec=spec, user=request.user, idempotency_key=request.idempotency_key
+        spec = requests.checked_submission(request)
+        return await self._engine.tell(
+            partial(requests.submit, spec=spec, message=request, admission=self._admission)
         )
-        return await self._engine.tell(handler)
 
     async def SubmitBatch(
         self,
@@ -74,7 +83,7 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
         checked = [(job, _spec_or_refusal(job)) for job in jobs]
 
         def submit(context: Context) -> list[Entry]:
-            return [_entry(context, job, spec) for job, spec in checked]
+            return [_entry(context, job, spec, self._admission) for job, spec in checked]
 
         try:
             return await self._engine.tell(submit)
@@ -83,58 +92,132 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
 
     async def Get(self, request: scheduler_pb2.GetRequest, context: Call) -> job_pb2.Job:
         """See scheduler.proto."""
-        engine = self._engine
-        return await _or_abort(
-            context,
-            engine.ask(lambda c: requests.get(c, request.job, request.user, engine.waits)),
-        )
+        return await self._ask(context, partial(requests.get, message=request))
 
     async def List(
         self, request: scheduler_pb2.ListRequest, context: Call
     ) -> scheduler_pb2.ListReply:
         """See scheduler.proto."""
-        engine = self._engine
-        return await _or_abort(
-            context, engine.ask(lambda c: requests.list_jobs(c, request, engine.waits))
-        )
-
-    async def Cancel(self, request: scheduler_pb2.CancelRequest, context: Call) -> job_pb2.Job:
-        """See scheduler.proto."""
-        engine = self._engine
-        return await _or_abort(
-            context, engine.tell(lambda c: requests.cancel(c, request, engine.waits))
-        )
+        return await self._ask(context, partial(requests.list_jobs, message=request))
 
     async def Why(
         self, request: scheduler_pb2.WhyRequest, context: Call
     ) -> scheduler_pb2.Explanation:
         """See scheduler.proto."""
-        engine = self._engine
-        return await _or_abort(
-            context, engine.ask(lambda c: requests.why(c, request, engine.policy))
+        return await self._ask(context, lambda c: requests.why(c, request, self._engine.policy))
+
+    async def Cancel(self, request: scheduler_pb2.CancelRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_jobs.cancel, message=request))
+
+    async def Hold(self, request: scheduler_pb2.JobRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_jobs.hold, message=request))
+
+    async def Release(self, request: scheduler_pb2.JobRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_jobs.release, message=request))
+
+    async def Requeue(self, request: scheduler_pb2.JobRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_jobs.requeue, message=request))
+
+    async def Suspend(self, request: scheduler_pb2.JobRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_jobs.suspend, message=request))
+
+    async def Update(self, request: scheduler_pb2.UpdateRequest, context: Call) -> job_pb2.Job:
+        """See scheduler.proto."""
+        return await _or_abort(context, self._update(request))
+
+    async def _update(self, request: scheduler_pb2.UpdateRequest) -> job_pb2.Job:
+        spec = requests.checked_spec(request.spec)
+        return await self._engine.tell(
+            partial(requests_jobs.update, spec=spec, message=request, admission=self._admission)
         )
+
+    # ---- nodes, queues, reservations ------------------------------------------------------------
 
     async def Nodes(
         self, request: scheduler_pb2.NodesRequest, context: Call
     ) -> scheduler_pb2.NodesReply:
         """See scheduler.proto."""
-        return await _or_abort(context, self._engine.ask(requests.nodes))
+        return await self._ask(context, requests_admin.nodes)
+
+    async def Cordon(
+        self, request: scheduler_pb2.CordonRequest, context: Call
+    ) -> scheduler_pb2.NodesReply:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_admin.cordon, message=request))
+
+    async def Uncordon(
+        self, request: scheduler_pb2.UncordonRequest, context: Call
+    ) -> scheduler_pb2.NodesReply:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_admin.uncordon, message=request))
+
+    async def PutQueue(
+        self, request: scheduler_pb2.PutQueueRequest, context: Call
+    ) -> scheduler_pb2.PutQueueReply:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_admin.put_queue, message=request))
+
+    async def DeleteQueue(
+        self, request: scheduler_pb2.DeleteRequest, context: Call
+    ) -> scheduler_pb2.DeleteReply:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_admin.delete_queue, message=request))
+
+    async def Queues(
+        self, request: scheduler_pb2.QueuesRequest, context: Call
+    ) -> scheduler_pb2.QueuesReply:
+        """See scheduler.proto."""
+        return await self._ask(context, partial(requests_admin.queues, message=request))
+
+    async def PutWindow(
+        self, request: scheduler_pb2.PutWindowRequest, context: Call
+    ) -> scheduler_pb2.Window:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_admin.put_window, message=request))
+
+    async def DeleteWindow(
+        self, request: scheduler_pb2.DeleteRequest, context: Call
+    ) -> scheduler_pb2.DeleteReply:
+        """See scheduler.proto."""
+        return await self._tell(context, partial(requests_admin.delete_window, message=request))
+
+    async def Windows(
+        self, request: scheduler_pb2.WindowsRequest, context: Call
+    ) -> scheduler_pb2.WindowsReply:
+        """See scheduler.proto."""
+        return await self._ask(context, requests_admin.windows)
+
+    # ---- the cluster ----------------------------------------------------------------------------
 
     async def Info(
         self, request: scheduler_pb2.InfoRequest, context: Call
     ) -> scheduler_pb2.InfoReply:
         """See scheduler.proto."""
-        term, revision = await self._engine.ask(lambda c: (c.cluster.term, c.cluster.revision))
+        term, revision, levels = await self._engine.ask(
+            lambda c: (c.cluster.term, c.cluster.revision, c.cluster.levels)
+        )
+        decisions = self._engine.decisions
         return scheduler_pb2.InfoReply(
             version=self._about.version,
             cluster_id=self._about.cluster_id,
             term=term,
             revision=revision,
+            levels=levels,
             journal=self._about.journal,
             policy=self._engine.policy.tag,
             started_ms=self._about.started_ms,
             http_address=self._about.http_address,
             refusing_writes=self._engine.refusing,
+            policy_problem=decisions.problem,
+            deciding_policy=decisions.last.policy,
+            policy_fallbacks=decisions.fallbacks,
+            decisions_rejected=decisions.rejected,
+            next_tick_ms=self._engine.next_tick_ms,
         )
 
     async def Watch(
@@ -154,7 +237,7 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
             await self._engine.changed_after(revision)
             for at, event in await self._engine.events_after(revision):
                 revision = at
-                for message in _watch_events(at, event, request.job):
+                for message in watch_events(at, event, request.job):
                     yield message
 
     async def Logs(
@@ -179,39 +262,22 @@ async def _or_abort(context: Call, reply: Awaitable[T]) -> T:
 
 def _spec_or_refusal(request: scheduler_pb2.SubmitRequest) -> JobSpec | Refused:
     try:
-        return requests.checked_spec(request)
+        return requests.checked_submission(request)
     except Refused as refused:
         return refused
 
 
 def _entry(
-    context: Context, request: scheduler_pb2.SubmitRequest, spec: JobSpec | Refused
+    context: Context,
+    request: scheduler_pb2.SubmitRequest,
+    spec: JobSpec | Refused,
+    admission: Admission,
 ) -> Entry:
     """What became of one job of a chunk."""
     try:
         if isinstance(spec, Refused):
             raise spec
-        reply = requests.submit(context, spec, request.user, request.idempotency_key)
+        reply = requests.submit(context, spec, request, admission)
     except Refused as refused:
         return Entry(error=refused.detail)
     return Entry(reply=reply)
-
-
-def _watch_events(revision: int, event: Event, job: str) -> list[scheduler_pb2.WatchEvent]:
-    """The event for a watcher of `job` ("": all): a plan once per job it starts, all else once."""
-    if isinstance(event, PlanCommitted):
-        own = [start for start in event.starts if job in ("", start.job_id)]
-        return [_message(revision, replace(event, starts=(s,)), s.job_id) for s in own]
-    job_id = getattr(event, "job_id", "")
-    return [_message(revision, event, job_id)] if job in ("", job_id) else []
-
-
-def _message(revision: int, event: Event, job_id: str) -> scheduler_pb2.WatchEvent:
-    return scheduler_pb2.WatchEvent(
-        revision=revision,
-        at_ms=event.at_ms,
-        type=type(event).__name__,
-        job_id=job_id,
-        node_id=getattr(event, "node_id", ""),
-        json=event_json(event),
-    )

@@ -1,0 +1,182 @@
+"""Which specs are accepted: the queue allows it, its times can be met, its nodes could exist.
+
+A job that no present nodes could hold, even idle, is refused with the largest that they could,
+unless it says allow_future. While no node has joined all is accepted: a cluster starts empty.
+"""
+
+from dataclasses import replace
+
+import grpc
+
+from aimass.core.cluster import Cluster, FitKey, fit_of
+from aimass.core.depends import dependency_problem
+from aimass.core.explain import describe_need
+from aimass.core.feasible import shards_when_empty
+from aimass.core.model import Job, JobId, Node
+from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role
+from aimass.core.survey import survey
+from aimass.scheduler.errors import Refused, invalid, not_found
+from aimass.scheduler.queue_rules import admission_problem
+
+LATE_MS = 60_000  # so late a start is still "now": the request has travelled
+KNOWN_MAX = 10_000  # answers kept
+
+
+class Admission:
+    """The checks, and a memory of what could never fit: a flood of one bad job costs one look."""
+
+    def __init__(self) -> None:
+        self._possible: dict[FitKey, None] = {}  # once; that nodes shrank makes nobody's job wrong
+        self._impossible: dict[FitKey, Refused] = {}
+        self._revision = -1  # Cluster.freed_revision of the answers in _impossible
+
+    def forget(self) -> None:
+        """The cluster was replaced."""
+        self._possible.clear()
+        self._impossible.clear()
+
+    def admit(
+        self, cluster: Cluster, spec: JobSpec, user: str, now_ms: int, of: Job | None = None
+    ) -> None:
+        """Accept the spec or raise Refused. of: the job that is to get it; None: a new one.
+
+        O(1) for what is like a spec seen before, else O(roles * nodes).
+        """
+        _check_times(spec, now_ms, of)
+        if of is None:
+            problem = dependency_problem(cluster, spec)
+            if problem:
+                raise invalid(f"depends_on: {problem}", fix="change or leave out --after")
+        problem = admission_problem(cluster, spec, of)
+        if problem:
+            missing = spec.queue not in cluster.queues
+            raise (
+                not_found(problem, "see what there is: massctl queue ls", spec.queue)
+                if (missing)
+                else invalid(problem, fix=f"massctl queue show {spec.queue}", id=spec.queue)
+            )
+        _check_levels(cluster, spec)
+        if cluster.nodes and not spec.allow_future:
+            self._check_fit(cluster, Job(JobId(""), 0, spec, user, "", now_ms))
+
+    def _check_fit(self, cluster: Cluster, job: Job) -> None:
+        fit = fit_of(job)
+        if fit in self._possible:
+            return
+        if self._revision != cluster.freed_revision or len(self._impossible) >= KNOWN_MAX:
+            self._impossible.clear()
+            self._revision = cluster.freed_revision
+        refused = self._impossible.get(fit) or _misfit(cluster, job)
+        if refused is not None:
+            self._impossible[fit] = refused
+            raise refused
+        if len(self._possible) >= KNOWN_MAX:
+            self._possible.clear()
+        self._possible[fit] = None
+
+
+def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
+    """Times to come; what a job already has may have passed meanwhile. Raises Refused."""
+    was = of.spec if of is not None else None
+    if spec.start_after_ms and (was is None or spec.start_after_ms != was.start_after_ms):
+        late_s = (now_ms - spec.start_after_ms) // 1000
+        if late_s * 1000 > LATE_MS:
+            raise invalid(
+                f"start_after_ms: {late_s} s in the past", fix="leave it out to start at once"
+            )
+    if spec.deadline_ms and (was is None or spec.deadline_ms != was.deadline_ms):
+        first_ms = max(now_ms, spec.start_after_ms)
+        if spec.deadline_ms <= first_ms + spec.run_ms:
+            short_s = (first_ms + spec.run_ms - spec.deadline_ms) // 1000 + 1
+            raise invalid(
+                f"deadline_ms: the job cannot be over by then, it lacks {short_s} s",
+                fix="give a later deadline, or a shorter run: --expect",
+            )
+
+
+def _check_levels(cluster: Cluster, spec: JobSpec) -> None:
+    for field, level in (
+        ("required", spec.topology.required),
+        ("preferred", spec.topology.preferred),
+    ):
+        if level and level not in cluster.levels:
+            known = ", ".join(cluster.levels) or "none; massd --levels names them"
+            raise invalid(
+                f"topology.{field}: no level {level!r}",
+                why=f"levels of this cluster: {known}",
+                fix="use one of them, or leave it out",
+            )
+
+
+def _misfit(cluster: Cluster, job: Job) -> Refused | None:
+    """Why no present nodes could hold the gang even if all were idle; None: they could."""
+    domains = _domains(cluster, job.spec.topology.required)
+    for role in job.spec.roles:
+        asked = role.elastic.min_shards if role.elastic else role.shards
+        most = max((_room(nodes, job, role.need, asked) for nodes in domains), default=0)
+        if most < asked:
+            return _too_large(cluster, job, role, asked, most)
+    gpus = sum(len(node.devices) for node in cluster.nodes.values()) * WHOLE_GPU_MILLI
+    least = sum(
+        (role.elastic.min_shards if role.elastic else role.shards) * role.need.gpu_milli
+        for role in job.spec.roles
+    )
+    if least > gpus:
+        what = f"all roles together ask for {least / 1000:g} GPUs, the cluster has {gpus / 1000:g}"
+        return _refusal(what, "", "fewer shards")
+    return None
+
+
+def _domains(cluster: Cluster, level: str) -> list[list[Node]]:
+    """The nodes that a gang may share: those of each domain of the level, or all."""
+    nodes = list(cluster.nodes.values())
+    if not level:
+        return [nodes]
+    found: dict[str, list[Node]] = {}
+    for node in nodes:
+        if level in node.inventory.labels:
+            found.setdefault(node.inventory.labels[level], []).append(node)
+    return list(found.values())
+
+
+def _room(nodes: list[Node], job: Job, need: Need, enough: int) -> int:
+    """How many shards fit on idle nodes, counted up to `enough`."""
+    total = 0
+    for node in nodes:
+        total += shards_when_empty(node, job, need)
+        if total >= enough:
+            break
+    return min(total, enough)
+
+
+def _too_large(cluster: Cluster, job: Job, role: Role, asked: int, most: int) -> Refused:
+    """Say what is asked, why it cannot be, and the largest that could."""
+    where = f" in one {level}" if (level := job.spec.topology.required) else ""
+    shards = "1 shard" if asked == 1 else f"{asked} shards"
+    what = (
+        f"role {role.name}: {shards} of {describe_need(role.need)} can never run{where}: "
+        f"{f'at most {most} fit' if most else 'none fits'} on the present nodes, even idle"
+    )
+    if most:
+        return _refusal(what, "", f"--shards {most}")
+    smaller = _largest_need(cluster, job, role.need)
+    if smaller:
+        return _refusal(what, "", f"--gpus {smaller} per shard")
+    refused = [refusal for fit in survey(cluster, job).fits for _, _, refusal in fit.refused]
+    why = next((r.text for r in refused if not r.code.is_transient), "")
+    return _refusal(what, why, "ask for what massctl nodes -o wide shows")
+
+
+def _largest_need(cluster: Cluster, job: Job, need: Need) -> int:
+    """The most whole GPUs that one shard could have, all else as asked; 0: that does not help."""
+    most = max((len(node.devices) for node in cluster.nodes.values()), default=0)
+    for gpus in range(min(most, need.gpu_milli // WHOLE_GPU_MILLI - 1), 0, -1):
+        less = replace(need, gpu_milli=gpus * WHOLE_GPU_MILLI)
+        if any(shards_when_empty(node, job, less) for node in cluster.nodes.values()):
+            return gpus
+    return 0
+
+
+def _refusal(what: str, why: str, smaller: str) -> Refused:
+    fix = f"{smaller}, or --allow-future to wait for nodes that can"
+    return Refused(grpc.StatusCode.OUT_OF_RANGE, what, why=why, fix=fix)
