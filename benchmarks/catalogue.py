@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import apply, cli, restart, submit_batch, submit_start, submit_unary
+from benchmarks import apply, cli, decide_place, restart, submit_batch, submit_start, submit_unary
 from benchmarks.record import Aim, Record
 
 
@@ -17,6 +17,13 @@ class Benchmark:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "apply": Benchmark("events/s through core.apply, in processor time", apply.run),
+    "place_rate": Benchmark(
+        "placements/s of 1-GPU jobs filling 5,000 nodes, in processor time", decide_place.run_place
+    ),
+    "gang_rate": Benchmark(
+        "gangs of 16 shards placed and taken back a second, in processor time",
+        decide_place.run_gangs,
+    ),
     "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
     "submit_unary": Benchmark("durable submits/s, one call each, 32 in flight", submit_unary.run),
     "submit_batch": Benchmark("durable submits/s over SubmitBatch", submit_batch.run),
@@ -27,6 +34,9 @@ BENCHMARKS: dict[str, Benchmark] = {
 # By record. Where they come from: docs/decisions and the reference measurements of Slurm and Ray.
 AIMS: dict[str, Aim] = {
     "apply": Aim(200_000, is_upper=False),
+    "place_rate": Aim(20_000, is_upper=False),
+    "gang_rate_8": Aim(2_000, is_upper=False),
+    "gang_rate_1024": Aim(2_000, is_upper=False),
     "restart": Aim(5, is_upper=True),
     "submit_unary": Aim(2_000, is_upper=False),
     "submit_batch": Aim(20_000, is_upper=False),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from aimass.core import events as ev
-from aimass.core.apply import job_id_of
+from aimass.core.apply_jobs import job_id_of
 from aimass.core.model import DeviceSpec, Exit, Inventory, NodeId, Placement
 from aimass.core.plan import Start
 from aimass.core.spec import JobSpec, Need, Role
@@ -57,16 +57,22 @@ def submitted(seq: int) -> ev.JobSubmitted:
     return ev.JobSubmitted(seq, job_id_of(seq), spec(seq), "bench", f"key-{seq}")
 
 
+def devices_of(node: str) -> tuple[DeviceSpec, ...]:
+    """GPUS_PER_NODE GPUs on two NUMA nodes and one NVLink island."""
+    return tuple(
+        DeviceSpec(f"GPU-{node}-{i}", "H100-SXM5-80GB", 80 * 1024, i // 4, 0)
+        for i in range(GPUS_PER_NODE)
+    )
+
+
 def opening() -> list[ev.Event]:
     """A cluster of NODES nodes with GPUS_PER_NODE devices each, under its first leader."""
     found: list[ev.Event] = [ev.ClusterCreated(0, "bench"), ev.TermStarted(0, 1)]
     for index in range(NODES):
         node = f"n{index}"
-        devices = tuple(
-            DeviceSpec(f"GPU-{node}-{i}", "H100-SXM5-80GB", 80 * 1024, i // 4, 0)
-            for i in range(GPUS_PER_NODE)
+        inventory = Inventory(
+            node, "127.0.0.1", 10**6, 2**21, devices_of(node), probe="simulated"
         )
-        inventory = Inventory(node, "127.0.0.1", 10**6, 2**21, devices, probe="simulated")
         found.append(ev.NodeRegistered(0, NodeId(node), inventory, "boot", 1))
     return found
 

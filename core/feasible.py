@@ -214,9 +214,10 @@ def _exclusive_refusal(node: Node, job: Job, is_soon: bool) -> Refusal | None:
 
 def _shards_by_devices(node: Node, need: Need, is_soon: bool) -> int:
     room, is_whole = 0, need.gpu_milli >= WHOLE_GPU_MILLI
+    is_picky = bool(need.gpu_types or need.gpu_memory_mib or need.gpu_share_mib)
     for device in node.devices:
         free_milli = device.soon_milli if is_soon else device.free_milli
-        if free_milli and device_suits(device.spec, need):
+        if free_milli and (not is_picky or device_suits(device.spec, need)):
             if is_whole:
                 room += free_milli == WHOLE_GPU_MILLI
             else:

@@ -64,7 +64,16 @@ def use_of(node: Node, is_soon: bool) -> NodeUse:
 class View:
     """What is free on all nodes, now or soon; one Sliced for each field of NodeUse."""
 
-    __slots__ = ("cpu_milli", "dirty", "gpus", "is_soon", "memory_mib", "others", "partial_milli")
+    __slots__ = (
+        "columns",
+        "cpu_milli",
+        "dirty",
+        "gpus",
+        "is_soon",
+        "memory_mib",
+        "others",
+        "partial_milli",
+    )
 
     def __init__(self, is_soon: bool) -> None:
         self.is_soon = is_soon
@@ -74,11 +83,14 @@ class View:
         self.cpu_milli = Sliced()
         self.memory_mib = Sliced()
         self.others = Sliced()
-
-    @property
-    def columns(self) -> tuple[Sliced, ...]:
-        """In the order of NodeUse."""
-        return (self.gpus, self.partial_milli, self.cpu_milli, self.memory_mib, self.others)
+        # In the order of NodeUse.
+        self.columns = (
+            self.gpus,
+            self.partial_milli,
+            self.cpu_milli,
+            self.memory_mib,
+            self.others,
+        )
 
     def refresh(self, nodes: list[Node]) -> None:
         """Look again at the nodes that changed. O(those)."""
@@ -89,9 +101,10 @@ class View:
                 column.put_all(list(numbers))
         else:
             for index in self.dirty:
-                numbers = use_of(nodes[index], self.is_soon)
-                for column, number in zip(columns, numbers, strict=True):
-                    column.put(index, number)
+                use = use_of(nodes[index], self.is_soon)
+                for column, number in zip(columns, use, strict=True):
+                    if column.values[index] != number:
+                        column.put(index, number)
         self.dirty.clear()
 
     def room(self, need: Need, share_milli: int, fits: int, among: int) -> int:
@@ -218,9 +231,10 @@ class NodeIndex:
 
     def least_share(self, need: Need) -> int:
         """The least milli-share that a shard may hold of any device here; 0 without GPU."""
+        if not need.gpu_share_mib:
+            return min(need.gpu_milli, WHOLE_GPU_MILLI)
         self._refresh()
-        largest_mib = max((mib for kit in self._kits for _, mib in kit), default=0)
-        return need.share_on(largest_mib) if need.has_gpu else 0
+        return need.share_on(max((mib for kit in self._kits for _, mib in kit), default=0))
 
     def labelled(self, key: str, value: str | None = None) -> int:
         """Nodes with this label, or with any value of it. O(nodes) the first time."""

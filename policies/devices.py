@@ -26,6 +26,8 @@ def choose_devices(
     wanted = need.devices * shards
     assert len(free) >= wanted, f"{node.id}: {len(free)} devices have room, {wanted} are wanted"
     groups = _close_groups(node.devices, free)
+    if wanted == 1:
+        return [(min(groups, key=_size_then_first)[0],)]
     if any(len(group) >= wanted for group in groups):
         together = _take_tightest(groups, wanted)
         return [tuple(together[i : i + need.devices]) for i in range(0, wanted, need.devices)]
@@ -51,12 +53,19 @@ def _choose_shares(node: Node, need: Need, shards: int, is_soon: bool) -> list[t
 
 def _close_groups(devices: list[Device], free: list[int]) -> list[list[int]]:
     """The free devices by NVLink island; without NVLink the NUMA node is what is close."""
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for index in free:
         spec = devices[index].spec
-        key = (0, spec.island) if spec.island >= 0 else (1, spec.numa_node)
-        groups.setdefault(key, []).append(index)
+        key = spec.island if spec.island >= 0 else -2 - spec.numa_node
+        if key in groups:
+            groups[key].append(index)
+        else:
+            groups[key] = [index]
     return list(groups.values())
+
+
+def _size_then_first(group: list[int]) -> tuple[int, int]:
+    return len(group), group[0]
 
 
 def _take_tightest(groups: list[list[int]], count: int) -> list[int]:
@@ -66,7 +75,7 @@ def _take_tightest(groups: list[list[int]], count: int) -> list[int]:
         rest = count - len(taken)
         holding = [g for g in groups if len(g) >= rest]
         if holding:
-            group = min(holding, key=lambda g: (len(g), g[0]))
+            group = min(holding, key=_size_then_first)
         else:
             group = min((g for g in groups if g), key=lambda g: (-len(g), g[0]))
         taken += group[:rest]

@@ -57,7 +57,7 @@ class GangPlacer:
         for index in _hardest_first(draft, job, want, needs, fuel, among):
             need, shards = needs[index], want.sizes[index]
             room = Room(draft, job, need, fuel, among, own)
-            if room.count(shards) < shards:
+            if shards > 1 and room.count(shards) < shards:
                 return None
             chosen = choose(room, shards)
             if chosen is None:

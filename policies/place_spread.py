@@ -13,7 +13,8 @@ def spread_nodes(room: Room, shards: int) -> list[tuple[Node, int]] | None:
     while len(found) < shards and (candidate := room.emptiest(1)) is not None:
         found.append(candidate)
         room.take(candidate.node)
-    if sum(candidate.fits for candidate in found) < shards:
+    is_cut_short = len(found) < shards and not room.fuel.left
+    if is_cut_short or sum(candidate.fits for candidate in found) < shards:
         return None
     given = [0] * len(found)
     while shards:

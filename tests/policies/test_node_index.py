@@ -51,7 +51,7 @@ def test_it_is_what_a_fresh_one_would_be(crowd: Crowd, is_soon: bool) -> None:
 
 @given(crowds(), specs())
 def test_allowed_nodes_are_those_that_are_not_refused(crowd: Crowd, spec: JobSpec) -> None:
-    """It says so after any history, as a fresh index does; nodes too small come out by their use."""
+    """It says so after any history, as a fresh index does."""
     fresh = NodeIndex()
     for node in crowd.cluster.nodes.values():
         fresh.put(node)

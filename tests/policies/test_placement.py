@@ -69,7 +69,8 @@ def test_a_gang_that_wants_a_level_lies_in_one_domain_of_it(
     if placed is not None:
         assert_sound(crowd, job, placed, is_soon)
         domains = {domain_of(nodes[p.node_id], level) for p in placed.placements}
-        assert len(domains) == 1 and None not in domains
+        assert len(domains) == 1
+        assert None not in domains
 
 
 @given(crowds(), specs(roles=2), st.booleans(), st.sampled_from(("", *LEVELS)))
