@@ -275,8 +275,9 @@ def _apply_lifecycle(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
     from aimass.wire import DEFAULT_NOTICE_MS
 
     for job, condition in flags["after"]:
-        number = job_pb2.DependsOn.Value(f"DEPENDS_ON_{condition.upper()}")
-        spec.depends_on.add(job_id=job, condition=number)
+        one = next((one for one in spec.depends_on if one.job_id == job), None)
+        one = one or spec.depends_on.add(job_id=job)
+        one.condition = job_pb2.DependsOn.Value(f"DEPENDS_ON_{condition.upper()}")
     if flags["array"] is not None:
         indexes, most = flags["array"]
         spec.array.CopyFrom(job_pb2.Array(indexes=indexes, max_parallel=most))

@@ -168,6 +168,10 @@ def _rules_out(rule: AffinityModel, value: str) -> bool:
 
 
 def _lifecycle_contradictions(model: JobModel) -> Iterator[Contradiction]:
+    waited_for = [one.job for one in model.depends_on]
+    for index, job in enumerate(waited_for):
+        if job in waited_for[:index]:
+            yield ("dependsOn", index, "job"), f'"{job[:60]}" twice', "one entry for each job"
     if model.array is None:
         for index, one in enumerate(model.depends_on):
             if one.condition == "each":

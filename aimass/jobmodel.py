@@ -16,7 +16,6 @@ from aimass.jobvalues import (
     Cpus,
     Duration,
     EnvName,
-    Factor,
     Gpus,
     Indexes,
     Memory,
@@ -26,6 +25,8 @@ from aimass.jobvalues import (
     Span,
     Strict,
     Text,
+    Times10,
+    Times100,
     Word,
 )
 from aimass.units import SIGNALS
@@ -170,7 +171,7 @@ class BackoffModel(Strict):
     """How long a retry waits: initial, then factor times as long, up to max."""
 
     initial: Span = Field(default=30_000)
-    factor: Factor = Field(default=2000, le=100_000, description="a number from 1 to 100")
+    factor: Times100 = Field(default=2000, description="a number from 1 to 100")
     max: Span = Field(default=600_000)
 
 
@@ -186,9 +187,7 @@ class RetryRuleModel(Strict):
     action: Literal["retry", "fail", "hold"] = Field(description="retry, fail or hold")
     avoid_same_node: bool = Field(default=False, description="true: never on that node again")
     counts_against_limit: bool = Field(default=True, description="false: retry for free")
-    memory_factor: Factor = Field(
-        default=1000, le=10_000, description="so many times the memory, 1 to 10"
-    )
+    memory_factor: Times10 = Field(default=1000, description="so many times the memory, 1 to 10")
 
 
 class RetryModel(Strict):

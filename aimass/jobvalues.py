@@ -4,6 +4,7 @@ Values are checked strictly: no text for numbers, no numbers for text.
 """
 
 import shlex
+from functools import partial
 from typing import Annotated
 
 from pydantic import (
@@ -125,7 +126,8 @@ _indexes = {
     "pattern": r"^ *[0-9]+(-[0-9]+(:[0-9]+)?)? *(, *[0-9]+(-[0-9]+(:[0-9]+)?)? *)*$",
     "description": units.INDEXES_ALLOWED,
 }
-_factor = {"type": "number", "minimum": 1, "description": units.FACTOR_ALLOWED}
+_times_100 = {"type": "number", "minimum": 1, "maximum": 100, "description": "1 to 100 times"}
+_times_10 = {"type": "number", "minimum": 1, "maximum": 10, "description": "1 to 10 times"}
 Gpus = Annotated[int, PlainValidator(units.gpu_milli), WithJsonSchema(_gpus)]
 Cpus = Annotated[int, PlainValidator(units.cpu_milli), WithJsonSchema(_cpus)]
 Memory = Annotated[int, PlainValidator(units.memory_mib), WithJsonSchema(_memory)]
@@ -133,7 +135,12 @@ Duration = Annotated[int, PlainValidator(units.duration_ms), WithJsonSchema(_dur
 Span = Annotated[int, PlainValidator(units.span_ms), WithJsonSchema(_span)]
 Moment = Annotated[int, PlainValidator(_moment), WithJsonSchema(_time)]
 Indexes = Annotated[tuple[int, ...], PlainValidator(units.indexes), WithJsonSchema(_indexes)]
-Factor = Annotated[int, PlainValidator(units.factor_milli), WithJsonSchema(_factor)]
+Times100 = Annotated[
+    int, PlainValidator(partial(units.factor_milli, most=100)), WithJsonSchema(_times_100)
+]
+Times10 = Annotated[
+    int, PlainValidator(partial(units.factor_milli, most=10)), WithJsonSchema(_times_10)
+]
 Command = Annotated[
     list[str],
     PlainValidator(_command),

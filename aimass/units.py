@@ -24,7 +24,7 @@ _TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{3})?)?(?:Z|[+-]\d\d:\d\d)\Z", re.ASCII
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12})(?::(\d{1,12}))?)?\Z", re.ASCII)
+_RANGE = re.compile(r"(\d{1,13})(?:-(\d{1,13})(?::(\d{1,13}))?)?\Z", re.ASCII)
 
 GPUS_ALLOWED = "whole GPUs (0, 1, 2 …) or a share of one (0.25), at most three decimals"
 CPUS_ALLOWED = "a number of CPU cores, 0 or more, at most three decimals"
@@ -33,7 +33,6 @@ DURATION_ALLOWED = "a time of at most 24h with its unit: 30s, 1m30s, 2h, 500ms"
 SPAN_ALLOWED = "a time with its unit, at most ten years: 90s, 30m, 12h, 7d12h"
 TIME_ALLOWED = "a time with its zone, as 2026-11-22T01:00Z or …T01:00+02:00, or from now: +2h"
 INDEXES_ALLOWED = f'indexes as text, as "0-99" or "0-98:2,200"; at most {INDEXES_MAX} tasks'
-FACTOR_ALLOWED = "a number from 1, at most three decimals"
 
 
 def gpu_milli(value: object) -> int:
@@ -161,11 +160,11 @@ def indexes_text(numbers: Iterable[int]) -> str:
     return ",".join(parts)
 
 
-def factor_milli(value: object) -> int:
-    """Turn 1.5 into 1500; at least 1."""
+def factor_milli(value: object, most: int) -> int:
+    """Turn 1.5 into 1500; from 1 to `most`."""
     milli = _milli(value)
-    if milli is None or milli < 1000:
-        raise ValueError(FACTOR_ALLOWED)
+    if milli is None or not 1000 <= milli <= most * 1000:
+        raise ValueError(f"a number from 1 to {most}, at most three decimals")
     return milli
 
 

@@ -6,10 +6,17 @@ from typing import Any
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from aimass import jobfile, units, views, yamldoc
+from aimass import jobfile, units, yamldoc
+from aimass.core.spec_problems import problems
 from aimass.jobfile import JobFileError
+from aimass.scheduler.translate_spec import spec_from_proto, spec_to_proto
+from aimass.specview import spec_view
+from aimass.v1 import job_pb2
+from tests.client.job_documents import NOW_MS, jobs
 from tests.client.test_jobfile import COMMAND, FULL
+from tests.client.test_jobfile_fields import FULL as FIELDS_FULL
 
 TOKENS = [b"&a", b"*a", b"!!", b"- ", b"? ", b": ", b"{", b"}", b"[", b"]", b"'", b'"', b"|\n"]
 TOKENS += [b"\n", b"\t", b"#", b"%", b"\xff", b"\x00", b"---\n", b"1e999", b".nan", b"<<", b"~"]
@@ -50,7 +57,7 @@ def accepts_or_refuses(data: bytes) -> None:
 
 
 @settings(max_examples=600)
-@given(st.sampled_from([FULL, COMMAND]), st.integers(0, 2**32), st.integers(1, 12))
+@given(st.sampled_from([FULL, FIELDS_FULL, COMMAND]), st.integers(0, 2**32), st.integers(1, 12))
 def test_a_mutated_file_is_accepted_or_refused(text: str, seed: int, count: int) -> None:
     accepts_or_refuses(mutated(text.encode(), seed, count))
 
@@ -61,6 +68,7 @@ def test_any_bytes_are_accepted_or_refused(data: bytes) -> None:
     accepts_or_refuses(data)
 
 
+INDEX, COUNT = st.integers(0, 10**6), st.integers(1, 200)
 plain = st.recursive(
     st.none()
     | st.booleans()
@@ -72,7 +80,9 @@ plain = st.recursive(
     max_leaves=12,
 )
 FIELDS = ["apiVersion", "kind", "name", "command", "roles", "resources", "replicas", "env"]
-FIELDS += ["labels", "placement", "gracePeriod", "priority", "workdir", "x"]
+FIELDS += ["labels", "placement", "gracePeriod", "priority", "workdir", "x", "queue", "array"]
+FIELDS += ["preemptible", "preemption", "elastic", "timeLimit", "startAfter", "deadline", "retry"]
+FIELDS += ["dependsOn", "checkpoint", "movable", "expectedRuntime"]
 
 
 @settings(max_examples=120)
@@ -81,63 +91,47 @@ def test_any_values_in_any_fields_are_accepted_or_refused(document: dict[str, An
     accepts_or_refuses(yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "replace"))
 
 
-words = st.text(
-    st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=20
-)
-names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
-commands = st.lists(words.filter(bool), min_size=1, max_size=4)
-gpus = st.integers(1, 64) | st.integers(1, 999).map(lambda milli: milli / 1000)
-memory = st.integers(0, units.AMOUNT_MAX).map(units.memory_text)
-resources = st.fixed_dictionaries(
-    {"gpus": gpus},
-    optional={
-        "gpuTypes": st.lists(names, min_size=1, max_size=3),
-        "gpuMemory": memory,
-        "cpus": st.integers(0, 10**6).map(units.number),
-        "memory": memory,
-    },
-)
-roles = st.lists(
-    st.fixed_dictionaries(
-        {"name": names, "command": commands, "shards": st.integers(1, 100)},
-        optional={"resources": resources},
-    ),
-    min_size=1,
-    max_size=4,
-    unique_by=lambda role: str(role["name"]),
-)
-jobs = st.fixed_dictionaries(
-    {
-        "apiVersion": st.just("aimass/v1"),
-        "kind": st.sampled_from(["TrainJob", "BatchJob"]),
-        "roles": roles,
-    },
-    optional={
-        "name": names,
-        "priority": st.integers(-(10**6), 10**6),
-        "labels": st.dictionaries(names, words, max_size=3),
-        "env": st.dictionaries(names, words, max_size=3),
-        "workdir": st.sampled_from([".", "/data", "a/b", "../x"]),
-        "gracePeriod": st.integers(0, units.DURATION_MS_MAX).map(units.duration_text),
-        "placement": st.fixed_dictionaries(
-            {},
-            optional={
-                "strategy": st.sampled_from(["pack", "spread"]),
-                "nodeSelector": st.dictionaries(names, words, max_size=2),
-            },
-        ),
-    },
-)
+def parsed(document: dict[str, Any], file: str = "f.yaml") -> job_pb2.JobSpec:
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return jobfile.parse(text.encode(), file, now_ms=NOW_MS)
 
 
 @settings(max_examples=100)
-@given(jobs)
+@given(jobs())
 def test_a_valid_file_makes_a_spec_that_prints_as_a_file_of_the_same_spec(
     job: dict[str, Any],
 ) -> None:
-    spec = jobfile.parse(yaml.safe_dump(job, allow_unicode=True).encode(), "f.yaml")
-    again = yaml.safe_dump(views.spec_view(spec), sort_keys=False, allow_unicode=True)
-    assert jobfile.parse(again.encode(), "other.yaml") == spec
+    spec = parsed(job)
+    assert parsed(spec_view(spec), "other.yaml") == spec
+
+
+@settings(max_examples=100)
+@given(jobs())
+def test_a_valid_file_makes_a_spec_without_problems(job: dict[str, Any]) -> None:
+    spec = spec_from_proto(parsed(job))
+    assert list(problems(spec)) == []
+    assert spec_from_proto(parsed(spec_view(spec_to_proto(spec)))) == spec
+
+
+@settings(max_examples=100)
+@given(jobs())
+def test_the_schema_accepts_every_valid_file(job: dict[str, Any]) -> None:
+    assert list(Draft202012Validator(jobfile.json_schema()).iter_errors(job)) == []
+
+
+@given(
+    st.lists(st.integers(0, 2**40), min_size=1, max_size=50, unique=True)
+    | st.builds(lambda low, n, by: [low + i * by for i in range(n)], INDEX, COUNT, COUNT)
+)
+def test_indexes_print_as_what_parses_back(numbers: list[int]) -> None:
+    assert units.indexes(units.indexes_text(sorted(numbers))) == tuple(sorted(numbers))
+
+
+@given(st.integers(1, units.TIME_MS_MAX), st.integers(0, units.SPAN_MS_MAX))
+def test_times_print_as_what_parses_back(at_ms: int, span_ms: int) -> None:
+    assert units.time_ms(units.time_text(at_ms), 0) == at_ms
+    assert units.span_ms(units.duration_text(span_ms)) == span_ms
+    assert units.time_ms(f"+{units.duration_text(span_ms)}", 5) == 5 + span_ms
 
 
 @given(st.integers(0, units.AMOUNT_MAX), st.integers(0, units.DURATION_MS_MAX))
