@@ -1,13 +1,14 @@
 """Train an image classifier on 1,797 real handwritten digits with DistributedDataParallel.
 
-An ordinary torch script; it knows nothing of AI Mass. These do the same:
+An ordinary torch script; all it knows of AI Mass is a file to touch (`mark_complete`), and it does
+without. These do the same:
 
     torchrun --nproc-per-node 2 examples/digits_ddp.py
     massctl submit examples/digits.yaml
 
 Which samples a step sees depends on the seed and the step's number alone, so a run that goes on
-from its checkpoint is the run that was stopped. SIGTERM: all ranks finish the same step, rank 0
-writes a checkpoint, and the exit code is 143.
+from its checkpoint is the run that was stopped. SIGUSR1: all ranks finish the same step, rank 0
+writes a checkpoint, and the run goes on. SIGTERM: the same, and the exit code is 143.
 """
 
 import argparse
@@ -109,6 +110,15 @@ def save(path: Path, state: dict[str, Any]) -> None:
         os.close(folder)
 
 
+def mark_complete() -> None:
+    """Say that the checkpoint is complete; a scheduler that has given notice waits for no more.
+
+    After the checkpoint is safe, never before: whoever waits may end the run at once.
+    """
+    if path := os.environ.get("AIMASS_CHECKPOINT_FILE"):
+        Path(path).touch()
+
+
 def restore(path: Path, model: Any, optimizer: Any, device: torch.device) -> int:
     """Load the checkpoint that rank 0 finds, on every rank; give the number of finished steps."""
     found = [None]
@@ -136,22 +146,27 @@ def say(text: str) -> None:
     print(f"rank {dist.get_rank()}/{dist.get_world_size()}: {text}", flush=True)
 
 
-class StopRequest:
-    """Turns SIGTERM into a stop after the same step on every rank."""
+class Requests:
+    """Turns SIGUSR1 and SIGTERM into a checkpoint or a stop after the same step on every rank."""
 
     def __init__(self) -> None:
-        """Start to listen; until now SIGTERM just ended the process."""
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
+        """Start to listen; until now either signal just ended the process."""
+        self.counts = {signal.SIGUSR1: 0, signal.SIGTERM: 0}
+        self.answered = dict(self.counts)
+        for number in self.counts:
+            signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.counts[signal.Signals(number)] += 1
 
-    def seen_by_anybody(self) -> bool:
-        """Ask all ranks: one that stopped alone would leave the others waiting for it."""
-        asked = torch.tensor([int(self.asked)])
+    def seen_by_anybody(self) -> tuple[bool, bool]:
+        """Ask all ranks for (checkpoint, stop); one alone would leave the others waiting for it."""
+        counts = dict(self.counts)
+        asked = torch.tensor([counts[number] - self.answered[number] for number in counts])
+        self.answered = counts
         dist.all_reduce(asked)
-        return bool(asked.item())
+        checkpoint, stop = asked.tolist()
+        return checkpoint > 0, stop > 0
 
 
 def parse() -> argparse.Namespace:
@@ -177,7 +192,7 @@ def train(args: argparse.Namespace, device: torch.device, group: Any) -> int:
     step = restore(checkpoint, model, optimizer, device)
     last = args.epochs * digits.steps_per_epoch()
     parallel = DistributedDataParallel(model, process_group=group)
-    stop = StopRequest()
+    requests = Requests()
 
     say(f"{dist.get_backend(group)} on {device}, steps {step} to {last}, attempt {attempt}")
     with open(args.checkpoint_dir / "steps.log", "a", buffering=1) as steps_log:
@@ -192,12 +207,14 @@ def train(args: argparse.Namespace, device: torch.device, group: Any) -> int:
 
             steps_log.write(f"rank={rank} attempt={attempt} step={step}\n")
             step += 1
-            is_stopping = stop.seen_by_anybody()
+            is_asked, is_stopping = requests.seen_by_anybody()
+            is_due = is_asked or is_stopping or step == last or step % args.checkpoint_every == 0
             if step % REPORT_EVERY_STEPS == 0:
                 say(f"step {step}/{last} loss {loss.item():.4f}")
-            if rank == 0 and (is_stopping or step == last or step % args.checkpoint_every == 0):
+            if rank == 0 and is_due:
                 states = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
                 save(checkpoint, {"step": step, **states})
+                mark_complete()
             if rank == 0 and step % digits.steps_per_epoch() == 0:
                 epoch = step // digits.steps_per_epoch()
                 say(f"epoch {epoch}/{args.epochs} accuracy {accuracy(model, digits):.4f}")

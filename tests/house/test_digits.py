@@ -28,8 +28,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, attempt: int = 0) -> Ranks:
-    """Start both ranks; each writes to rank-N.attempt.log in the folder."""
+def start(folder: Path, attempt: int = 0, *options: str) -> Ranks:
+    """Start both ranks; each writes to rank-N.attempt.log and marks checkpoints in rank-N.done."""
     folder.mkdir(exist_ok=True)
     shared = {
         "MASTER_ADDR": "127.0.0.1",
@@ -44,8 +44,13 @@ def start(folder: Path, attempt: int = 0) -> Ranks:
         with open(folder / f"rank-{rank}.{attempt}.log", "w") as log:
             ranks.append(
                 subprocess.Popen(
-                    [*command, "--checkpoint-dir", str(folder)],
-                    env={**os.environ, **shared, "RANK": str(rank)},
+                    [*command, "--checkpoint-dir", str(folder), *options],
+                    env={
+                        **os.environ,
+                        **shared,
+                        "RANK": str(rank),
+                        "AIMASS_CHECKPOINT_FILE": f"{folder}/rank-{rank}.done",
+                    },
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     text=True,
@@ -90,3 +95,21 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert f"at step {first}\n" in report
     assert float(re.findall(r"done: .* accuracy ([\d.]+)", report)[0]) >= 0.95
     assert f"step {STEPS // 10 * 10}/{STEPS}" in (tmp_path / "rank-1.1.log").read_text()
+
+
+def test_a_run_that_is_given_notice_saves_its_work_and_goes_on(tmp_path: Path) -> None:
+    """One rank is told; rank 0 marks the checkpoint once it is whole, and nobody stops for it."""
+    for_ever = ("--checkpoint-every", "1000000", "--epochs", "1000000")
+    ranks = start(tmp_path, 0, *for_ever)
+    try:
+        wait_until(lambda: len(steps_done(tmp_path, 0)) >= 5, 60, what="five steps of rank 0")
+        ranks[1].send_signal(signal.SIGUSR1)
+        wait_until((tmp_path / "rank-0.done").exists, 60, what="the checkpoint is marked")
+        assert (tmp_path / "digits.pt").exists()
+        done = len(steps_done(tmp_path, 0))
+        wait_until(lambda: len(steps_done(tmp_path, 0)) > done + 1, 60, what="it goes on")
+        ranks[0].send_signal(signal.SIGTERM)
+    finally:
+        codes = finish(ranks)
+    assert codes == [128 + signal.SIGTERM] * RANKS
+    assert not (tmp_path / "rank-1.done").exists()
