@@ -1,78 +1,111 @@
 """explain(cluster, job, policy) -> Explanation: every reason why a job waits, with counts.
 
-It asks the feasibility function that turned the job away, on every node, and groups the answers by
-node class, so that "why" and "decide" cannot disagree.
+It asks the functions that turned the job away, in the order in which decide() asks them, so that
+"why" and "decide" cannot disagree. What would help is tried, never guessed: see relax.py.
 """
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from aimass.core.blockers import Blocker, job_blockers, node_blockers, promise_blockers
 from aimass.core.cluster import Cluster
-from aimass.core.decide import FUEL, decide
+from aimass.core.decide import decide
 from aimass.core.draft import Draft
-from aimass.core.feasible import Code
-from aimass.core.model import Job, JobId, JobState, Node, NodeId
-from aimass.core.policy import Fuel, Policy
-from aimass.core.spec import Need
+from aimass.core.feasible import Code, Refusal
+from aimass.core.forecast import Outlook
+from aimass.core.holders import Holder, holders_of
+from aimass.core.model import Job, JobId, JobState, NodeId
+from aimass.core.policy import Policy
+from aimass.core.promise import Future, find_promise, stop_ms
+from aimass.core.relax import Change, relax
+from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
+from aimass.core.trial import Trial, Tried
+from aimass.core.wants import locality_ends_ms
+from aimass.core.words import describe_need as describe_need
+from aimass.core.words import in_text, some
 
-EXAMPLES = 3
+NOBODY_KNOWS = Outlook()
+LOOKED_AHEAD_MAX = 2_000  # active jobs among which a start is looked for that nobody promised
 
 
 @dataclass(frozen=True, slots=True)
-class Blocker:
-    """One reason on one class of nodes. nodes == 0: about the gang or the queue as a whole."""
+class Owned:
+    """Places that the job owns and others are leaving; by_ms: when they should have left."""
 
-    code: str
-    text: str
-    nodes: int
-    examples: tuple[NodeId, ...]
+    nodes: tuple[NodeId, ...]
+    victims: tuple[JobId, ...]
+    by_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The dominant reason, all others with counts, who holds what it waits for, what would help."""
+    """The dominant reason, all others with counts, who holds what it waits for, what would help.
+
+    code: a Code's word while it waits, else the job's state. kind: what would have to change, see
+    codes.Kind; empty when it does not wait. holders: the first few of holders_total, who is
+    expected to end first leading.
+    """
 
     code: str
     summary: str
+    kind: str = ""
     blockers: tuple[Blocker, ...] = ()
     ahead: int = 0
     shards_asked: int = 0
     shards_fit_now: int = 0
     fits_when_empty: bool = True
-    holders: tuple[JobId, ...] = ()
+    holders: tuple[Holder, ...] = ()
+    holders_total: int = 0
+    start: Outlook = NOBODY_KNOWS
+    owned: Owned | None = None
+    changes: tuple[Change, ...] = ()
     unblock: tuple[str, ...] = ()
 
 
-def explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
-    """Why the job is where it is; complete for a queued one. O(roles * nodes * devices + queue)."""
-    if job.state is not JobState.QUEUED:
+def explain(cluster: Cluster, job: Job, policy: Policy, now_ms: int = 0) -> Explanation:
+    """Why the job is where it is; complete for one that waits.
+
+    now_ms: what spans of time in the texts count from (0: the newest event). O(roles * nodes *
+    devices + waiting jobs + changes tried); O(active jobs) to name who holds what it waits for.
+    """
+    now_ms = max(now_ms, cluster.now_ms)
+    if job.state is JobState.RESERVED:
+        return _reserved(cluster, job, now_ms)
+    if job.state not in (JobState.QUEUED, JobState.HELD):
         return _not_waiting(job)
-    found = survey(cluster, job)
     if not cluster.nodes:
-        return Explanation(
-            "NO_NODES", "no node has joined the cluster", unblock=("start a node agent: massnode",)
-        )
-    holders = _holders(cluster, found)
-    ahead = _ahead(cluster, job, policy)
-    code, summary = _dominant(cluster, job, policy, found, ahead)
+        text = "no node has joined the cluster"
+        fix = ("start a node agent: massnode",)
+        return Explanation("NO_NODES", text, Code.NO_NODES.kind.value, unblock=fix)
+    found = survey(cluster, job)
+    with Draft(cluster) as draft:
+        trial = Trial(draft, policy)
+        tried = trial.attempt(job)
+        delayed = _delayed(trial, cluster, job, tried)
+        changes = relax(trial, cluster, job, tried.turned)
+        start = _outlook(trial, cluster, job)
+        promises = tuple(trial.behind(job).promises.values())
+    refusal = _dominant(cluster, job, policy, found, tried, delayed)
+    holders, total = holders_of(cluster, job, found, tried.turned)
     return Explanation(
-        code=code,
-        summary=summary,
-        blockers=_blockers(found),
-        ahead=ahead,
+        code=refusal.code.value,
+        summary=refusal.text,
+        kind=refusal.code.kind.value,
+        blockers=(
+            *job_blockers(cluster, job, tried.turned, now_ms),
+            *(promise_blockers(cluster, promises, now_ms) if _is_promised_away(tried) else ()),
+            *node_blockers(found),
+        ),
+        ahead=_ahead(cluster, job, policy),
         shards_asked=job.spec.world_size,
         shards_fit_now=found.fit_now,
         fits_when_empty=found.is_possible,
         holders=holders,
-        unblock=_unblock(job, found, code, holders),
+        holders_total=total,
+        start=start,
+        changes=tuple(changes),
+        unblock=_unblock(job, found, refusal.code),
     )
-
-
-def _ahead(cluster: Cluster, job: Job, policy: Policy) -> int:
-    """How many queued jobs the policy takes first."""
-    order = policy.order.queue(cluster, set())
-    return next(n for n, (_, job_id) in enumerate(order) if job_id == job.id)
 
 
 def _not_waiting(job: Job) -> Explanation:
@@ -85,80 +118,139 @@ def _not_waiting(job: Job) -> Explanation:
     return Explanation(job.state.value, f"it does not wait: {alive}, placed by {attempt.reason}")
 
 
-def _node_class(node: Node) -> str:
-    models = Counter(d.spec.model for d in node.devices)
-    return " + ".join(f"{n}x{model}" for model, n in sorted(models.items())) or "no GPU"
+def _reserved(cluster: Cluster, job: Job, now_ms: int) -> Explanation:
+    """It owns its places already."""
+    claim = cluster.claims[job.id]
+    nodes = tuple(dict.fromkeys(p.node_id for p in claim.placements))
+    leaving = [cluster.jobs[i] for i in claim.victims if i in cluster.jobs]
+    leaving = [other for other in leaving if other.state is JobState.STOPPING]
+    by_ms = max((o.current.stopping_ms + stop_ms(o) for o in leaving), default=now_ms)
+    names = some([other.id for other in leaving]) or "those who are stopping there"
+    text = f"it owns places on {some(nodes)} and waits for {names} to leave"
+    if by_ms > now_ms:
+        text += f", at most {span_text(by_ms - now_ms)}"
+    holders, total = holders_of(cluster, job, None, None)
+    return Explanation(
+        Code.RESERVED.value,
+        text,
+        Code.RESERVED.kind.value,
+        shards_asked=job.spec.world_size,
+        holders=holders,
+        holders_total=total,
+        start=Outlook(by_ms, now_ms, by_ms, is_known=True, is_promise=True),
+        owned=Owned(nodes, tuple(other.id for other in leaving), by_ms),
+    )
 
 
-def _blockers(found: Survey) -> tuple[Blocker, ...]:
-    groups: dict[tuple[str, str], list[NodeId]] = {}
-    for fit in found.fits:
-        prefix = f"role {fit.role.name}: " if len(found.fits) > 1 else ""
-        for node, room, refusal in fit.refused:
-            text = f"room for {room} of {fit.role.shards} shards" if room else refusal.text
-            key = (refusal.code.value, f"{prefix}{_node_class(node)}: {text}")
-            groups.setdefault(key, []).append(node.id)
-    rows = [Blocker(c, t, len(ids), tuple(ids[:EXAMPLES])) for (c, t), ids in groups.items()]
-    return tuple(sorted(rows, key=lambda b: (-b.nodes, b.code, b.text)))
+def _is_promised_away(tried: Tried) -> bool:
+    return tried.turned is not None and tried.turned.refusal.code is Code.PROMISED
 
 
-def _holders(cluster: Cluster, found: Survey) -> tuple[JobId, ...]:
-    """Jobs that hold what this one lacks: those on nodes that would do if they were idle."""
-    busy = {n.id: n for f in found.fits for n, _, r in f.refused if r.code.is_busy}
-    jobs = {key.job_id for node in busy.values() for key in node.holds}
-    return tuple(sorted(jobs, key=lambda i: cluster.jobs[i].submit_seq))
+def _delayed(trial: Trial, cluster: Cluster, job: Job, tried: Tried) -> int:
+    """When it may take somebody's place, if only its own delay keeps it from that now; else 0."""
+    until_ms = job.queued_ms + job.spec.preemption.delay_ms
+    if tried.turned is None or not tried.turned.may_take or until_ms <= cluster.now_ms:
+        return 0
+    patient = replace(job, queued_ms=cluster.now_ms - job.spec.preemption.delay_ms)
+    return until_ms if trial.attempt(patient, may_take=True).turned is None else 0
+
+
+def _outlook(trial: Trial, cluster: Cluster, job: Job) -> Outlook:
+    """What it is promised, else where it would fit after all that was promised to others.
+
+    The latter is a lower bound: those ahead who were promised nothing are not in it.
+    """
+    planned = cluster.planned.get(job.id)
+    if planned is not None:
+        if not planned.is_known:
+            return Outlook(is_promise=True)
+        return Outlook(planned.start_ms, 0, planned.start_ms, is_known=True, is_promise=True)
+    is_considered = job.id in cluster.waiting and not trial.policy.order.is_strict
+    if not is_considered or len(cluster.active) > LOOKED_AHEAD_MAX:
+        return NOBODY_KNOWS
+    search = trial.behind(job)
+    found = find_promise(search, Future(search), job)
+    if found is None or not found.is_known:
+        return NOBODY_KNOWS
+    return Outlook(after_ms=found.start_ms)
 
 
 def _dominant(
-    cluster: Cluster, job: Job, policy: Policy, found: Survey, ahead: int
-) -> tuple[str, str]:
+    cluster: Cluster, job: Job, policy: Policy, found: Survey, tried: Tried, delayed: int
+) -> Refusal:
+    """The one reason, in the order in which a person would ask."""
     asks = f"asks {_asks(job)}"
+    early = _too_early(cluster, job)
+    if early is not None:
+        return early
     if not found.is_possible:
-        return found.code, f"{asks}; the present nodes could never hold it, even when idle"
-    if found.fit_now < job.spec.world_size or not _fits_alone(cluster, job, policy):
-        return found.code, f"{asks}; {found.text}"
+        text = f"{asks}; the present nodes could never hold it, even when idle"
+        return Refusal(Code(found.code), text)
+    turned = tried.turned
+    if turned is None:
+        return _would_fit(cluster, job, policy, asks)
+    if delayed:
+        text = f"{asks}; it may take the place of others {in_text(delayed - cluster.now_ms)}"
+        return Refusal(Code.PREEMPT_DELAY, text)
+    if not turned.is_physical:
+        return Refusal(turned.refusal.code, f"{asks}; {turned.refusal.text}")
+    if found.fit_now >= job.spec.world_size:
+        return _together(cluster, job, found, asks)
+    return Refusal(Code(found.code), f"{asks}; {found.text}")
+
+
+def _too_early(cluster: Cluster, job: Job) -> Refusal | None:
+    if job.state is JobState.HELD:
+        return Refusal(Code.HELD, f"it is {job.hold_reason or 'held'}, until somebody releases it")
+    if job.unmet:
+        return Refusal(Code.DEPENDENCY, f"it waits for the end of {some(job.unmet)}")
+    left_ms = job.not_before_ms - cluster.now_ms
+    if left_ms <= 0:
+        return None
+    if job.not_before_ms == job.spec.start_after_ms:
+        return Refusal(Code.NOT_BEFORE, f"it is not to start before {in_text(left_ms)}")
+    return Refusal(Code.BACKOFF, f"an attempt failed; it is tried again {in_text(left_ms)}")
+
+
+def _would_fit(cluster: Cluster, job: Job, policy: Policy, asks: str) -> Refusal:
+    """Alone it would start; so it is somebody else's turn, or it starts in a moment."""
     if any(start.job_id == job.id for start in decide(cluster, policy).starts):
-        return "STARTING_NEXT", f"{asks}; it fits and starts with the next decision"
+        return Refusal(Code.STARTING_NEXT, f"{asks}; it fits and starts with the next decision")
     if policy.order.is_strict:
+        ahead = _ahead(cluster, job, policy)
         first = "1 job goes" if ahead == 1 else f"{ahead} jobs go"
-        return "BEHIND", f"{asks}, which fits, but {first} first in a strict order"
-    return "ORDER", f"{asks}, which fits, but jobs ahead of it take that capacity first"
+        return Refusal(Code.BEHIND, f"{asks}, which fits, but {first} first in a strict order")
+    return Refusal(Code.ORDER, f"{asks}, which fits, but jobs ahead of it take that capacity first")
 
 
-def _fits_alone(cluster: Cluster, job: Job, policy: Policy) -> bool:
-    """Would it start now if nobody else waited?"""
-    with Draft(cluster) as draft:
-        return policy.place.place(draft, job, Fuel(FUEL)) is not None
+def _together(cluster: Cluster, job: Job, found: Survey, asks: str) -> Refusal:
+    """Every role fits alone: what keeps them apart is a level of the topology, or themselves."""
+    topology = job.spec.topology
+    if topology.preferred and cluster.now_ms < locality_ends_ms(job):
+        left = in_text(locality_ends_ms(job) - cluster.now_ms)
+        text = f"{asks}; it waits for room within one {topology.preferred}, and takes any {left}"
+        return Refusal(Code.LOCALITY_WAIT, text)
+    if topology.required:
+        text = f"{asks}; no one {topology.required} has room for all of it now"
+        return Refusal(Code.TOPOLOGY, text)
+    return Refusal(Code(found.code), f"{asks}; {found.text}")
+
+
+def _ahead(cluster: Cluster, job: Job, policy: Policy) -> int:
+    """How many waiting jobs the policy takes first."""
+    if job.id not in cluster.waiting:
+        return 0
+    order = policy.order.queue(cluster, set())
+    return next(n for n, (_, job_id) in enumerate(order) if job_id == job.id)
 
 
 def _asks(job: Job) -> str:
-    parts = []
-    for role in job.spec.roles:
-        parts.append(f"{role.shards} x ({describe_need(role.need)})")
-    return " + ".join(parts)
+    return " + ".join(f"{role.shards} x ({describe_need(role.need)})" for role in job.spec.roles)
 
 
-def describe_need(need: Need) -> str:
-    """A shard's need in a few words: `1 GPU H100 of 80000 MiB, 2 CPU, 512 MiB`."""
-    parts = []
-    if need.gpu_milli:
-        kind = f" {' or '.join(need.gpu_types)}" if need.gpu_types else ""
-        memory = f" of {need.gpu_memory_mib} MiB" if need.gpu_memory_mib else ""
-        parts.append(f"{need.gpu_milli / 1000:g} GPU{kind}{memory}")
-    if need.cpu_milli:
-        parts.append(f"{need.cpu_milli / 1000:g} CPU")
-    if need.memory_mib:
-        parts.append(f"{need.memory_mib} MiB")
-    return ", ".join(parts) or "nothing"
-
-
-def _unblock(job: Job, found: Survey, code: str, holders: tuple[JobId, ...]) -> tuple[str, ...]:
+def _unblock(job: Job, found: Survey, code: Code) -> tuple[str, ...]:
+    """What would help besides a change of the job."""
     ways = []
-    if found.is_possible and holders:
-        named = ", ".join(holders[:EXAMPLES]) + (" ..." if len(holders) > EXAMPLES else "")
-        ways.append(f"when enough of {named} end, or: massctl cancel {holders[-1]}")
-    if len(found.fits) == 1 and 0 < found.fit_now < job.spec.world_size:
-        ways.append(f"with {found.fit_now} shards instead of {job.spec.world_size} it fits now")
     for fit in found.fits:
         if fit.empty < fit.role.shards:
             need = describe_need(fit.role.need)
@@ -167,9 +259,11 @@ def _unblock(job: Job, found: Survey, code: str, holders: tuple[JobId, ...]) -> 
                 ways.append(f"role {fit.role.name}: at most {fit.empty} shards of {need} ever fit")
             else:
                 ways.append(f"role {fit.role.name}: a node that can hold {need}{labels}")
-    if code == "ROLES_TOGETHER":
+    if code is Code.ROLES_TOGETHER:
         ways.append("when a node that several roles want has more free, or with smaller roles")
     codes = {refusal.code for fit in found.fits for _, _, refusal in fit.refused}
     if found.is_possible and codes & {Code.NODE_SUSPECT, Code.NODE_LOST}:
         ways.append("when the silent nodes come back: massctl nodes")
+    if found.is_possible and Code.NODE_CORDONED in codes:
+        ways.append("when the cordoned nodes are used again: massctl uncordon NODE")
     return tuple(ways)

@@ -42,6 +42,7 @@ from tests.core.scenario_text import (
     promise_text,
     queue_text,
     wait_line,
+    why_lines,
 )
 from tests.core.scenario_words import Words, amounts, clock_text, mib, span_ms, spec_of
 from tests.core.world import World, gpus, inventory, live_ranks, with_failed, without
@@ -348,14 +349,9 @@ class Scenario:
 
     def why(self, words: Words) -> list[str]:
         """`why JOB`: the whole explanation."""
-        found = explain(self.world.cluster, self.job(words), self.world.policy)
-        lines = [f"{found.code}: {found.summary}"]
-        for blocker in found.blockers:
-            nodes = " ".join(blocker.examples) + (" ..." if blocker.nodes > 3 else "")
-            lines.append(f"  {blocker.nodes} x {blocker.code}: {blocker.text} ({nodes})")
-        lines += [f"  held by {' '.join(found.holders)}"] if found.holders else []
-        lines += [f"  ahead {found.ahead}"] if found.ahead else []
-        return lines + [f"  fix: {way}" for way in found.unblock]
+        cluster = self.world.cluster
+        now_ms = self.world.now_ms
+        return why_lines(explain(cluster, self.job(words), self.world.policy, now_ms), now_ms)
 
     def jobs(self, words: Words) -> list[str]:
         """`jobs`: every job, its state, attempt and outcome."""

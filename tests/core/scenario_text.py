@@ -2,6 +2,9 @@
 
 from aimass.core.cluster import Cluster
 from aimass.core.effects import Assignment
+from aimass.core.explain import Explanation
+from aimass.core.forecast import Outlook
+from aimass.core.holders import Holder
 from aimass.core.model import JobId, Placement
 from aimass.core.plan import Claim, Plan, Planned, Wait
 from aimass.core.queues import Amounts, Queue
@@ -45,6 +48,43 @@ def wait_line(cluster: Cluster, wait: Wait) -> str:
     """The reason as a listing shows it."""
     code, text = wait_reason(cluster, wait, cluster.jobs[wait.first])
     return f"wait {wait.first}: {code}: {text}"
+
+
+def why_lines(found: Explanation, now_ms: int) -> list[str]:
+    """The whole explanation."""
+    kind = f" ({found.kind})" if found.kind else ""
+    lines = [f"{found.code}{kind}: {found.summary}"]
+    for blocker in found.blockers:
+        where = " ".join(blocker.examples) + (" ..." if blocker.nodes > 3 else "")
+        count = f"{blocker.nodes} x " if blocker.nodes else ""
+        lines.append(f"  {count}{blocker.code}: {blocker.text}" + (f" ({where})" if where else ""))
+    lines += [f"  held by {holder_text(holder)}" for holder in found.holders]
+    lines += [f"  ahead {found.ahead}"] if found.ahead else []
+    lines += [f"  starts {text}" for text in outlook_texts(found.start)]
+    for change in found.changes:
+        lines.append(f"  now {change.text}: {change.command}")
+        for stop in change.stops:
+            lost = f", {stop.lost_gpu_ms / 3_600_000:.2g} GPU-hours lost"
+            lines.append(f"    stops {stop.job_id} ({stop.rule.value}{lost})")
+    return lines + [f"  fix: {way}" for way in found.unblock]
+
+
+def holder_text(holder: Holder) -> str:
+    """`j1 (ann, 4 GPUs) until 2h`."""
+    until = f"until {clock_text(holder.end_ms)}" if holder.is_known else "nobody knows how long"
+    leaving = ", leaving" if holder.is_leaving else ""
+    return f"{holder.job_id} ({holder.user}, {holder.gpu_milli / 1000:g} GPUs{leaving}) {until}"
+
+
+def outlook_texts(start: Outlook) -> list[str]:
+    """What is known of a start."""
+    if start.at_ms and start.is_promise:
+        return [f"at {clock_text(start.at_ms)} at the latest: it is promised"]
+    if start.at_ms:
+        return [f"at {clock_text(start.at_ms)}"]
+    if start.is_promise:
+        return ["when those who hold its promised places end, and nobody knows when"]
+    return [f"not before {clock_text(start.after_ms)}"] if start.after_ms else []
 
 
 def queue_text(queue: Queue) -> str:

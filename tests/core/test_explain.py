@@ -120,9 +120,10 @@ def test_a_node_fits_so_many_shards_now_and_so_many_when_idle(
     world.submit(one_role(gpus=1, cpus=20, memory_mib=400))
     world.submit(one_role(gpus=0.5))
     world.plan()
-    fits, refusal = shards_fit(node, need, {}, 9)
+    asking = world.submit(one_role())
+    fits, refusal = shards_fit(node, asking, need, 9)
     assert (fits, refusal is None) == (now, now == 9)
-    assert min(9, shards_when_empty(node, need, {})) == empty
+    assert min(9, shards_when_empty(node, asking, need)) == empty
 
 
 def test_an_overfull_node_has_room_for_nothing_rather_than_for_less() -> None:
@@ -132,5 +133,6 @@ def test_an_overfull_node_has_room_for_nothing_rather_than_for_less() -> None:
     world.submit(one_role(cpus=32, memory_mib=900))
     world.plan()
     node = world.join("n1", inventory("n1", cpus=16, memory_mib=500))
+    asking = world.submit(one_role())
     for need in (Need(cpu_milli=8000), Need(memory_mib=100)):
-        assert shards_fit(node, need, {}, 2)[0] == 0
+        assert shards_fit(node, asking, need, 2)[0] == 0
