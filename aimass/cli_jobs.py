@@ -28,10 +28,21 @@ if TYPE_CHECKING:
 @common_options
 @click.pass_obj
 def show(session: Session, job: str, form: str) -> None:
-    """Show everything about one job. JOB: an id, a unique prefix of one, or @last."""
+    """Show everything about one job. JOB: an id, a unique prefix of one, or @last.
+
+    An array is shown in sum, with its tasks.
+    """
+    from aimass import views
+    from aimass.cli_list import print_jobs
+
     with session.client() as client:
         reading = client.get(job)
+        is_listed = views.is_array(reading) and form in ("table", "wide")
+        tasks = client.list(array=reading.id).jobs if is_listed else []
     print_job(reading, session, form)
+    if tasks:
+        print()
+        print_jobs(tasks, session, form)
 
 
 def print_job(job: "job_pb2.Job", session: Session, form: str) -> None:

@@ -33,6 +33,8 @@ LIVE_STATES = STATES[:7]
 @click.option("--state", "states", metavar="STATE[,…]", help=f"Only these: {', '.join(STATES)}.")
 @click.option("--mine", is_flag=True, help="Only your own jobs.")
 @click.option("-u", "--user", default="", help="Only this user's jobs.")
+@click.option("--queue", default="", help="Only this queue's jobs, and those of queues below it.")
+@click.option("--array", default="", metavar="JOB", help="Only the tasks of this array.")
 @click.option("-a", "--all", "is_all", is_flag=True, help="Ended jobs too.")
 @click.option("--limit", type=click.IntRange(1), default=1000, help="The newest N. Default: 1000.")
 @click.option("-w", "--watch", is_flag=True, help="Go on showing changes; JSON lines when piped.")
@@ -44,6 +46,8 @@ def ls(
     states: str | None,
     mine: bool,
     user: str,
+    queue: str,
+    array: str,
     is_all: bool,
     limit: int,
     watch: bool,
@@ -57,13 +61,25 @@ def ls(
     numbers = [job_pb2.JobState.Value(f"JOB_STATE_{state}") for state in wanted if is_narrow]
     with session.client() as client:
         whose = client.user if mine else user
-        listing = client.list(numbers, user=whose, limit=limit)
+        listing = client.list(numbers, user=whose, limit=limit, array=array, queue=queue)
         if watch:
-            _watch_jobs(client, listing, session, form, lambda job: not whose or job.user == whose)
+            is_wanted = _filter(client, whose, queue, array)
+            _watch_jobs(client, listing, session, form, is_wanted)
             return
-    _print_jobs(listing.jobs, session, form, revision=listing.revision, total=listing.total)
+    print_jobs(listing.jobs, session, form, revision=listing.revision, total=listing.total)
     if listing.total > len(listing.jobs):
         hint(f"the newest {len(listing.jobs)} of {listing.total} jobs; more: --limit N")
+
+
+def _filter(client: "Client", user: str, queue: str, array: str) -> "Callable[[job_pb2.Job], bool]":
+    """Make the test for jobs that the listing would show, whatever their state."""
+    array_id = client.get(array).id if array else ""
+    queues = {found.spec.name for found in client.admin.queues(queue).queues} if queue else set()
+    return lambda job: (
+        (not user or job.user == user)
+        and (not queues or job.spec.queue in queues)
+        and (not array_id or job.array_id == array_id)
+    )
 
 
 def _states(text: str) -> list[str]:
@@ -75,7 +91,8 @@ def _states(text: str) -> list[str]:
     return names
 
 
-def _print_jobs(jobs: "Sequence[job_pb2.Job]", session: Session, form: str, **header: Any) -> None:
+def print_jobs(jobs: "Sequence[job_pb2.Job]", session: Session, form: str, **header: Any) -> None:
+    """Print jobs as `massctl ls` does."""
     from aimass import tables, views
 
     print_listing(
@@ -103,9 +120,9 @@ def _watch_jobs(
     jobs = {job.id: job for job in listing.jobs}
     is_screen = sys.stdout.isatty() and form in ("table", "wide")
     if is_screen:
-        _redraw(lambda: _print_jobs(list(jobs.values()), session, form))
+        _redraw(lambda: print_jobs(list(jobs.values()), session, form))
     else:
-        _print_jobs(listing.jobs, session, "jsonl")
+        print_jobs(listing.jobs, session, "jsonl")
         sys.stdout.flush()
     read_at: dict[str, int] = {}
     with contextlib.closing(client.watch(listing.revision)) as events:
@@ -114,13 +131,14 @@ def _watch_jobs(
                 continue
             job = client.get(event.job_id)
             read_at[job.id] = job.revision
-            if not is_wanted(job):
-                continue
-            jobs[job.id] = job
-            if is_screen:
-                _redraw(lambda: _print_jobs(list(jobs.values()), session, form))
-            else:
-                print(as_json(views.job_view(job)), flush=True)
+            found = client.list(array=job.id).jobs if views.is_array(job) else [job]
+            news = {job.id: job for job in found if is_wanted(job)}
+            jobs.update(news)
+            if not is_screen:
+                for job in news.values():
+                    print(as_json(views.job_view(job)), flush=True)
+            elif news:
+                _redraw(lambda: print_jobs(list(jobs.values()), session, form))
 
 
 def _redraw(draw: Callable[[], None]) -> None:

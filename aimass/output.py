@@ -22,6 +22,9 @@ _STATE_COLOURS = {
     "READY": "green",
     "SUSPECT": "yellow",
     "LOST": "red",
+    "CORDONED": "yellow",
+    "DRAINING": "yellow",
+    "DRAINED": "cyan",
 }
 COLUMN_WIDTH_MIN = 8
 # Control characters of other people's names and reasons must not reach the terminal.

@@ -131,5 +131,6 @@ NODES: Sequence[Column[node_pb2.Node]] = (
     Column("AGENT", lambda node: node.agent_version, is_wide=True),
     Column("SINCE", lambda node: _since(node.since_ms), is_wide=True),
     Column("JOBS", _jobs_on),
-    Column("REASON", lambda node: node.reason),
+    Column("RESERVED", lambda node: some(list(node.windows)), is_wide=True),
+    Column("REASON", lambda node: node.reason or node.cordon),
 )

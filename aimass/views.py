@@ -15,8 +15,19 @@ def state_of(job: job_pb2.Job | scheduler_pb2.Explanation) -> str:
     return job_pb2.JobState.Name(job.state).removeprefix("JOB_STATE_")
 
 
+def is_array(job: job_pb2.Job) -> bool:
+    """Say whether it sums up the tasks of an array."""
+    return job.HasField("array") and not job.array_id
+
+
 def node_state_of(node: node_pb2.Node) -> str:
-    """Give the node's state in the word people see, e.g. "READY"."""
+    """Give the node's state in the word people see: READY, SUSPECT, LOST; of a READY one that takes
+    nothing new CORDONED, or DRAINING and then DRAINED.
+    """
+    if node.state == node_pb2.NODE_STATE_READY and node.cordon:
+        if not node.drain_ms:
+            return "CORDONED"
+        return "DRAINING" if node.shards else "DRAINED"
     return node_pb2.NodeState.Name(node.state).removeprefix("NODE_STATE_")
 
 
@@ -199,6 +210,9 @@ def node_view(node: node_pb2.Node) -> dict[str, Any]:
         "id": node.id,
         "state": node_state_of(node),
         "reason": node.reason,
+        "cordon": node.cordon,
+        "drainAt": time_view(node.drain_ms),
+        "reservations": list(node.windows),
         "since": time_view(node.since_ms),
         "hostname": inventory.hostname,
         "address": inventory.address,
@@ -207,6 +221,7 @@ def node_view(node: node_pb2.Node) -> dict[str, Any]:
         "memory": units.memory_text(inventory.memory_mib),
         "memoryFree": units.memory_text(node.memory_free_mib),
         "labels": dict(sorted(inventory.labels.items())),
+        "taints": list(inventory.taints),
         "probe": inventory.probe,
         "driverVersion": inventory.driver_version,
         "cudaVersion": inventory.cuda_version,
@@ -244,4 +259,10 @@ def info_view(info: scheduler_pb2.InfoReply) -> dict[str, Any]:
         "startedAt": time_view(info.started_ms),
         "httpAddress": info.http_address,
         "refusingWrites": info.refusing_writes,
+        "policyProblem": info.policy_problem,
+        "decidingPolicy": info.deciding_policy,
+        "policyFallbacks": info.policy_fallbacks,
+        "decisionsRejected": info.decisions_rejected,
+        "nextTickAt": time_view(info.next_tick_ms),
+        "levels": list(info.levels),
     }

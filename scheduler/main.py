@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -23,10 +24,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from aimass import __version__
+from aimass.core.events import LevelsPut
 from aimass.core.journal import JournalError, JournalFullError
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from aimass.scheduler.agents import AgentLinks
-from aimass.scheduler.engine import Engine
+from aimass.scheduler.engine import Context, Engine
+from aimass.scheduler.errors import Refused
 from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
 from aimass.scheduler.log_follow import LogFollower
 from aimass.scheduler.logs import configure_logs
@@ -41,6 +44,8 @@ MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 STOP_GRACE_S = 1.0
 EXIT_CONFLICT = 4
 LEASE_S_MAX = 30 * 24 * 3600
+LEVELS_MAX = 8
+_LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class Config:
     heartbeat_ms: int
     order: str
     place: str
+    promises: int
+    moves: int
+    levels: tuple[str, ...] | None  # None: as the journal has them
 
 
 class StartError(Exception):
@@ -71,7 +79,8 @@ async def serve(config: Config) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises StartError, JournalError."""
     journal = _open_journal(config.data)
     try:
-        engine = Engine(journal, make_policy(config.order, config.place))
+        policy = make_policy(config.order, config.place, config.promises, config.moves)
+        engine = Engine(journal, policy)
         metrics = Metrics()
         engine.on_commit.append(metrics.observe)
         links = AgentLinks(engine, config.lease_ms, config.heartbeat_ms)
@@ -81,6 +90,8 @@ async def serve(config: Config) -> None:
         try:
             cluster_id = await engine.ask(lambda c: c.cluster.cluster_id)
             await links.begin()
+            if config.levels is not None:
+                await engine.tell(partial(_put_levels, levels=config.levels))
             about = About(
                 __version__,
                 cluster_id,
@@ -102,6 +113,12 @@ async def serve(config: Config) -> None:
             http.shutdown()
     finally:
         journal.close()
+
+
+def _put_levels(context: Context, levels: tuple[str, ...]) -> None:
+    """The topology's levels are what the command line says; the journal keeps them."""
+    if context.cluster.levels != levels:
+        context.emit(LevelsPut(context.now_ms, levels))
 
 
 def _open_journal(data: Path) -> SqliteJournal:
@@ -248,6 +265,20 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * {"ms": 0.001, "m": 60, "h": 3600, "d": 86400}.get(match[2], 1)
 
 
+def _levels(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    """Labels from `block,rack`, the widest first; none at all from `none`."""
+    if text is None:
+        return None
+    levels = tuple(name.strip() for name in text.split(",")) if text != "none" else ()
+    if len(set(levels)) < len(levels) or not all(_LEVEL.fullmatch(name) for name in levels):
+        raise click.BadParameter(f"{text!r}: names of node labels, each once, as block,rack")
+    if len(levels) > LEVELS_MAX:
+        raise click.BadParameter(f"{len(levels)} levels: at most {LEVELS_MAX}")
+    return levels
+
+
 @click.command(
     context_settings={"auto_envvar_prefix": "MASSD", "help_option_names": ["-h", "--help"]}
 )
@@ -267,6 +298,26 @@ class Duration(click.ParamType[float]):
 )
 @click.option("--order", type=click.Choice(list(ORDERS)), default="priority", show_default=True)
 @click.option("--place", type=click.Choice(list(PLACERS)), default="best-fit", show_default=True)
+@click.option(
+    "--promises",
+    type=click.IntRange(0, 1000),
+    default=8,
+    show_default=True,
+    help="Blocked jobs that own a planned start, which no other may delay. 0: none.",
+)
+@click.option(
+    "--moves",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="Movable jobs that one decision may move so that a waiting one starts.",
+)
+@click.option(
+    "--levels",
+    callback=_levels,
+    metavar="LABEL,…",
+    help="Topology, widest first, as labels of nodes: block,rack. Kept in the journal.",
+)
 @click.option("--log-format", type=click.Choice(["auto", "json", "text"]), default="auto")
 @click.version_option(__version__, prog_name="massd")
 def command(
@@ -278,6 +329,9 @@ def command(
     heartbeat: float,
     order: str,
     place: str,
+    promises: int,
+    moves: int,
+    levels: tuple[str, ...] | None,
     log_format: str,
 ) -> None:
     """The AI Mass scheduler daemon.
@@ -288,6 +342,7 @@ def command(
       massd                                  one machine, journal in ~/.local/state/aimass/massd
       massd --data /srv/aimass --order fifo  another folder, strict submit order
       massd --listen 127.0.0.1:0             any free port; see FOLDER/massd.json
+      massd --levels block,rack              gangs may ask for one block, or one rack
     """
     if not (0.05 <= heartbeat <= 60 and 3 * heartbeat <= lease <= LEASE_S_MAX):
         raise click.UsageError(
@@ -308,12 +363,18 @@ def command(
         heartbeat_ms=round(heartbeat * 1000),
         order=order,
         place=place,
+        promises=promises,
+        moves=moves,
+        levels=levels,
     )
     try:
         uvloop.run(serve(config))
     except StartError as error:
         print(f"error: {error}\nfix: {error.fix}", file=sys.stderr)
         sys.exit(error.code)
+    except Refused as error:
+        print(f"error: {error}\nfix: {error.detail.fix}", file=sys.stderr)
+        sys.exit(1)
     except JournalFullError as error:
         print(f"error: {error}\nfix: free disk space under {config.data}", file=sys.stderr)
         sys.exit(1)

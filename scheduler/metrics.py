@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
 from aimass.core.cluster import Cluster
-from aimass.core.events import Event
+from aimass.core.events import Event, PlanCommitted
 from aimass.core.model import JobState, NodeState
 from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused
@@ -38,12 +38,31 @@ class Metrics:
         self._gpus_used = Gauge("aimass_gpus_used", "Devices held, in shares", registry=r)
         self._revision = Gauge("aimass_revision", "Newest durable revision", registry=r)
         self._term = Gauge("aimass_term", "Leadership term", registry=r)
+        self._stops = Counter(
+            "aimass_stops", "Attempts stopped by plans, by rule", ["rule"], registry=r
+        )
+        self._claims = Gauge("aimass_claims", "Claims on what others are leaving", registry=r)
+        self._promises = Gauge("aimass_promises", "Blocked jobs with a planned start", registry=r)
+        self._rejected = Gauge(
+            "aimass_decisions_rejected", "Parts of plans that the check refused", registry=r
+        )
+        self._fallbacks = Gauge(
+            "aimass_policy_fallbacks", "Decisions that the built-in policy took over", registry=r
+        )
+        self._is_failing = Gauge(
+            "aimass_policy_failing", "1 while the configured policy is left out", registry=r
+        )
+        self._queues = QueueMetrics(r)
 
     def observe(self, cluster: Cluster, events: list[Event]) -> None:
         """Count one committed batch."""
         self._batches.inc()
         for name, count in Tally(type(event).__name__ for event in events).items():
             self._events.labels(name).inc(count)
+        for event in events:
+            if isinstance(event, PlanCommitted):
+                for stop in event.stops:
+                    self._stops.labels(stop.rule.value).inc()
         self._revision.set(cluster.revision)
 
     async def watch(self, engine: Engine) -> None:
@@ -54,6 +73,10 @@ class Metrics:
                 measured = engine.revision
                 with contextlib.suppress(Refused):  # only when the daemon is ending
                     await engine.ask(lambda context: self.measure(context.cluster))
+                decisions = engine.decisions
+                self._rejected.set(decisions.rejected)
+                self._fallbacks.set(decisions.fallbacks)
+                self._is_failing.set(bool(decisions.problem))
             await asyncio.sleep(GAUGES_EVERY_S)
 
     def measure(self, cluster: Cluster) -> None:
@@ -68,6 +91,34 @@ class Metrics:
         self._gpus.set(sum(len(n.devices) for n in ready))
         self._gpus_used.set(sum(d.used_milli for n in ready for d in n.devices) / 1000)
         self._term.set(cluster.term)
+        self._claims.set(len(cluster.claims))
+        self._promises.set(len(cluster.planned))
+        self._queues.measure(cluster)
+
+
+class QueueMetrics:
+    """The accounts of every queue. Resources: gpu, gpu:MODEL and cpu as numbers, memory in MiB."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"aimass_queue_{name}", text, ("queue", *labels), registry=registry)
+
+        self._used = gauge("used", "In use by the queue and those below it", "resource")
+        self._quota = gauge("quota", "Guaranteed to the queue", "resource")
+        self._queued = gauge("queued", "Jobs that wait or are held")
+        self._active = gauge("active", "Jobs that hold or own capacity")
+
+    def measure(self, cluster: Cluster) -> None:
+        """Set the gauges; those of queues that are gone disappear. O(queues * resources)."""
+        for gauge in (self._used, self._quota, self._queued, self._active):
+            gauge.clear()
+        for name, queue in cluster.queues.items():
+            self._queued.labels(name).set(queue.queued)
+            self._active.labels(name).set(queue.active)
+            for gauge, amounts in ((self._used, queue.used), (self._quota, queue.spec.quota)):
+                for resource, amount in amounts.items():
+                    unit = 1 if resource == "memory" else 1000
+                    gauge.labels(name, resource).set(amount / unit)
 
 
 class _Quiet(WSGIRequestHandler):
