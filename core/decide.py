@@ -128,23 +128,27 @@ def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Tur
     if not isinstance(found, Turned):
         search.add_start(job, found)
         return None
-    if not found.may_take or not search.fuel.left:
+    if not found.may_take or not search.fuel.left or group in search.hopeless:
         return found
     behind = list(search.standing.values())
     search.lift(behind)  # less entitled: their promises do not count here
     try:
-        return _make_way(search, job, found, future)
+        return _make_way(search, group, job, found, future)
     finally:
         search.lower(behind)
 
 
-def _make_way(search: Search, job: Job, found: Turned, future: list[Future]) -> Turned | None:
+def _make_way(
+    search: Search, group: Group, job: Job, found: Turned, future: list[Future]
+) -> Turned | None:
     """Shrink or stop others for the job, or else promise it a start."""
     if shrink_for(search, job) or preempt(search, job):
         return None
     if found.is_quota:
         return found
-    if len(search.promises) < search.policy.options.promises and not search.policy.order.is_strict:
+    if len(search.promises) >= search.policy.options.promises or search.policy.order.is_strict:
+        search.hopeless.add(group)  # what its first could not get, the next cannot either
+    else:
         if not future:
             future.append(Future(search))
         planned = find_promise(search, future[0], job)

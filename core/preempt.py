@@ -7,10 +7,11 @@ places from the moment the plan commits.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from heapq import heapify, heappop, heappush
+from dataclasses import replace
+from heapq import heapify, heappop, heappush, nsmallest
+from typing import NamedTuple
 
-from aimass.core.feasible import device_suits, node_refusal
+from aimass.core.feasible import Refusal, device_suits, node_refusal
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, StopRule
 from aimass.core.plan import Claim, Stop
@@ -21,11 +22,11 @@ from aimass.core.spec import Need, PreemptMode
 from aimass.core.wants import amounts_asked, forms, models_of, sized
 
 DAY_MS = 24 * 3600 * 1000
+FEW = 256  # candidates looked at first
 TRIES_MAX = 64  # placements tried while the set of victims grows
 
 
-@dataclass(frozen=True, slots=True)
-class Victim:
+class Victim(NamedTuple):
     """An active job that may be stopped for another, under which rule, and at what cost."""
 
     job: Job
@@ -47,20 +48,30 @@ def preempt(search: Search, job: Job) -> bool:
         return False
     draft = search.draft
     for want in _smallest_forms(search, job):
-        victims = candidates(search, job, want)
-        if not victims:
-            continue
-        mark = draft.checkpoint()
-        draft.is_soon = True
-        try:
-            found = choose(search, job, want, victims)
-            if found is not None:
-                _enter(search, job, *found)
-                return True
-            draft.rollback(mark)
-        finally:
-            draft.is_soon = False
+        for victims in _stages(candidates(search, job, want)):
+            mark = draft.checkpoint()
+            draft.is_soon = True
+            try:
+                found = choose(search, job, want, victims)
+                if found is not None:
+                    _enter(search, job, *found)
+                    return True
+                draft.rollback(mark)
+            finally:
+                draft.is_soon = False
     return False
+
+
+def _stages(victims: list[Victim]) -> Iterator[list[Victim]]:
+    """The cheapest few, which are nearly always enough; then everybody. Each cheapest first."""
+    if len(victims) > FEW:
+        yield nsmallest(FEW, victims, key=_price_of)
+    if victims:
+        yield sorted(victims, key=_price_of)
+
+
+def _price_of(victim: Victim) -> tuple[int, int, int]:
+    return (victim.cost, victim.job.spec.priority, -victim.job.submit_seq)
 
 
 def _smallest_forms(search: Search, job: Job) -> list[Want]:
@@ -80,7 +91,11 @@ def might_preempt(search: Search, job: Job) -> bool:
     queue = cluster.queues[job.spec.queue]
     table = getattr(queue, "active_by_priority", None)  # TEMPORARY
     if table is None:
-        table = {j.spec.priority: 1 for j in cluster.active.values() if j.spec.queue == queue.spec.name and j.spec.preemptible}
+        table = {
+            j.spec.priority: 1
+            for j in cluster.active.values()
+            if j.spec.queue == queue.spec.name and j.spec.preemptible
+        }
     if any(n and p < job.spec.priority for p, n in table.items()):
         return True
     if any(other.spec.quota for other in cluster.queues.values()):
@@ -89,15 +104,23 @@ def might_preempt(search: Search, job: Job) -> bool:
 
 
 def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
-    """Active jobs that may be stopped for this one, cheapest first."""
+    """Active jobs that may be stopped for this one, in no order. O(active)."""
     cluster = search.cluster
     amounts = amounts_asked(job, want)
+    cost_of = search.policy.victims.cost
     found = []
-    for other in cluster.active.values():
-        rule = rule_for(search, job, amounts, other)
-        if rule is not None and is_stoppable(search, other):
-            found.append(Victim(other, rule, search.policy.victims.cost(cluster, other)))
-    return sorted(found, key=lambda v: (v.cost, v.job.spec.priority, -v.job.submit_seq))
+    for queue, others in search.active_by_queue().items():
+        rule = StopRule.PRIORITY
+        if queue != job.spec.queue:
+            if not others or not may_reclaim(cluster, job, amounts, queue):
+                continue
+            rule = StopRule.RECLAIM
+        for other in others:
+            if rule is StopRule.PRIORITY and other.spec.priority >= job.spec.priority:
+                continue
+            if other.id not in search.evicted and is_stoppable(search, other):
+                found.append(Victim(other, rule, cost_of(cluster, other)))
+    return found
 
 
 def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> StopRule | None:
@@ -106,7 +129,8 @@ def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> S
         return None
     if other.spec.queue == job.spec.queue:
         return StopRule.PRIORITY if other.spec.priority < job.spec.priority else None
-    return StopRule.RECLAIM if may_reclaim(search.cluster, job, amounts, other) else None
+    is_theirs = may_reclaim(search.cluster, job, amounts, other.spec.queue)
+    return StopRule.RECLAIM if is_theirs else None
 
 
 def is_stoppable(search: Search, other: Job) -> bool:
@@ -150,20 +174,21 @@ def choose(
     """
     draft = search.draft
     mark = draft.checkpoint()
-    if search.place(job, want, []) is not None:
+    quota: list[Refusal] = []
+    if search.place(job, want, quota) is not None:
         draft.rollback(mark)
         return None  # what is leaving already is enough: the job's promise keeps it
     domains = sorted({d for n in search.cluster.nodes.values() if (d := _domain(n, want))})
     best: tuple[int, str] | None = None
     for domain in domains if len(domains) > 1 else []:
-        found = _choose_in(search, job, want, victims, domain)
+        found = _choose_in(search, job, want, victims, domain, quota)
         draft.rollback(mark)
         if found is not None:
             cost = sum(victim.cost for victim in found[1])
             best = min(best, (cost, domain)) if best is not None else (cost, domain)
     if len(domains) > 1:
-        return _choose_in(search, job, want, victims, best[1]) if best is not None else None
-    return _choose_in(search, job, want, victims, "")
+        return _choose_in(search, job, want, victims, best[1], quota) if best is not None else None
+    return _choose_in(search, job, want, victims, "", quota)
 
 
 def _domain(node: Node, want: Want) -> str:
@@ -171,19 +196,26 @@ def _domain(node: Node, want: Want) -> str:
 
 
 def _choose_in(
-    search: Search, job: Job, want: Want, victims: list[Victim], domain: str
+    search: Search,
+    job: Job,
+    want: Want,
+    victims: list[Victim],
+    domain: str,
+    quota: list[Refusal],
 ) -> tuple[Placed, list[Victim]] | None:
     draft = search.draft
     chosen: list[Victim] = []
     placed, tries = None, 0
-    for victim in _by_node(search, job, want, victims, domain):
+    quota = list(quota)
+    for victim in _by_node(search, job, want, victims, domain, quota):
         if victim is not None:
             chosen.append(victim)
             draft.evict(victim.job)
             continue
         tries += 1
         mark = draft.checkpoint()
-        placed = search.place(job, want, [])
+        quota.clear()
+        placed = search.place(job, want, quota)
         draft.rollback(mark)
         if placed is not None or tries >= TRIES_MAX or not search.fuel.left:
             break
@@ -228,9 +260,14 @@ _Here = list[tuple[Victim, list[Placement]]]
 
 
 def _by_node(
-    search: Search, job: Job, want: Want, victims: list[Victim], domain: str
+    search: Search,
+    job: Job,
+    want: Want,
+    victims: list[Victim],
+    domain: str,
+    quota: list[Refusal],
 ) -> Iterator[Victim | None]:
-    """Yield whom to evict, and None whenever that might be enough.
+    """Yield whom to evict, and None whenever that might be enough; `quota`: what else refused last.
 
     For each role the node where one shard more costs least, again and again; a victim that was
     evicted for another node costs nothing any more.
@@ -244,17 +281,19 @@ def _by_node(
         for node_id, placements in on.items():
             here.setdefault(node_id, []).append((victim, placements))
     gone: set[JobId] = set()
+    is_single = len(job.spec.roles) == 1
     for role, shards in zip(job.spec.roles, want.sizes, strict=True):
         need = replace(role.need, gpu_types=models_of(role.need, want))
-        able = [
-            nodes[node_id]
-            for node_id in here
-            if (not domain or _domain(nodes[node_id], want) == domain)
-            and node_id not in search.draft.closed
-            and node_refusal(nodes[node_id], job, need) is None
-        ]
-        priced = [(_price(node, need, here[node.id], gone), node.index, node) for node in able]
-        heap = [(price, index, node.id) for price, index, node in priced if price is not None]
+        heap = []
+        for node_id, others in here.items():
+            node = nodes[node_id]
+            if (domain and _domain(node, want) != domain) or node_id in search.draft.closed:
+                continue
+            price = _price(node, need, others, gone)
+            if price is not None and node_refusal(node, job, need) is None:
+                heap.append((price, node.index, node_id))
+        if is_single and not heap and not quota:
+            return  # no node could take one shard more, whoever of these left
         heapify(heap)
         made = 0
         while heap:
@@ -270,6 +309,8 @@ def _by_node(
             if price is not None:
                 heappush(heap, (price, index, node_id))
     yield None
+    if is_single and not quota:
+        return
     for victim in victims:  # a quota, or several roles, may need others as well
         if victim.job.id not in gone:
             yield victim

@@ -7,7 +7,7 @@ away.
 
 from dataclasses import dataclass
 
-from aimass.core.cluster import Cluster, FitKey
+from aimass.core.cluster import Cluster, FitKey, Group
 from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal
 from aimass.core.model import Job, JobId, NodeId
@@ -50,8 +50,10 @@ class Search:
         self.claims: list[Claim] = []
         self.dropped: set[JobId] = set()  # claims that cannot be kept
         self.evicted: set[JobId] = set()  # jobs that the decision stops
+        self.hopeless: set[Group] = set()  # nobody will make way for these, nor promise them
         self.wake_ms = 0
         self._elastic: list[Job] | None = None
+        self._preemptible: dict[str, list[Job]] | None = None
         self._started: dict[JobId, int] = {}  # by array
         self._no_room: set[tuple[FitKey, bool]] = set()
         self._too_long: dict[FitKey, int] = {}  # shortest run that a promise turned away
@@ -71,8 +73,17 @@ class Search:
         """Active jobs that have an elastic role, by submit order. O(active) once."""
         if self._elastic is None:
             found = [job for job in self.cluster.active.values() if job.spec.elastic_role >= 0]
-            self._elastic = sorted(found, key=lambda job: job.submit_seq)
+            self._elastic = sorted(found, key=_submit_seq)
         return self._elastic
+
+    def active_by_queue(self) -> dict[str, list[Job]]:
+        """Active jobs that can be preempted, by queue, each in submit order. O(active) once."""
+        if self._preemptible is None:
+            self._preemptible = {}
+            for job in sorted(self.cluster.active.values(), key=_submit_seq):
+                if job.spec.preemptible:
+                    self._preemptible.setdefault(job.spec.queue, []).append(job)
+        return self._preemptible
 
     # ---- starting now ---------------------------------------------------------------------------
 
@@ -355,6 +366,10 @@ class Search:
                 if not placement.devices or any(used < WHOLE_GPU_MILLI for used in busy):
                     return True
         return False
+
+
+def _submit_seq(job: Job) -> int:
+    return job.submit_seq
 
 
 def _start_ms(promise: Planned) -> int:
