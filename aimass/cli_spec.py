@@ -277,7 +277,8 @@ def _apply_lifecycle(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
     for job, condition in flags["after"]:
         one = next((one for one in spec.depends_on if one.job_id == job), None)
         one = one or spec.depends_on.add(job_id=job)
-        one.condition = job_pb2.DependsOn.Value(f"DEPENDS_ON_{condition.upper()}")
+        number: Any = job_pb2.DependsOn.Value(f"DEPENDS_ON_{condition.upper()}")
+        one.condition = number
     if flags["array"] is not None:
         indexes, most = flags["array"]
         spec.array.CopyFrom(job_pb2.Array(indexes=indexes, max_parallel=most))

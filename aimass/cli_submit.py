@@ -14,6 +14,7 @@ from aimass.errors import InvalidRequest
 from aimass.output import hint, print_value
 
 if TYPE_CHECKING:
+    from aimass.client import Client
     from aimass.v1 import job_pb2, scheduler_pb2
 
 
@@ -49,6 +50,7 @@ def submit(
     if wait or follow:
         _refuse_array(spec)
     client = session.client()  # not closed: after Ctrl-C a call is still under way
+    _resolve_last(client, spec)
     reply = client.submit(spec, idempotency_key=flags["idempotency_key"], held=hold)
     if not (wait or follow) or form == "name":
         _print_submitted(reply, spec, form)
@@ -85,6 +87,13 @@ def _exit_code(job: "job_pb2.Job") -> int:
 def _goes_on(job_id: str) -> str:
     """Say what becomes of the job when the person, or who reads our output, leaves first."""
     return f"{job_id} goes on; massctl logs -f {job_id}, or massctl cancel {job_id}"
+
+
+def _resolve_last(client: "Client", spec: "job_pb2.JobSpec") -> None:
+    """Write the id where --after says @last: the spec itself must stay true when it is read."""
+    for one in spec.depends_on:
+        if one.job_id == "@last":
+            one.job_id = client.get("@last").id
 
 
 def _refuse_array(spec: "job_pb2.JobSpec") -> None:
@@ -139,6 +148,7 @@ def run(session: Session, /, **flags: Any) -> int:
     spec = spec_from(flags)
     _refuse_array(spec)
     client = session.client()
+    _resolve_last(client, spec)
     job_id = client.submit(spec, idempotency_key=flags["idempotency_key"]).job_id
     hint(f"{job_id} submitted; if nothing comes: massctl why {job_id}")
 

@@ -78,9 +78,11 @@ def contradictions(model: JobModel, now_ms: int) -> Iterator[Contradiction]:
 
 
 def _size_contradictions(model: JobModel) -> Iterator[Contradiction]:
-    sizes = [(("elastic",), ("replicas",), model.elastic, shards_given(model, "replicas"))]
+    sizes: list[tuple[Path, Path, ElasticModel | None, int]] = [
+        (("elastic",), ("replicas",), model.elastic, shards_given(model, "replicas"))
+    ]
     for index, role in enumerate(model.roles):
-        at = ("roles", index)
+        at: Path = ("roles", index)
         given = shards_given(role, "shards")
         sizes.append(((*at, "elastic"), (*at, "shards"), role.elastic, given))
     elastic_at = [path for path, _, elastic, _ in sizes if elastic is not None]
@@ -89,7 +91,8 @@ def _size_contradictions(model: JobModel) -> Iterator[Contradiction]:
     for path, shards_path, elastic, shards in sizes:
         if elastic is not None:
             yield from _elastic_contradictions(path, shards_path, elastic, shards)
-    most = sum(max(one.elastic.max if one.elastic else 0, one.shards) for one in model.roles)
+    most_of = [max(one.elastic.max if one.elastic else 0, one.shards) for one in model.roles]
+    most = sum(most_of)
     if most > SHARDS_MAX and elastic_at:
         yield elastic_at[0], f"{most} shards in all", f"at most {SHARDS_MAX} with elastic.max"
 

@@ -90,7 +90,8 @@ def _quoted(word: str) -> str:
 
 def _moment(value: object, info: ValidationInfo) -> int:
     """Turn a time into epoch milliseconds; what is relative counts from the context's now_ms."""
-    return units.time_ms(value, info.context["now_ms"])
+    now_ms: int = (info.context or {})["now_ms"]
+    return units.time_ms(value, now_ms)
 
 
 _amount = {"type": "number", "minimum": 0, "maximum": units.AMOUNT_MAX // 1000}

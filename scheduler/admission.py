@@ -90,7 +90,7 @@ def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
             short_s = (first_ms + spec.run_ms - spec.deadline_ms) // 1000 + 1
             raise invalid(
                 f"deadline_ms: the job cannot be over by then, it lacks {short_s} s",
-                fix="give a later deadline, or a shorter run: --expect",
+                fix="give a later deadline, or a shorter run: --expected",
             )
 
 

@@ -61,6 +61,11 @@ def test_flags_of_lifecycle(massctl: Massctl, fake: FakeScheduler) -> None:
     assert spec.checkpoint == job_pb2.Checkpoint(signal="SIGUSR1", notice_ms=120_000)
 
 
+def test_after_the_last_job_names_it(massctl: Massctl, fake: FakeScheduler) -> None:
+    submitted(massctl, fake, "")
+    assert submitted(massctl, fake, "--after @last:any").depends_on[0].job_id == "j1"
+
+
 @pytest.mark.parametrize(
     ("flags", "shards", "step"),
     [("--elastic 2-8:2", 2, 2), ("--elastic 2-8 --shards 5", 5, 1)],
