@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from aimass.core.capacity import amounts_of
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeState, Placement, ShardState
+from aimass.core.node_index import use_of
 from aimass.core.queues import Amounts
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.timers import due_ms
@@ -223,4 +224,10 @@ def _check_indexes(cluster: Cluster) -> None:
         assert not at_ms or at_ms > cluster.now_ms, f"{job.id} fell due at {at_ms}, and nothing was"
         entry = (at_ms, job.submit_seq, job.id)
         assert not at_ms or entry in timers, f"I8: no timer for {job.id} at {at_ms}"
+    for is_soon in (False, True):
+        view = cluster.index.view(is_soon)
+        for node in cluster.nodes.values():
+            assert view.use(node.index) == use_of(node, is_soon), (
+                f"I8: the index of {node.id} drifted"
+            )
     assert len(cluster.over) <= OVER_KEPT, "I10: ended jobs pile up"

@@ -107,6 +107,10 @@ class View:
                         column.put(index, number)
         self.dirty.clear()
 
+    def use(self, index: int) -> NodeUse:
+        """The numbers of one node, as they were entered."""
+        return NodeUse(*(column.values[index] for column in self.columns))
+
     def room(self, need: Need, share_milli: int, fits: int, among: int) -> int:
         """Those of a set that have free what `fits` shards need; some may have no suitable GPUs.
 
@@ -121,6 +125,8 @@ class View:
 
     def _room_for_shares(self, share_milli: int, fits: int, among: int) -> int:
         """Some device has the share free, and all free shares together are enough."""
+        if share_milli > WHOLE_GPU_MILLI:
+            return 0  # more memory than any device here has
         has_one = self.partial_milli.at_least(share_milli, among)
         has_one |= self.gpus.at_least(1 << PARTIAL_BITS, among)
         if fits == 1:

@@ -101,6 +101,12 @@ def specs(draw: st.DrawFn, roles: int = 1) -> JobSpec:
     )
 
 
+def inventory_of(name: str, gpus: int, cpus: int = 64, **labels: str) -> Inventory:
+    """A node of equal GPUs with these labels."""
+    devices = tuple(DeviceSpec(f"{name}-{i}", "H100", 80 * GIB) for i in range(gpus))
+    return Inventory(name, name, cpus * 1000, 64 * GIB, devices, labels)
+
+
 class Crowd:
     """The cluster, and what is held and claimed on it by jobs that came."""
 

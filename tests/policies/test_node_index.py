@@ -40,8 +40,7 @@ def test_it_is_what_a_fresh_one_would_be(crowd: Crowd, is_soon: bool) -> None:
     """After any history: every number of every node, now and soon."""
     view = crowd.cluster.index.view(is_soon)
     nodes = list(crowd.cluster.nodes.values())
-    rows = [use_of(node, is_soon) for node in nodes]
-    assert [tuple(column.values[n.index] for column in view.columns) for n in nodes] == rows
+    assert [view.use(node.index) for node in nodes] == [use_of(node, is_soon) for node in nodes]
     for column in view.columns:
         fresh = Sliced()
         fresh.put_all(list(column.values))
