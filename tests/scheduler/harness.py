@@ -1,6 +1,8 @@
 """A scheduler in this process, and a scripted agent that speaks the real link to it."""
 
 import asyncio
+import contextlib
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +10,8 @@ from pathlib import Path
 
 import grpc
 
+from aimass import cli
+from aimass.core.policy import Policy
 from aimass.policies.registry import make_policy
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine
@@ -43,6 +47,17 @@ class Scheduler:
         )
         return reply.job_id
 
+    async def massctl(self, *words: str) -> tuple[int, str, str]:
+        """Run massctl against this scheduler: exit code, stdout, stderr."""
+
+        def run() -> tuple[int, str, str]:
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = cli.run([*words, "--address", self.address])
+            return code, out.getvalue(), err.getvalue()
+
+        return await asyncio.to_thread(run)
+
     async def job_in(self, job_id: str, *states: int) -> job_pb2.Job:
         """The job as soon as it is in one of the states; waits on events, not on time."""
         async with asyncio.timeout(TIMEOUT_S):
@@ -71,11 +86,16 @@ async def eventually(look: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def scheduler(
-    data: Path, *, order: str = "priority", lease_ms: int = 60_000, heartbeat_ms: int = 1_000
+    data: Path,
+    *,
+    order: str = "priority",
+    policy: Policy | None = None,
+    lease_ms: int = 60_000,
+    heartbeat_ms: int = 1_000,
 ) -> AsyncIterator[Scheduler]:
     """Run a scheduler on a free port; stop it cleanly at the end."""
     journal = SqliteJournal(data)
-    engine = Engine(journal, make_policy(order))
+    engine = Engine(journal, policy or make_policy(order))
     links = AgentLinks(engine, lease_ms, heartbeat_ms)
     await engine.start(lambda: "test-cluster")
     runner = asyncio.create_task(engine.run())
