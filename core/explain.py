@@ -108,6 +108,20 @@ def explain(cluster: Cluster, job: Job, policy: Policy, now_ms: int = 0) -> Expl
     )
 
 
+def main_reason(cluster: Cluster, job: Job, policy: Policy) -> Refusal:
+    """Only the dominant reason of a job that waits or owns places. O(roles * nodes * devices)."""
+    if job.state is JobState.RESERVED:
+        found = _reserved(cluster, job, cluster.now_ms)
+        return Refusal(Code.RESERVED, found.summary)
+    if not cluster.nodes:
+        return Refusal(Code.NO_NODES, "no node has joined the cluster")
+    with Draft(cluster) as draft:
+        trial = Trial(draft, policy)
+        tried = trial.attempt(job)
+        delayed = _delayed(trial, cluster, job, tried)
+    return _dominant(cluster, job, policy, survey(cluster, job), tried, delayed)
+
+
 def _not_waiting(job: Job) -> Explanation:
     if job.state.is_over:
         return Explanation(job.state.value, f"it is over: {job.outcome}")

@@ -56,7 +56,7 @@ def worlds(draw: st.DrawFn) -> World:
     """A cluster with jobs that run, wait, and have ended, decided after each event."""
     world = World(make_policy(promises=draw(st.integers(1, 4))))
     world.do(ev.LevelsPut, levels=("row", "rack"))
-    world.do(ev.QueuePut, spec=QueueSpec("small", limit={"gpu": 4000}))
+    world.do(ev.QueuePut, spec=QueueSpec("small"))
     for number in range(1, draw(st.integers(2, 4)) + 1):
         labels = {"zone": "ab"[number % 2], "rack": f"r{number // 2}", "row": "w"}
         there = gpus(f"n{number}", draw(st.sampled_from((2, 4, 8))), draw(st.sampled_from("AB")))
