@@ -47,7 +47,7 @@ def submit(
     from aimass.cli_logs import print_logs
 
     spec = spec_from(flags)
-    if wait or follow:
+    if follow:
         _refuse_array(spec)
     client = session.client()  # not closed: after Ctrl-C a call is still under way
     _resolve_last(client, spec)
@@ -99,8 +99,8 @@ def _resolve_last(client: "Client", spec: "job_pb2.JobSpec") -> None:
 def _refuse_array(spec: "job_pb2.JobSpec") -> None:
     if len(spec.array.indexes) > 0:
         raise InvalidRequest(
-            f"an array has {len(spec.array.indexes)} tasks: there is no one output and exit code",
-            fix="submit it without waiting; then massctl wait, or logs -f, with the id of a task",
+            f"the output of an array's {len(spec.array.indexes)} tasks cannot be followed as one",
+            fix="massctl submit, with --wait or without; then massctl logs -f with a task's id",
         )
 
 
@@ -108,7 +108,7 @@ def _next_step(job_id: str, spec: "job_pb2.JobSpec", is_held: bool) -> str:
     if is_held:
         return f"massctl release {job_id}"
     if len(spec.array.indexes) > 0:
-        return f"massctl ls, or massctl logs -f {job_id}_{spec.array.indexes[0]}"
+        return f"massctl ls --array {job_id}"
     return f"massctl logs -f {job_id}"
 
 

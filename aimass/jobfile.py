@@ -108,7 +108,7 @@ def json_schema() -> dict[str, Any]:
             field.pop("title", None)
             field.pop("default", None)  # of the parsed value, not of what is written
     either = {"required": ["command"], "not": {"required": ["roles"]}}
-    tops = [{"required": [name]} for name in ("command", "replicas", "resources")]
+    tops = [{"required": [name]} for name in ("command", "replicas", "resources", "elastic")]
     schema["oneOf"] = [either, {"required": ["roles"], "not": {"anyOf": tops}}]
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "AI Mass job file"

@@ -142,14 +142,12 @@ def clock(ms: int) -> str:
 
 
 def _array_lines(job: job_pb2.Job) -> list[str]:
-    if not job.array_id:
+    if not job.HasField("array"):
         return []
     array = job.array
-    text = f"task {job.array_index} of {job.array_id}"
-    if array.total:
-        text += f": {array.total} tasks, {array.active} active, {array.over} over"
-        text += f" ({array.failed} failed)" if array.failed else ""
-    return [text]
+    task = f"task {job.array_index} of {job.array_id}: " if job.array_id else ""
+    failed = f" ({array.failed} failed)" if array.failed else ""
+    return [f"{task}{array.total} tasks, {array.active} active, {array.over} over{failed}"]
 
 
 def _attempt_lines(attempt: job_pb2.Attempt, colour: str, is_wide: bool) -> list[str]:

@@ -82,7 +82,7 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
         "notBefore": time_view(job.not_before_ms),
         "waitsFor": list(job.unmet),
         "holdReason": job.hold_reason,
-        "array": _array_view(job) if job.array_id else None,
+        "array": _array_view(job) if job.HasField("array") else None,
         "planned": _planned_view(job.planned) if job.HasField("planned") else None,
         "claim": _claim_view(job.claim) if job.HasField("claim") else None,
         "retries": job.retries,
@@ -96,8 +96,8 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
 
 def _array_view(job: job_pb2.Job) -> dict[str, Any]:
     return {
-        "id": job.array_id,
-        "index": job.array_index,
+        "id": job.array_id or job.id,
+        "index": job.array_index if job.array_id else None,
         "total": job.array.total,
         "over": job.array.over,
         "failed": job.array.failed,

@@ -116,7 +116,7 @@ def found_to_proto(cluster: Cluster, found: Found, waits: Waits) -> job_pb2.Job:
     if not found.is_array:
         return job_to_proto(cluster, first, reason_of(cluster, first, waits))
     row, states = cluster.arrays[found.id], Counter(job.state for job in found.jobs)
-    message = job_to_proto(cluster, first, "", in_short=True)
+    message = job_to_proto(cluster, first, "")
     message.id, message.array_id, message.array_index = found.id, "", 0
     for field in ("attempts", "planned", "claim", "unmet", "hold_reason"):
         message.ClearField(field)

@@ -126,7 +126,7 @@ def test_flags_win_over_the_file_and_lists_add_to_it(
         ("--checkpoint-signal SIGKILL", "SIGUSR1"),
         ("--notice 1m", "--checkpoint-signal SIGUSR1 --notice 1m"),
         ("--gpus 1 --gpu-share 1GiB", "give one of them"),
-        ("--array 0-9 --wait", "massctl wait"),
+        ("--array 0-9 --follow", "massctl logs -f with a task's id"),
     ],
 )
 def test_a_flag_that_makes_no_sense_is_refused_with_a_fix(
@@ -144,9 +144,15 @@ def test_an_array_is_submitted_as_one_and_names_its_tasks(
     flags = ("--name", "sweep", "--array", "0-99", "--", "x")
     done = massctl("submit", *flags)
     assert ok(done) == "j1 sweep submitted: j1_0 to j1_99\n"
-    assert b"massctl logs -f j1_0" in done.stderr
+    assert b"massctl ls --array j1" in done.stderr
     assert ok(massctl("submit", "-o", "name", *flags)) == "j2\n"
     assert json.loads(ok(massctl("submit", "-o", "json", *flags)))["tasks"] == 100
+
+
+def test_an_array_cannot_be_run_in_the_foreground(massctl: Massctl, fake: FakeScheduler) -> None:
+    done = massctl("run", "--array", "0-9", "--", "x")
+    assert (done.returncode, fake.jobs) == (2, {})
+    assert b"10 tasks" in done.stderr
 
 
 def test_a_job_may_be_held_from_the_start(massctl: Massctl, fake: FakeScheduler) -> None:

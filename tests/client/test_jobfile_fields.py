@@ -267,6 +267,7 @@ def test_the_sum_of_shards_counts_what_an_elastic_role_may_grow_to() -> None:
 
 def test_elastic_beside_roles_belongs_into_one_of_them() -> None:
     text = f"{HEAD}roles: [{{name: a, command: [b]}}]\nelastic: {{min: 1, max: 2}}\n"
+    assert schema_errors(text)
     assert [problem.path for problem in problems(text)] == ["elastic"]
 
 

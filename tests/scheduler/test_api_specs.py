@@ -144,8 +144,10 @@ async def test_an_array_is_one_id_and_its_tasks_are_listed_without_their_indexes
         ]
         assert jobs[0].array == job_pb2.ArrayProgress(total=3)
         assert (list(jobs[0].spec.array.indexes), jobs[0].spec.array.max_parallel) == ([], 2)
-        task = await s.client.Get(scheduler_pb2.GetRequest(job="j1_3"))
-        assert list(task.spec.array.indexes) == [0, 3, 5]
+        for name in ("j1_3", "j1"):  # one task, and the whole
+            found = await s.client.Get(scheduler_pb2.GetRequest(job=name))
+            assert list(found.spec.array.indexes) == [0, 3, 5]
+            assert (found.id, found.array.total) == (name, 3)
 
 
 async def test_a_job_says_whom_it_waits_for_and_who_holds_it(tmp_path: Path) -> None:
