@@ -233,7 +233,8 @@ def error_of(error: Any, address: str) -> MassError:
 def still_running(job: job_pb2.Job) -> TimedOut:
     """Say what a wait saw when its time was up."""
     state = job_pb2.JobState.Name(job.state).removeprefix("JOB_STATE_")
-    fix = f"massctl why {job.id}" if state == "QUEUED" else f"massctl show {job.id}"
+    waits = ("QUEUED", "HELD", "RESERVED")
+    fix = f"massctl why {job.id}" if state in waits else f"massctl show {job.id}"
     return TimedOut(f"{job.id} is still {state}", why=job.reason, fix=fix, id=job.id)
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from aimass import jobfile, units, yamldoc
+from aimass import jobfile, jobmodel, units, yamldoc
+from aimass.core import spec_problems
 from aimass.jobfile import JobFileError
-from aimass.jobmodel import REASONS
 from aimass.v1 import job_pb2
 from tests.client.test_jobfile import COMMAND, HEAD, schema_errors
 
@@ -284,6 +284,19 @@ def test_the_schema_refuses_it_too(line: str) -> None:
     assert schema_errors(f"{COMMAND}{line}\n")
 
 
-def test_the_reasons_of_retry_rules_are_those_of_the_scheduler() -> None:
-    known = {f"EXIT_REASON_{reason}" for reason in REASONS}
-    assert known <= set(job_pb2.ExitReason.keys())
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (jobmodel.REASONS, spec_problems.REASONS),
+        (jobmodel.RULES_MAX, spec_problems.RULES_MAX),
+        (jobmodel.DEPENDENCIES_MAX, spec_problems.DEPENDENCIES_MAX),
+        (units.SIGNALS, spec_problems.SIGNALS),
+        (units.INDEXES_MAX, spec_problems.ARRAY_TASKS_MAX),
+        (units.SPAN_MS_MAX, spec_problems.SPAN_MS_MAX),
+        (units.TIME_MS_MAX, spec_problems.TIME_MS_MAX),
+        (units.DURATION_MS_MAX, spec_problems.GRACE_MS_MAX),
+        (units.AMOUNT_MAX, spec_problems.AMOUNT_MAX),
+    ],
+)
+def test_job_files_and_the_scheduler_have_the_same_limits(here: object, there: object) -> None:
+    assert here == there
