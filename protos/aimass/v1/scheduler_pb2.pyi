@@ -150,12 +150,16 @@ class UpdateRequest(_message.Message):
     def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., was: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
 
 class WhyRequest(_message.Message):
-    __slots__ = ("job", "user")
+    __slots__ = ("job", "user", "at_ms", "history")
     JOB_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     job: str
     user: str
-    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+    at_ms: int
+    history: bool
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., at_ms: _Optional[int] = ..., history: _Optional[bool] = ...) -> None: ...
 
 class Blocker(_message.Message):
     __slots__ = ("code", "text", "nodes", "examples")
@@ -170,7 +174,7 @@ class Blocker(_message.Message):
     def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., nodes: _Optional[int] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("job_id", "state", "code", "summary", "blockers", "ahead", "shards_asked", "shards_fit_now", "fits_when_empty", "holders", "unblock", "revision", "waiting_ms")
+    __slots__ = ("job_id", "state", "code", "summary", "blockers", "ahead", "shards_asked", "shards_fit_now", "fits_when_empty", "holders", "unblock", "revision", "waiting_ms", "kind", "held_by", "holders_total", "start", "owned", "changes", "now_ms", "reasons")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +188,14 @@ class Explanation(_message.Message):
     UNBLOCK_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     WAITING_MS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_FIELD_NUMBER: _ClassVar[int]
+    HOLDERS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    OWNED_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    NOW_MS_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     state: _job_pb2.JobState
     code: str
@@ -197,7 +209,219 @@ class Explanation(_message.Message):
     unblock: _containers.RepeatedScalarFieldContainer[str]
     revision: int
     waiting_ms: int
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., code: _Optional[str] = ..., summary: _Optional[str] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., ahead: _Optional[int] = ..., shards_asked: _Optional[int] = ..., shards_fit_now: _Optional[int] = ..., fits_when_empty: _Optional[bool] = ..., holders: _Optional[_Iterable[str]] = ..., unblock: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., waiting_ms: _Optional[int] = ...) -> None: ...
+    kind: str
+    held_by: _containers.RepeatedCompositeFieldContainer[Holder]
+    holders_total: int
+    start: Outlook
+    owned: Owned
+    changes: _containers.RepeatedCompositeFieldContainer[Change]
+    now_ms: int
+    reasons: _containers.RepeatedCompositeFieldContainer[Reason]
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., code: _Optional[str] = ..., summary: _Optional[str] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., ahead: _Optional[int] = ..., shards_asked: _Optional[int] = ..., shards_fit_now: _Optional[int] = ..., fits_when_empty: _Optional[bool] = ..., holders: _Optional[_Iterable[str]] = ..., unblock: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., waiting_ms: _Optional[int] = ..., kind: _Optional[str] = ..., held_by: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., holders_total: _Optional[int] = ..., start: _Optional[_Union[Outlook, _Mapping]] = ..., owned: _Optional[_Union[Owned, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., now_ms: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
+
+class Holder(_message.Message):
+    __slots__ = ("job_id", "user", "gpu_milli", "end_ms", "is_leaving")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    GPU_MILLI_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_LEAVING_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    user: str
+    gpu_milli: int
+    end_ms: int
+    is_leaving: bool
+    def __init__(self, job_id: _Optional[str] = ..., user: _Optional[str] = ..., gpu_milli: _Optional[int] = ..., end_ms: _Optional[int] = ..., is_leaving: _Optional[bool] = ...) -> None: ...
+
+class Outlook(_message.Message):
+    __slots__ = ("at_ms", "earliest_ms", "latest_ms", "is_known", "is_promise", "after_ms")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_MS_FIELD_NUMBER: _ClassVar[int]
+    LATEST_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    IS_PROMISE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    earliest_ms: int
+    latest_ms: int
+    is_known: bool
+    is_promise: bool
+    after_ms: int
+    def __init__(self, at_ms: _Optional[int] = ..., earliest_ms: _Optional[int] = ..., latest_ms: _Optional[int] = ..., is_known: _Optional[bool] = ..., is_promise: _Optional[bool] = ..., after_ms: _Optional[int] = ...) -> None: ...
+
+class Owned(_message.Message):
+    __slots__ = ("nodes", "victims", "by_ms")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    VICTIMS_FIELD_NUMBER: _ClassVar[int]
+    BY_MS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    victims: _containers.RepeatedScalarFieldContainer[str]
+    by_ms: int
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., victims: _Optional[_Iterable[str]] = ..., by_ms: _Optional[int] = ...) -> None: ...
+
+class Loss(_message.Message):
+    __slots__ = ("job_id", "user", "rule", "lost_gpu_ms", "reason")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    LOST_GPU_MS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    user: str
+    rule: str
+    lost_gpu_ms: int
+    reason: str
+    def __init__(self, job_id: _Optional[str] = ..., user: _Optional[str] = ..., rule: _Optional[str] = ..., lost_gpu_ms: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("kind", "text", "command", "losses")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    text: str
+    command: str
+    losses: _containers.RepeatedCompositeFieldContainer[Loss]
+    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., command: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
+
+class Reason(_message.Message):
+    __slots__ = ("revision", "at_ms", "code", "text")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    at_ms: int
+    code: str
+    text: str
+    def __init__(self, revision: _Optional[int] = ..., at_ms: _Optional[int] = ..., code: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class PlanRequest(_message.Message):
+    __slots__ = ("spec", "user", "more", "without")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    spec: _job_pb2.JobSpec
+    user: str
+    more: _containers.RepeatedCompositeFieldContainer[MoreNodes]
+    without: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., user: _Optional[str] = ..., more: _Optional[_Iterable[_Union[MoreNodes, _Mapping]]] = ..., without: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MoreNodes(_message.Message):
+    __slots__ = ("count", "gpus", "model")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    gpus: int
+    model: str
+    def __init__(self, count: _Optional[int] = ..., gpus: _Optional[int] = ..., model: _Optional[str] = ...) -> None: ...
+
+class PlanReply(_message.Message):
+    __slots__ = ("verdict", "summary", "nodes", "reason", "trail", "losses", "start", "gpu_ms", "queues", "largest", "explanation", "tasks", "tasks_total", "revision", "now_ms")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    GPU_MS_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    NOW_MS_FIELD_NUMBER: _ClassVar[int]
+    verdict: str
+    summary: str
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    trail: _containers.RepeatedScalarFieldContainer[str]
+    losses: _containers.RepeatedCompositeFieldContainer[Loss]
+    start: Outlook
+    gpu_ms: int
+    queues: _containers.RepeatedCompositeFieldContainer[QueueUse]
+    largest: _containers.RepeatedCompositeFieldContainer[RoleSize]
+    explanation: Explanation
+    tasks: int
+    tasks_total: int
+    revision: int
+    now_ms: int
+    def __init__(self, verdict: _Optional[str] = ..., summary: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., trail: _Optional[_Iterable[str]] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., start: _Optional[_Union[Outlook, _Mapping]] = ..., gpu_ms: _Optional[int] = ..., queues: _Optional[_Iterable[_Union[QueueUse, _Mapping]]] = ..., largest: _Optional[_Iterable[_Union[RoleSize, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., tasks: _Optional[int] = ..., tasks_total: _Optional[int] = ..., revision: _Optional[int] = ..., now_ms: _Optional[int] = ...) -> None: ...
+
+class QueueUse(_message.Message):
+    __slots__ = ("queue", "resource", "used", "after", "quota", "limit")
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    queue: str
+    resource: str
+    used: int
+    after: int
+    quota: int
+    limit: int
+    def __init__(self, queue: _Optional[str] = ..., resource: _Optional[str] = ..., used: _Optional[int] = ..., after: _Optional[int] = ..., quota: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class RoleSize(_message.Message):
+    __slots__ = ("role", "asked", "most")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    asked: int
+    most: int
+    def __init__(self, role: _Optional[str] = ..., asked: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
+
+class HistoryRequest(_message.Message):
+    __slots__ = ("job", "user")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+
+class HistoryReply(_message.Message):
+    __slots__ = ("job_id", "entries", "revision")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    entries: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
+    revision: int
+    def __init__(self, job_id: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class HistoryEntry(_message.Message):
+    __slots__ = ("revision", "at_ms", "what", "text", "by", "attempt", "policy", "trail", "lost_gpu_ms", "start_ms", "back_ms")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_FIELD_NUMBER: _ClassVar[int]
+    LOST_GPU_MS_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    BACK_MS_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    at_ms: int
+    what: str
+    text: str
+    by: str
+    attempt: int
+    policy: str
+    trail: _containers.RepeatedScalarFieldContainer[str]
+    lost_gpu_ms: int
+    start_ms: int
+    back_ms: int
+    def __init__(self, revision: _Optional[int] = ..., at_ms: _Optional[int] = ..., what: _Optional[str] = ..., text: _Optional[str] = ..., by: _Optional[str] = ..., attempt: _Optional[int] = ..., policy: _Optional[str] = ..., trail: _Optional[_Iterable[str]] = ..., lost_gpu_ms: _Optional[int] = ..., start_ms: _Optional[int] = ..., back_ms: _Optional[int] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("job", "user", "attempt", "ranks", "follow", "offsets", "tail_lines")

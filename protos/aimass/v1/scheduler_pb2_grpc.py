@@ -95,6 +95,16 @@ class SchedulerStub:
                 request_serializer=aimass_dot_v1_dot_scheduler__pb2.WhyRequest.SerializeToString,
                 response_deserializer=aimass_dot_v1_dot_scheduler__pb2.Explanation.FromString,
                 _registered_method=True)
+        self.Plan = channel.unary_unary(
+                '/aimass.v1.Scheduler/Plan',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.PlanRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.PlanReply.FromString,
+                _registered_method=True)
+        self.History = channel.unary_unary(
+                '/aimass.v1.Scheduler/History',
+                request_serializer=aimass_dot_v1_dot_scheduler__pb2.HistoryRequest.SerializeToString,
+                response_deserializer=aimass_dot_v1_dot_scheduler__pb2.HistoryReply.FromString,
+                _registered_method=True)
         self.Logs = channel.unary_stream(
                 '/aimass.v1.Scheduler/Logs',
                 request_serializer=aimass_dot_v1_dot_scheduler__pb2.LogsRequest.SerializeToString,
@@ -234,6 +244,20 @@ class SchedulerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Plan(self, request, context):
+        """What would happen to a job that were submitted now. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def History(self, request, context):
+        """Everything that happened to one job, from the journal: also when it ended long ago.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Logs(self, request, context):
         """Output of a job's shards, each from the offset asked for.
         """
@@ -366,6 +390,16 @@ def add_SchedulerServicer_to_server(servicer, server):
                     servicer.Why,
                     request_deserializer=aimass_dot_v1_dot_scheduler__pb2.WhyRequest.FromString,
                     response_serializer=aimass_dot_v1_dot_scheduler__pb2.Explanation.SerializeToString,
+            ),
+            'Plan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Plan,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.PlanRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.PlanReply.SerializeToString,
+            ),
+            'History': grpc.unary_unary_rpc_method_handler(
+                    servicer.History,
+                    request_deserializer=aimass_dot_v1_dot_scheduler__pb2.HistoryRequest.FromString,
+                    response_serializer=aimass_dot_v1_dot_scheduler__pb2.HistoryReply.SerializeToString,
             ),
             'Logs': grpc.unary_stream_rpc_method_handler(
                     servicer.Logs,
@@ -747,6 +781,60 @@ class Scheduler:
             '/aimass.v1.Scheduler/Why',
             aimass_dot_v1_dot_scheduler__pb2.WhyRequest.SerializeToString,
             aimass_dot_v1_dot_scheduler__pb2.Explanation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Plan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/Plan',
+            aimass_dot_v1_dot_scheduler__pb2.PlanRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.PlanReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def History(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.v1.Scheduler/History',
+            aimass_dot_v1_dot_scheduler__pb2.HistoryRequest.SerializeToString,
+            aimass_dot_v1_dot_scheduler__pb2.HistoryReply.FromString,
             options,
             channel_credentials,
             insecure,

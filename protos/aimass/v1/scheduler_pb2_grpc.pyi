@@ -57,6 +57,10 @@ class SchedulerStub:
     Update: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.UpdateRequest, _job_pb2.Job]
     """Another spec for a job that has not started; of an active one, other limits of time."""
     Why: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.WhyRequest, _scheduler_pb2.Explanation]
+    Plan: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.PlanRequest, _scheduler_pb2.PlanReply]
+    """What would happen to a job that were submitted now. Changes nothing."""
+    History: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.HistoryRequest, _scheduler_pb2.HistoryReply]
+    """Everything that happened to one job, from the journal: also when it ended long ago."""
     Logs: _grpc.UnaryStreamMultiCallable[_scheduler_pb2.LogsRequest, _scheduler_pb2.LogChunk]
     """Output of a job's shards, each from the offset asked for."""
     Nodes: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.NodesRequest, _scheduler_pb2.NodesReply]
@@ -95,6 +99,10 @@ class SchedulerAsyncStub(SchedulerStub):
     Update: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.UpdateRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Another spec for a job that has not started; of an active one, other limits of time."""
     Why: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.WhyRequest, _scheduler_pb2.Explanation]  # type: ignore[assignment]
+    Plan: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.PlanRequest, _scheduler_pb2.PlanReply]  # type: ignore[assignment]
+    """What would happen to a job that were submitted now. Changes nothing."""
+    History: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.HistoryRequest, _scheduler_pb2.HistoryReply]  # type: ignore[assignment]
+    """Everything that happened to one job, from the journal: also when it ended long ago."""
     Logs: _aio.UnaryStreamMultiCallable[_scheduler_pb2.LogsRequest, _scheduler_pb2.LogChunk]  # type: ignore[assignment]
     """Output of a job's shards, each from the offset asked for."""
     Nodes: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.NodesRequest, _scheduler_pb2.NodesReply]  # type: ignore[assignment]
@@ -202,6 +210,22 @@ class SchedulerServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_pb2.WhyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_pb2.Explanation, _abc.Awaitable[_scheduler_pb2.Explanation]]: ...
+
+    @_abc_1.abstractmethod
+    def Plan(
+        self,
+        request: _scheduler_pb2.PlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.PlanReply, _abc.Awaitable[_scheduler_pb2.PlanReply]]:
+        """What would happen to a job that were submitted now. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def History(
+        self,
+        request: _scheduler_pb2.HistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_pb2.HistoryReply, _abc.Awaitable[_scheduler_pb2.HistoryReply]]:
+        """Everything that happened to one job, from the journal: also when it ended long ago."""
 
     @_abc_1.abstractmethod
     def Logs(
