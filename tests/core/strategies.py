@@ -1,6 +1,6 @@
 """What Hypothesis draws: values of any type of the core, and jobs and nodes that make sense."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from types import UnionType
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 
 from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import DeviceSpec, Exit, ExitReason, Inventory
-from aimass.core.spec import JobSpec, Need, Role, Strategy
+from aimass.core.spec import (
+    Array,
+    Checkpoint,
+    Elastic,
+    JobSpec,
+    Need,
+    Preemption,
+    PreemptMode,
+    Retry,
+    RetryAction,
+    RetryRule,
+    Role,
+    Strategy,
+)
 from tests.core.world import GIB, inventory
 
 # ---- any value of a type, sensible or not: for the codec ----------------------------------------
@@ -76,6 +89,54 @@ def job_specs(draw: st.DrawFn) -> JobSpec:
         strategy=draw(st.sampled_from(list(Strategy))),
         grace_ms=draw(st.sampled_from((0, 30_000))),
     )
+
+
+MINUTE_MS = 60_000
+_RULES = st.lists(
+    st.builds(
+        RetryRule,
+        st.sampled_from(list(RetryAction)),
+        st.sampled_from(((), (1,), (137,))),
+        st.sampled_from(((), ("OUT_OF_MEMORY",))),
+        avoid_node=st.booleans(),
+        counts=st.booleans(),
+        memory_factor_milli=st.sampled_from((1000, 1500)),
+    ),
+    max_size=2,
+).map(tuple)
+_RETRIES = st.builds(Retry, st.integers(0, 2), st.sampled_from((0, 1000)), rules=_RULES)
+_PREEMPTIONS = st.builds(
+    Preemption,
+    st.sampled_from((PreemptMode.REQUEUE, PreemptMode.SUSPEND, PreemptMode.CANCEL)),
+    st.sampled_from((0, 0, MINUTE_MS)),
+    st.sampled_from((0, 1)),
+    st.sampled_from((0, 0, MINUTE_MS)),
+)
+
+
+@st.composite
+def life_specs(draw: st.DrawFn, now_ms: int = 0, queues: tuple[str, ...] = ("default",)) -> JobSpec:
+    """A possible job with anything about its life: times, rules, arrays, sizes."""
+    spec = draw(job_specs())
+    role = spec.roles[0]
+    if draw(st.integers(0, 3)) == 0:
+        elastic = Elastic(1, role.shards + 1, cost_ms=1000, interval_ms=MINUTE_MS)
+        spec = replace(spec, roles=(replace(role, elastic=elastic), *spec.roles[1:]))
+    spec = replace(
+        spec,
+        queue=draw(st.sampled_from(queues)),
+        preemptible=draw(st.sampled_from((True, True, True, False))),
+        preemption=draw(_PREEMPTIONS),
+        checkpoint=draw(st.sampled_from((Checkpoint(), Checkpoint("SIGUSR1", 10_000)))),
+        walltime_ms=draw(st.sampled_from((0, 0, 30_000, 10 * MINUTE_MS))),
+        expected_ms=draw(st.sampled_from((0, 0, 20_000, 10 * MINUTE_MS))),
+        array=draw(st.sampled_from((None, None, None, Array((0, 2, 3)), Array((0, 1), 1)))),
+        exclusive_node=draw(st.sampled_from((False,) * 9 + (True,))),
+        retry=draw(_RETRIES),
+    )
+    start_ms = draw(st.sampled_from((0, 0, 0, now_ms + MINUTE_MS)))
+    deadline_ms = draw(st.sampled_from((0, 0, 0, now_ms + 20 * MINUTE_MS)))
+    return replace(spec, start_after_ms=start_ms, deadline_ms=deadline_ms)
 
 
 @st.composite

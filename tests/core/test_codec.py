@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aimass.core import events as ev
 from aimass.core.apply import apply
 from aimass.core.codec import (
     CodecError,
@@ -20,10 +21,14 @@ from aimass.core.codec import (
     restore,
     state_hash,
 )
+from aimass.core.decide import decide
 from aimass.core.events import EVENT_TYPES, Event, JobSubmitted, NodeSilent, TermStarted
 from aimass.core.invariants import check_invariants
-from aimass.core.model import JobId, NodeId
-from aimass.core.spec import JobSpec, Need, Role
+from aimass.core.model import JobId, JobState, NodeId
+from aimass.core.queues import QueueSpec
+from aimass.core.spec import Array, Dependency, JobSpec, Need, Role
+from aimass.core.windows import WindowSpec
+from aimass.policies.registry import make_policy
 from tests.core.strategies import any_event, values_of
 from tests.core.world import World, gpus, inventory, one_role
 
@@ -145,14 +150,36 @@ def test_an_event_is_one_line_for_people() -> None:
 
 
 def a_busy_world() -> World:
-    """Jobs queued, running and over; a device that failed while it was held."""
+    """Every table has rows: jobs in all states, claims, promises, arrays, queues, windows."""
     world = World()
-    world.join("n1", inventory("n1", gpus("n1", 4, island=2), labels={"zone": "a", "rack": "1"}))
+    world.do(ev.LevelsPut, levels=("block", "rack"))
+    world.do(ev.QueuePut, spec=QueueSpec("research", quota={"gpu": 4000}))
+    world.do(ev.QueuePut, spec=QueueSpec("vision", parent="research", weight=2))
+    world.do(ev.WindowPut, spec=WindowSpec("patch", 10**9, 60_000, ("n1",), maintenance=True))
+    labels = {"zone": "a", "rack": "1"}
+    world.join("n1", inventory("n1", gpus("n1", 4, island=2), labels=labels))
+    world.join("n2", inventory("n2", gpus("n2", 2)))
+    world.do(ev.NodeCordoned, node_id=NodeId("n2"), by="ann", drain_ms=10**8)
     over, runs = world.submit(one_role(gpus=1)), world.submit(one_role(2, gpus=0.5))
     world.submit_spec(JobSpec("wide", one_role(8, gpus=1)), key="once")
     world.plan()
     world.exit(over)
     world.start(runs, [0])
+    array = Array((0, 2), max_parallel=1)
+    world.submit_spec(JobSpec("sweep", one_role(), queue="vision", array=array), key="many")
+    world.submit_spec(JobSpec("held", one_role()), held=True)
+    world.submit(one_role(), depends_on=(Dependency("j4"),))
+    world.submit(one_role(), start_after_ms=500_000, deadline_ms=900_000)
+    world.submit(one_role(gpus=1), walltime_ms=60_000)
+    world.plan()
+    world.submit(one_role(4, gpus=1), priority=5)  # owns what others are leaving
+    world.plan()
+    cluster = world.cluster
+    assert cluster.claims and cluster.arrays and cluster.runtimes and cluster.planned  # noqa: PT018
+    assert {job.state for job in cluster.jobs.values()} >= {
+        *(JobState.QUEUED, JobState.HELD, JobState.RESERVED, JobState.STOPPING),
+        *(JobState.PLACED, JobState.SUCCEEDED),
+    }
     return world
 
 
@@ -163,11 +190,25 @@ def test_a_snapshot_restores_rows_and_indexes() -> None:
     restored = restore(data)
     check_invariants(restored)
     assert encode_snapshot(restored) == data
-    assert restored.by_key == {"once": JobId("j3")}
-    assert list(restored.over) == [JobId("j1")]
+    assert restored.by_key == {"once": JobId("j3"), "many": JobId("j4")}
+    assert list(restored.over) == list(world.cluster.over)
+    assert restored.waiting.ids() == world.cluster.waiting.ids()
+    policy = make_policy()
     for cluster in (world.cluster, restored):
         apply(cluster, NodeSilent(10**6, NodeId("n1"), "no heartbeat"))
+    assert decide(restored, policy) == decide(world.cluster, policy)
     assert state_hash(restored) == state_hash(world.cluster)
+
+
+def test_tasks_of_an_array_share_their_spec_again() -> None:
+    """Ten thousand copies of one spec would be most of the memory."""
+    world = World()
+    world.submit_spec(JobSpec("sweep", one_role(), array=Array((0, 1, 2))))
+    task = world.cluster.jobs[JobId("j1_1")]
+    world.do(ev.JobUpdated, job_id=task.id, spec=replace(task.spec, priority=3), by="ann")
+    specs = [job.spec for job in restore(encode_snapshot(world.cluster)).jobs.values()]
+    assert specs[0] is specs[2]
+    assert specs[1].priority == 3
 
 
 def test_the_hash_sees_every_row() -> None:

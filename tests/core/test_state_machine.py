@@ -4,6 +4,7 @@ As in TigerBeetle's simulator: safety first, under every fault, then the faults 
 that can end must end (I6).
 """
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -17,17 +18,22 @@ from hypothesis.stateful import (
 )
 
 from aimass.core import events as ev
+from aimass.core.apply_jobs import OF_ACTIVE, update_problem
 from aimass.core.codec import encode_snapshot, restore, state_hash
 from aimass.core.decide import decide
+from aimass.core.depends import dependency_problem
 from aimass.core.explain import explain
 from aimass.core.invariants import check_invariants
 from aimass.core.lifecycle import JOB_TRANSITIONS, JobTrigger
 from aimass.core.model import Exit, Inventory, Job, JobId, JobState, NodeId, NodeState
-from aimass.core.spec import JobSpec
+from aimass.core.queues import QueueSpec
+from aimass.core.spec import Dependency, DependsOn, JobSpec
+from aimass.core.spec_problems import problems
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
-from tests.core.strategies import exits, inventories, job_specs
+from tests.core.strategies import exits, inventories, job_specs, life_specs
 from tests.core.world import World, active_jobs, gpus, inventory, jobs_in, replay
 
+_REPORTS = ev.ShardStarted | ev.ShardExited | ev.PortReserved | ev.CheckpointReported
 NODES = ("n1", "n2", "n3")
 nodes = st.sampled_from(NODES)
 ranks = st.integers(-1, 8)
@@ -53,22 +59,94 @@ class ClusterMachine(RuleBasedStateMachine):
 
     # ---- clients --------------------------------------------------------------------------------
 
-    @rule(spec=job_specs(), has_key=st.booleans())
-    def submit(self, spec: JobSpec, has_key: bool) -> None:
-        """A user submits."""
-        key = f"key-{self.world.cluster.next_seq}" if has_key else ""
-        self.world.submit_spec(spec, key)
+    @rule(data=st.data(), has_key=st.booleans(), held=st.booleans())
+    def submit(self, data: st.DataObject, has_key: bool, held: bool) -> None:
+        """A user submits a job or an array, that may wait for another."""
+        world = self.world
+        key = f"key-{world.cluster.next_seq}" if has_key else ""
+        spec = data.draw(life_specs(world.now_ms, tuple(world.cluster.queues)))
+        known = [*world.cluster.jobs, *world.cluster.arrays]
+        if known and data.draw(st.booleans()):
+            other = data.draw(st.sampled_from(known))
+            dependency = Dependency(other, data.draw(st.sampled_from(list(DependsOn))))
+            waits = replace(spec, depends_on=(dependency,))
+            spec = spec if world.refusals(waits) else waits
+        world.submit_spec(spec, key, held=held and data.draw(st.booleans()))
 
     @rule(data=st.data(), grace_ms=st.sampled_from((0, 1000, 60_000)))
     def cancel(self, data: st.DataObject, grace_ms: int) -> None:
         """A user cancels some job, over or not, known or not."""
-        known = [*self.world.cluster.jobs, JobId("j999")]
-        self.world.do(
-            ev.JobCancelRequested,
-            job_id=data.draw(st.sampled_from(known)),
-            by="ann",
-            grace_ms=grace_ms,
-        )
+        job_id = self.some_id(data)
+        self.world.do(ev.JobCancelRequested, job_id=job_id, by="ann", grace_ms=grace_ms)
+
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        """A user holds some job back."""
+        self.world.do(ev.JobHeld, job_id=self.some_id(data), by="ann")
+
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        """A user lets some job go."""
+        self.world.do(ev.JobReleased, job_id=self.some_id(data), by="ann")
+
+    @rule(data=st.data(), suspend=st.booleans())
+    def requeue(self, data: st.DataObject, suspend: bool) -> None:
+        """A user takes some job off its nodes."""
+        job_id = self.some_id(data)
+        self.world.do(ev.JobRequeueRequested, job_id=job_id, by="ann", suspend=suspend)
+
+    @rule(data=st.data())
+    def update(self, data: st.DataObject) -> None:
+        """A user changes some job, as far as the edge lets them."""
+        world = self.world
+        jobs = [job for job in world.cluster.jobs.values() if not job.state.is_over]
+        if not jobs:
+            return
+        job = data.draw(st.sampled_from(jobs))
+        drawn = data.draw(life_specs(world.now_ms, tuple(world.cluster.queues)))
+        new = replace(drawn, array=job.spec.array, depends_on=job.spec.depends_on)
+        if job.state.is_active:
+            new = replace(job.spec, **{name: getattr(drawn, name) for name in OF_ACTIVE})
+        elif data.draw(st.booleans()):
+            other = data.draw(st.sampled_from(list(world.cluster.jobs)))
+            new = replace(new, depends_on=(Dependency(other),))
+        cluster = world.cluster
+        refused = update_problem(job, new) or dependency_problem(cluster, new, job.id)
+        if not refused and not list(problems(new)):
+            world.do(ev.JobUpdated, job_id=job.id, spec=new, by="ann")
+
+    def some_id(self, data: st.DataObject) -> JobId:
+        """A job, perhaps one that nobody knows."""
+        return data.draw(st.sampled_from([*self.world.cluster.jobs, JobId("j999")]))
+
+    # ---- operators and time ---------------------------------------------------------------------
+
+    @rule(node=nodes, drain_ms=st.sampled_from((0, 1, 600_000)))
+    def cordon(self, node: str, drain_ms: int) -> None:
+        """An operator takes a node out of use, and perhaps empties it."""
+        if NodeId(node) in self.world.cluster.nodes:
+            at_ms = self.world.now_ms + drain_ms if drain_ms else 0
+            self.world.do(ev.NodeCordoned, node_id=NodeId(node), by="ann", drain_ms=at_ms)
+
+    @rule(node=nodes)
+    def uncordon(self, node: str) -> None:
+        """An operator takes it back into use."""
+        if NodeId(node) in self.world.cluster.nodes:
+            self.world.do(ev.NodeUncordoned, node_id=NodeId(node), by="ann")
+
+    @rule(
+        name=st.sampled_from(("research", "vision")),
+        weight=st.integers(1, 3),
+        quota=st.sampled_from(({}, {"gpu": 2000}, {"gpu": 4000, "gpu:H100": 2000})),
+    )
+    def put_queue(self, name: str, weight: int, quota: dict[str, int]) -> None:
+        """An operator makes or changes a queue."""
+        self.world.do(ev.QueuePut, spec=QueueSpec(name, weight=weight, quota=quota), by="ann")
+
+    @rule(span_ms=st.sampled_from((1000, 60_000, 3_600_000)))
+    def pass_time(self, span_ms: int) -> None:
+        """Nothing else happens until something falls due."""
+        self.world.tick(self.world.now_ms + span_ms)
 
     # ---- the scheduler --------------------------------------------------------------------------
 
@@ -168,6 +246,15 @@ class ClusterMachine(RuleBasedStateMachine):
         )
 
     @precondition(active)
+    @rule(data=st.data(), age_ms=st.sampled_from((0, 500)), behind=st.sampled_from((0, 0, 1)))
+    def report_checkpoint(self, data: st.DataObject, age_ms: int, behind: int) -> None:
+        """A job has written one, in this attempt or an earlier."""
+        job = self.some_active(data)
+        self.world.do(
+            ev.CheckpointReported, job_id=job.id, attempt=job.attempt - behind, age_ms=age_ms
+        )
+
+    @precondition(active)
     @rule(data=st.data(), port=st.integers(1024, 65535))
     def reserve_port(self, data: st.DataObject, port: int) -> None:
         """Rank 0's agent reserves a port, or another one."""
@@ -177,11 +264,7 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         """The network delivers an old report again."""
-        reports = [
-            event
-            for event in self.world.history
-            if isinstance(event, ev.ShardStarted | ev.ShardExited | ev.PortReserved)
-        ]
+        reports = [event for event in self.world.history if isinstance(event, _REPORTS)]
         if reports:
             event = data.draw(st.sampled_from(reports))
             self.world.do(type(event), **_without_time(event))
@@ -209,18 +292,27 @@ class ClusterMachine(RuleBasedStateMachine):
         self.heal()
         world.policy = make_policy()
         rounds = 0
-        while active_jobs(world.cluster) or world.plan().starts:
+        while not world.plan().is_empty or active_jobs(world.cluster) or self.falls_due():
             for job in active_jobs(world.cluster):
                 world.exit(job)
             rounds += 1
-            assert rounds <= len(world.cluster.jobs) + 1, "no progress although nothing fails"
+            assert rounds <= 20 * len(world.cluster.jobs) + 20, "no progress although nothing fails"
+        assert world.cluster.claims == {}
         for job in jobs_in(world.cluster, JobState.QUEUED):
-            if len(job.spec.roles) == 1:
+            if len(job.spec.roles) == 1 and not job.unmet:
                 why = explain(world.cluster, job, world.policy)
                 assert not why.fits_when_empty, f"{job.id} fits and waits for ever: {why}"
 
+    def falls_due(self) -> bool:
+        """Go to where time does something next, if it ever does."""
+        return self.world.tick(self.world.now_ms + 10**12)
+
     def heal(self) -> None:
-        """Every node is back, with all it has."""
+        """Every node is back, with all it has, and nobody holds anything back."""
+        for node in self.world.cluster.nodes:
+            self.world.do(ev.NodeUncordoned, node_id=node, by="ann")
+        for job in jobs_in(self.world.cluster, JobState.HELD):
+            self.world.do(ev.JobReleased, job_id=job.id, by="ann")
         whole: dict[str, Inventory] = {n: inventory(n, gpus(n, 8, island=4)) for n in NODES}
         for node, reported in whole.items():
             self.world.join(node, reported, "healed")
