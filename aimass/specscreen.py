@@ -29,7 +29,7 @@ def role_text(role: job_pb2.Role) -> str:
 def spec_rows(spec: job_pb2.JobSpec) -> list[tuple[str, list[str]]]:
     """Give (title, lines) of what a spec says beyond roles, command and workdir."""
     rows = [
-        ("queue", [spec.queue] if spec.queue else []),
+        ("queue", [spec.queue] if spec.queue not in ("", "default") else []),
         ("time", _time_lines(spec)),
         ("after", [_dependency_text(one) for one in spec.depends_on]),
         ("tasks", _task_lines(spec.array)),

@@ -23,7 +23,7 @@ from aimass.scheduler.errors import Refused, invalid, not_found
 from aimass.scheduler.lookup import find_jobs, found_to_proto, reason_of
 from aimass.scheduler.translate import explanation_to_proto
 from aimass.scheduler.translate_jobs import JOB_STATE_FROM_PROTO, job_to_proto
-from aimass.scheduler.translate_spec import spec_from_proto
+from aimass.scheduler.translate_spec import spec_from_proto, unknown_values
 from aimass.v1 import job_pb2, scheduler_pb2
 
 KEY_CHARS_MAX = 128
@@ -38,7 +38,7 @@ def checked_spec(message: job_pb2.JobSpec, **limits: tuple[str, int]) -> JobSpec
     limits: further texts of the request by field, with the characters that they may have.
     """
     spec = spec_from_proto(message)
-    problems = list(spec_problems.problems(spec))
+    problems = [*unknown_values(message), *spec_problems.problems(spec)]
     problems += [
         (field, f"at most {most} characters")
         for field, (text, most) in limits.items()

@@ -1,5 +1,6 @@
 """JobSpec messages to core specs and back. What a message does not give is the core's default."""
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -136,6 +137,23 @@ def spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         movable=message.movable,
         allow_future=message.allow_future,
     )
+
+
+def unknown_values(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (field, what is wrong) for enum values that only a newer client knows.
+
+    Read as defaults they would change what the job means.
+    """
+    for field, value in message.ListFields():
+        inner = f"{path}{field.name}"
+        is_single = isinstance(value, Message | int | str)
+        if field.enum_type is not None:
+            for one in [value] if is_single else value:
+                if one not in field.enum_type.values_by_number:
+                    yield inner, f"{one}: not known to this scheduler, which may be too old for it"
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for one in [value] if is_single else value:
+                yield from unknown_values(one, f"{inner}.")
 
 
 def _role_from_proto(role: job_pb2.Role) -> Role:

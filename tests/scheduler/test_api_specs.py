@@ -98,6 +98,10 @@ IMPOSSIBLE: list[tuple[dict[str, object], str]] = [
     ({"retry": {"backoff_ms": 700_000}}, "retry.backoff"),
     ({"retry": {"factor_milli": 999}}, "retry.factor"),
     ({"retry": {"rules": [{"reasons": ["BAD_LUCK"]}]}}, "retry.rules"),
+    ({"kind": 99}, "kind"),
+    ({"preemption": {"mode": 99}}, "preemption.mode"),
+    ({"depends_on": [{"job_id": "j1", "condition": 99}]}, "depends_on.condition"),
+    ({"retry": {"rules": [{"action": 99}]}}, "retry.rules.action"),
 ]
 
 
