@@ -26,7 +26,7 @@ from aimass.core.model import (
 )
 from aimass.core.moves import count_job
 from aimass.core.plan import Claim, Planned
-from aimass.core.queues import Amounts, Queue, QueueSpec
+from aimass.core.queues import FAIR, Amounts, Queue, QueueSpec, link
 from aimass.core.spec import JobSpec
 from aimass.core.timers import set_timers
 from aimass.core.windows import WindowSpec
@@ -94,8 +94,12 @@ class _State:
 _state_decoder = msgspec.json.Decoder(_State)
 
 
-def encode_snapshot(cluster: Cluster) -> bytes:
-    """The whole state. Equal states give equal bytes, on any Python and any hash seed."""
+def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
+    """The whole state. Equal states give equal bytes, on any Python and any hash seed.
+
+    with_ended: False leaves out jobs that are over: enough, and less, for a look into the future.
+    """
+    jobs = cluster.jobs.values()
     state = _State(
         cluster.cluster_id,
         cluster.revision,
@@ -107,9 +111,9 @@ def encode_snapshot(cluster: Cluster) -> bytes:
         [_QueueRow(q.spec, q.history, q.settled_ms) for q in cluster.queues.values()],
         list(cluster.windows.values()),
         [_bare(node) for node in cluster.nodes.values()],
-        list(cluster.jobs.values()),
+        list(jobs) if with_ended else [job for job in jobs if not job.state.is_over],
         [replace(row, active=0, kept=0) for row in cluster.arrays.values()],
-        list(cluster.over),
+        list(cluster.over) if with_ended else [],
         list(cluster.claims.values()),
         list(cluster.planned.values()),
         list(cluster.runtimes.items()),
@@ -155,6 +159,7 @@ def restore(data: bytes) -> Cluster:
     cluster.runtimes = OrderedDict(state.runtimes)
     rows = ((row.spec.name, row) for row in state.queues)
     cluster.queues = {n: Queue(row.spec, row.history, row.settled_ms) for n, row in rows}
+    link(cluster.queues)
     cluster.windows = {window.name: window for window in state.windows}
     cluster.arrays = {row.id: row for row in state.arrays}
     cluster.planned = {planned.job_id: planned for planned in state.planned}
@@ -170,6 +175,8 @@ def restore(data: bytes) -> Cluster:
         _index_job(cluster, job)
     for owned in state.claims:
         _claim_again(cluster, owned)
+    for queue in cluster.queues.values():
+        queue.steady = {key: queue.used[key] for key in FAIR if queue.used.get(key)}
     set_timers(cluster)
     return cluster
 

@@ -12,7 +12,7 @@ from aimass.core import events as ev
 from aimass.core.apply import apply
 from aimass.core.check import check
 from aimass.core.cluster import Cluster
-from aimass.core.codec import restore
+from aimass.core.codec import encode_snapshot, restore
 from aimass.core.decider import Decider
 from aimass.core.model import Exit, ExitReason, Job, JobId, JobState
 from aimass.core.plan import Plan
@@ -21,6 +21,8 @@ from aimass.core.runtimes import expected_end_ms, run_estimate
 from aimass.core.timers import next_timer_ms
 
 STEPS_MAX = 500  # moments looked at; beyond, it is only known to be later
+WAITING_MAX = 500  # jobs up to which the future is played through
+ACTIVE_MAX = 2_000
 
 
 class Pace(Enum):
@@ -45,6 +47,28 @@ class Outlook:
     is_known: bool = False
     is_promise: bool = False
     after_ms: int = 0
+
+
+def seed(cluster: Cluster, job: Job) -> bytes | None:
+    """The snapshot to predict from; None when there is nothing to predict, or too much to play.
+
+    O(jobs that are not over).
+    """
+    waits = job.state in (JobState.QUEUED, JobState.RESERVED)
+    if not waits or len(cluster.waiting) > WAITING_MAX or len(cluster.active) > ACTIVE_MAX:
+        return None
+    return encode_snapshot(cluster, with_ended=False)
+
+
+def merged(said: Outlook, foreseen: Outlook) -> Outlook:
+    """What is promised with what is foreseen: a promised start may well come earlier."""
+    if not foreseen.at_ms:
+        return said if said.at_ms or not foreseen.after_ms else foreseen
+    if not (said.is_promise and said.at_ms):
+        return foreseen
+    at_ms = min(foreseen.at_ms, said.at_ms)
+    earliest_ms = min(foreseen.earliest_ms, at_ms)
+    return Outlook(at_ms, earliest_ms, said.at_ms, foreseen.is_known, is_promise=True)
 
 
 def predict(snapshot: bytes, job_id: JobId, policy: Policy, steps_max: int = STEPS_MAX) -> Outlook:

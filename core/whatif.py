@@ -13,28 +13,25 @@ from aimass.core.apply_jobs import job_id_of
 from aimass.core.arrays import jobs_of
 from aimass.core.check import check
 from aimass.core.cluster import Cluster
-from aimass.core.codec import encode_snapshot, restore
+from aimass.core.codec import restore
 from aimass.core.decide import decide
 from aimass.core.explain import Explanation, explain
-from aimass.core.forecast import Outlook, predict
+from aimass.core.forecast import Outlook, merged, predict, seed
 from aimass.core.model import (
     DeviceSpec,
     Inventory,
     Job,
-    JobId,
     NodeId,
     NodeState,
     Placement,
 )
-from aimass.core.plan import Plan, Stop
+from aimass.core.plan import Claim, Plan, Start, Stop
 from aimass.core.policy import Policy
 from aimass.core.queues import Amounts
 from aimass.core.spec import JobSpec
 from aimass.core.survey import survey
 from aimass.core.wants import amounts_asked, amounts_placed, forms
 
-FORESEEN_MAX = 500  # waiting jobs up to which the future is played through
-RUNNING_MAX = 2_000
 DEFAULT_CPU_MILLI = 64_000
 DEFAULT_MEMORY_MIB = 512 * 1024
 DEFAULT_GPU_MIB = 80 * 1024
@@ -82,13 +79,15 @@ class Loss:
 class Answer:
     """What would happen, on whom, when, at what cost.
 
+    job, cluster: as they would be then; for an array its first task, or the first that starts.
     gpu_ms: GPU-milliseconds of its time limit or expected run (0: neither is given). largest: for
     each role (name, shards asked, the most that could ever run). tasks: how many of an array would
     start now; 1 or 0 for a job of its own.
     """
 
     verdict: Verdict
-    job_id: JobId
+    job: Job
+    cluster: Cluster
     start: Outlook
     explanation: Explanation
     placements: tuple[Placement, ...] = ()
@@ -133,7 +132,7 @@ def what_if(
     if jobs[0].state.is_over:
         raise Impossible(jobs[0].outcome)
     plan = _decide(cluster, policy)
-    return _answer(cluster, policy, plan, jobs, job_id, used)
+    return _answer(cluster, policy, plan, jobs, used)
 
 
 def _decide(cluster: Cluster, policy: Policy) -> Plan:
@@ -148,13 +147,12 @@ def _answer(
     policy: Policy,
     plan: Plan,
     jobs: list[Job],
-    job_id: JobId,
     used: dict[str, Amounts],
 ) -> Answer:
     ids = {job.id for job in jobs}
     starts = [start for start in plan.starts if start.job_id in ids]
     claims = [claim for claim in plan.claims if claim.job_id in ids]
-    moves = [*starts, *claims]
+    moves: list[Start | Claim] = [*starts, *claims]
     job = cluster.jobs[moves[0].job_id] if moves else jobs[0]
     found = explain(cluster, job, policy)
     start = Outlook(cluster.now_ms, cluster.now_ms, cluster.now_ms, is_known=True)
@@ -171,7 +169,8 @@ def _answer(
     stops = [stop for stop in plan.stops if stop.by in by]
     return Answer(
         verdict,
-        job_id,
+        job,
+        cluster,
         start,
         found,
         moves[0].placements if moves else (),
@@ -188,10 +187,8 @@ def _answer(
 
 def _start_of(cluster: Cluster, job: Job, policy: Policy, found: Explanation) -> Outlook:
     """What is promised; of a small cluster, what will be."""
-    if len(cluster.waiting) > FORESEEN_MAX or len(cluster.active) > RUNNING_MAX:
-        return found.start
-    foreseen = predict(encode_snapshot(cluster), job.id, policy)
-    return foreseen if foreseen.at_ms else found.start
+    snapshot = seed(cluster, job)
+    return merged(found.start, predict(snapshot, job.id, policy)) if snapshot else found.start
 
 
 def _queue_uses(

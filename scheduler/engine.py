@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -162,6 +162,10 @@ class Engine:
             skip = max(0, revision + 1 - self.recent[0][0])
             return [self.recent[i] for i in range(skip, len(self.recent))]
         return await asyncio.to_thread(self._read_some, revision)
+
+    def read_journal(self) -> Iterator[tuple[int, Event]]:
+        """(revision, event) of all that is durable, from the first; for a thread of its own."""
+        return self._journal.read(0)
 
     def _read_some(self, revision: int) -> list[tuple[int, Event]]:
         found = []

@@ -13,15 +13,12 @@ from aimass.core.apply_jobs import job_id_of
 from aimass.core.arrays import jobs_of
 from aimass.core.cluster import Cluster, GroupKey
 from aimass.core.events import JobSubmitted
-from aimass.core.explain import explain
 from aimass.core.model import Job, JobState
-from aimass.core.policy import Policy
 from aimass.core.spec import JobSpec
 from aimass.scheduler.admission import Admission
 from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
 from aimass.scheduler.lookup import find_jobs, found_to_proto, reason_of
-from aimass.scheduler.translate import explanation_to_proto
 from aimass.scheduler.translate_jobs import JOB_STATE_FROM_PROTO, job_to_proto
 from aimass.scheduler.translate_spec import spec_from_proto, unknown_values
 from aimass.v1 import job_pb2, scheduler_pb2
@@ -141,14 +138,3 @@ def _queues_below(cluster: Cluster, name: str) -> set[str]:
         if queue.spec.parent in found:
             found.add(queue.spec.name)
     return found
-
-
-def why(
-    context: Context, message: scheduler_pb2.WhyRequest, policy: Policy
-) -> scheduler_pb2.Explanation:
-    """Every reason why the job is where it is; of an array, of the first task that waits."""
-    found = find_jobs(context.cluster, message.job, message.user)
-    waiting = (job for job in found.jobs if job.state is JobState.QUEUED)
-    job = next(waiting, found.jobs[0])
-    explanation = explain(context.cluster, job, policy)
-    return explanation_to_proto(context.cluster, job, explanation, context.now_ms)

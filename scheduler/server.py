@@ -13,6 +13,7 @@ from aimass.scheduler.admission import Admission
 from aimass.scheduler.engine import Context, Engine, Handler
 from aimass.scheduler.errors import Call, Refused, abort
 from aimass.scheduler.log_follow import LogFollower
+from aimass.scheduler.requests_why import Questions
 from aimass.scheduler.watch_events import watch_events
 from aimass.v1 import job_pb2, scheduler_pb2, scheduler_pb2_grpc
 
@@ -40,6 +41,7 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
         self._logs = logs
         self._about = about
         self._admission = Admission()
+        self._questions = Questions(engine, self._admission)
         engine.on_recovered.append(self._admission.forget)
 
     async def _tell(self, context: Call, handler: Handler[T]) -> T:
@@ -104,7 +106,19 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
         self, request: scheduler_pb2.WhyRequest, context: Call
     ) -> scheduler_pb2.Explanation:
         """See scheduler.proto."""
-        return await self._ask(context, lambda c: requests.why(c, request, self._engine.policy))
+        return await _or_abort(context, self._questions.why(request))
+
+    async def Plan(
+        self, request: scheduler_pb2.PlanRequest, context: Call
+    ) -> scheduler_pb2.PlanReply:
+        """See scheduler.proto."""
+        return await _or_abort(context, self._questions.plan(request))
+
+    async def History(
+        self, request: scheduler_pb2.HistoryRequest, context: Call
+    ) -> scheduler_pb2.HistoryReply:
+        """See scheduler.proto."""
+        return await _or_abort(context, self._questions.history(request))
 
     async def Cancel(self, request: scheduler_pb2.CancelRequest, context: Call) -> job_pb2.Job:
         """See scheduler.proto."""

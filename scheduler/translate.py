@@ -7,10 +7,8 @@ from typing import Any
 
 from aimass.core.cluster import Cluster
 from aimass.core.effects import Assignment, DesiredSet, Launch
-from aimass.core.explain import Explanation
-from aimass.core.model import DeviceSpec, Inventory, Job, JobState, Node, NodeState
-from aimass.scheduler.translate_jobs import JOB_STATES
-from aimass.v1 import agent_pb2, node_pb2, scheduler_pb2
+from aimass.core.model import DeviceSpec, Inventory, Node, NodeState
+from aimass.v1 import agent_pb2, node_pb2
 
 _NODE_STATES: dict[NodeState, Any] = {
     s: node_pb2.NodeState.Value(f"NODE_STATE_{s.value}") for s in NodeState
@@ -147,28 +145,4 @@ def _launch_to_proto(cluster: Cluster, item: Assignment, launch: Launch) -> agen
         queue=job.spec.queue,
         array_id=job.array_id,
         array_index=max(job.array_index, 0),
-    )
-
-
-def explanation_to_proto(
-    cluster: Cluster, job: Job, explanation: Explanation, now_ms: int
-) -> scheduler_pb2.Explanation:
-    """The whole explanation, for clients."""
-    return scheduler_pb2.Explanation(
-        job_id=job.id,
-        state=JOB_STATES[job.state],
-        code=explanation.code,
-        summary=explanation.summary,
-        blockers=[
-            scheduler_pb2.Blocker(code=b.code, text=b.text, nodes=b.nodes, examples=b.examples)
-            for b in explanation.blockers
-        ],
-        ahead=explanation.ahead,
-        shards_asked=explanation.shards_asked,
-        shards_fit_now=explanation.shards_fit_now,
-        fits_when_empty=explanation.fits_when_empty,
-        holders=explanation.holders,
-        unblock=explanation.unblock,
-        revision=cluster.revision,
-        waiting_ms=max(0, now_ms - job.submitted_ms) if job.state is JobState.QUEUED else 0,
     )
