@@ -77,11 +77,39 @@ def test_a_checkpoint_ends_the_notice(scheduler: FakeScheduler, node: Node, pyth
 def test_a_notice_that_is_not_answered_ends_by_its_time(
     scheduler: FakeScheduler, node: Node, python: Python
 ) -> None:
-    """A checkpoint of before the notice is no answer to it."""
-    up(scheduler, node, python(program("pass", begin="mark()")))
+    """SIGTERM comes all the same."""
+    up(scheduler, node, python(program("pass")))
     scheduler.stop(KEY, notice_ms=100)
     assert end_of(scheduler).code == 7
     assert node.output(KEY) == "up\nnotice\nterm\n"
+
+
+def test_a_checkpoint_of_before_the_notice_is_no_answer_to_it(
+    scheduler: FakeScheduler, node: Node, python: Python
+) -> None:
+    """The program keeps its time until it marks another one."""
+    save = "signal.signal(signal.SIGUSR2, lambda *_: (print('saved'), mark()))"
+    up(scheduler, node, python(program("pass", begin=f"mark(); {save}")))
+    scheduler.stop(KEY, notice_ms=LONG_MS)
+    wait_until(lambda: "notice\n" in node.output(KEY))
+    os.kill(node.shim(KEY)["pid"], signal.SIGUSR2)
+    assert end_of(scheduler).code == 7
+    assert node.output(KEY) == "up\nnotice\nsaved\nterm\n"
+
+
+def test_the_last_checkpoint_is_told_before_the_end(
+    tmp_path: Path, scheduler: FakeScheduler, python: Python
+) -> None:
+    """Also between two heartbeats: nothing is heard of a shard that has ended."""
+    scheduler.heartbeat_ms = LONG_MS
+    node = Node(tmp_path / "node", scheduler.address).start()
+    try:
+        up(scheduler, node, python(program("mark(); sys.exit(0)")))
+        scheduler.stop(KEY, notice_ms=LONG_MS)
+        end_of(scheduler)
+        assert [named(report) for report in scheduler.seen.checkpoints] == [KEY]
+    finally:
+        node.close()
 
 
 def test_a_program_may_end_at_the_notice(
