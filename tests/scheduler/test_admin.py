@@ -1,14 +1,23 @@
 """Queues, reservations and nodes as operators see them: massctl against a scheduler."""
 
+import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from aimass import completion
+from aimass.client_async import AsyncClient
+from aimass.errors import Conflict
 from aimass.v1 import job_pb2, scheduler_pb2
 from tests.scheduler.harness import Agent, Scheduler, scheduler, spec
 
 STOPPING, PLACED = job_pb2.JOB_STATE_STOPPING, job_pb2.JOB_STATE_PLACED
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def ok(s: Scheduler, *words: str) -> str:
@@ -161,3 +170,54 @@ async def test_reservations_are_put_listed_and_removed(tmp_path: Path) -> None:
         assert (await refused(s, "reserve", "rm", "other"))[0] == 3
         assert await ok(s, "reserve", "rm", "demo") == "reservation demo removed\n"
         assert await ok(s, "reserve", "ls", "-o", "name") == ""
+
+
+async def test_the_asyncio_client_has_the_same_calls(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s, AsyncClient(s.address, user="ada") as client:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        made = await client.admin.put_queue(scheduler_pb2.QueueSpec(name="vision", weight=3))
+        assert (made.existed, made.queue.spec.weight) == (False, 3)
+        assert [q.spec.name for q in (await client.admin.queues("vision")).queues] == ["vision"]
+        window = scheduler_pb2.Window(
+            name="demo", start_ms=now_ms() + 3_600_000, length_ms=1000, nodes=["n1"], users=["bob"]
+        )
+        assert (await client.admin.put_window(window)).next_start_ms == window.start_ms
+        assert [w.name for w in (await client.admin.windows()).windows] == ["demo"]
+        assert (await client.admin.cordon(["n1"], "fan")).nodes[0].cordon.endswith("fan")
+        assert (await client.admin.drain(["n1"])).nodes[0].drain_ms > 0
+        assert (await client.admin.uncordon(["n1"])).nodes[0].cordon == ""
+        await client.admin.delete_window("demo")
+        job_id = (await client.submit(spec(queue="vision"), held=True)).job_id
+        assert (await client.release(job_id)).state != job_pb2.JOB_STATE_HELD
+        await s.job_in(job_id, PLACED)
+        assert (await client.suspend(job_id)).state == STOPPING
+        second = (await client.submit(spec())).job_id
+        await s.job_in(second, PLACED)
+        assert (await client.requeue(second)).state == STOPPING
+        third = (await client.submit(spec(start_after_ms=now_ms() + 3_600_000))).job_id
+        assert (await client.hold(third, "later")).hold_reason == "held by ada: later"
+        was = (await client.get(third)).spec
+        assert (await client.update(third, spec(priority=4), was=was)).spec.priority == 4
+        listing = await client.list(queue="vision")
+        assert [job.id for job in listing.jobs] == [job_id]
+        with pytest.raises(Conflict):
+            await client.admin.delete_queue("root")
+
+
+async def test_names_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "BUDGET_S", 20.0)
+    async with scheduler(tmp_path) as s:
+        monkeypatch.setenv("AIMASS_ADDRESS", s.address)
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await ok(s, "queue", "put", "vision")
+        when = ("--start", "+1h", "--length", "2h", "--maintenance")
+        await ok(s, "reserve", "put", "demo", "--nodes", "n1", *when)
+        for names, begin, found in [
+            (completion.node_ids, "n", ["n1"]),
+            (completion.queue_names, "vi", ["vision"]),
+            (completion.window_names, "", ["demo"]),
+            (completion.job_ids, "x", []),
+        ]:
+            assert await asyncio.to_thread(names, begin) == found
