@@ -169,7 +169,9 @@ def job_updated(cluster: Cluster, event: ev.JobUpdated) -> None:
         return
     if job.state.is_active:
         recharge(cluster, job, event.spec.preemptible)
+        count_job(cluster, job, -1)
         job.spec = replace(job.spec, **{name: getattr(event.spec, name) for name in OF_ACTIVE})
+        count_job(cluster, job, 1)
         set_timer(cluster, job)
         return
     if job.state is JobState.RESERVED:

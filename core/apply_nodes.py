@@ -7,6 +7,7 @@ from aimass.core.apply_shards import exit_shard, live
 from aimass.core.cluster import Cluster
 from aimass.core.lifecycle import NodeTrigger, move_node
 from aimass.core.model import Device, Exit, ExitReason, Inventory, Node, NodeState
+from aimass.core.moves import charge_node
 
 
 def node_registered(cluster: Cluster, event: ev.NodeRegistered) -> None:
@@ -49,10 +50,12 @@ def _take_inventory(cluster: Cluster, node: Node, inventory: Inventory) -> None:
     held = {d.spec.uuid: d for d in node.devices if d.holders or d.claimed_milli}
     if held:
         inventory = keep_held(node, inventory)
+    charge_node(cluster, node, -1)  # a device may say that it is of another model now
     node.inventory = inventory
     node.devices = [held.get(spec.uuid, Device(spec)) for spec in inventory.devices]
     for device, spec in zip(node.devices, inventory.devices, strict=True):
         device.spec = spec
+    charge_node(cluster, node, 1)
     _changed(cluster, node)
 
 

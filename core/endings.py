@@ -23,7 +23,8 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
         return
     give_up_claim(cluster, job)
     if goal in (Goal.REQUEUE, Goal.RETRY):
-        job.not_before_ms = max(job.not_before_ms, at_ms + backoff_ms(job, goal))
+        wait_ms = backoff_ms(job, goal)
+        job.not_before_ms = at_ms + wait_ms if wait_ms else job.not_before_ms
         move(cluster, job, JobTrigger.REQUEUE)
         enqueue(cluster, job, at_ms)
     elif goal is Goal.HOLD:

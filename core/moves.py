@@ -3,8 +3,8 @@
 from aimass.core.capacity import amounts_of, unclaim
 from aimass.core.cluster import Cluster
 from aimass.core.lifecycle import JobTrigger, move_job
-from aimass.core.model import HoldKey, Job, JobId, JobState, Node, Placement
-from aimass.core.queues import charge
+from aimass.core.model import Goal, HoldKey, Job, JobId, JobState, Node, Placement
+from aimass.core.queues import charge, count, count_preemptible
 from aimass.core.timers import set_timer
 
 
@@ -22,14 +22,14 @@ def count_job(cluster: Cluster, job: Job, sign: int) -> None:
     owns = job.state.is_active or job.state is JobState.RESERVED
     if owns and job.array_id:
         cluster.arrays[job.array_id].active += sign
-    name = "" if job.state.is_over else job.spec.queue
-    while name:
-        queue = cluster.queues[name]
-        if owns:
-            queue.active += sign
-        else:
-            queue.queued += sign
-        name = queue.spec.parent
+    if job.state.is_over:
+        return
+    queues, name = cluster.queues, job.spec.queue
+    count(queues, name, "active" if owns else "queued", sign)
+    if job.state is JobState.STOPPING and job.current.stop_goal is not Goal.RESIZE:
+        count(queues, name, "stopping", sign)
+    if job.state.is_active and job.spec.preemptible:
+        count_preemptible(queues[name], job.spec.priority, sign)
 
 
 def enqueue(cluster: Cluster, job: Job, at_ms: int) -> None:
@@ -75,21 +75,28 @@ def drop_claim(cluster: Cluster, job_id: JobId, at_ms: int) -> None:
 def recharge(cluster: Cluster, job: Job, preemptible: bool) -> None:
     """Enter what the job holds and claims again, as of a job that may (not) be preempted.
 
-    To be called before its spec says so. O(shards).
+    To be called before its spec says so. O(what is held on its nodes).
     """
-    rows: list[tuple[str, Node, Placement]] = []
-    for node in _nodes_of(cluster, job):
-        tables = {"used": node.holds, "claimed": node.claims}
-        for table, row in tables.items():
-            rows += [(table, node, p) for key, p in row.items() if key.job_id == job.id]
-        rows += [("leaving", node, node.holds[k]) for k in node.leaving if k.job_id == job.id]
-    for table, node, placement in rows:
-        amounts = amounts_of(node, placement)
-        charge(cluster.queues, job.spec.queue, job.spec.preemptible, table, amounts, -1)
-        charge(cluster.queues, job.spec.queue, preemptible, table, amounts, 1)
-
-
-def _nodes_of(cluster: Cluster, job: Job) -> list[Node]:
     owned = cluster.claims.get(job.id)
     placements = [*job.current.placements, *(owned.placements if owned else ())]
-    return [cluster.nodes[node_id] for node_id in dict.fromkeys(p.node_id for p in placements)]
+    for node_id in dict.fromkeys(p.node_id for p in placements):
+        node = cluster.nodes[node_id]
+        for table, key, placement in _entries(node):
+            if key.job_id == job.id:
+                amounts, queue = amounts_of(node, placement), job.spec.queue
+                charge(cluster.queues, queue, job.spec.preemptible, table, amounts, -1)
+                charge(cluster.queues, queue, preemptible, table, amounts, 1)
+
+
+def charge_node(cluster: Cluster, node: Node, sign: int) -> None:
+    """Take all that is held and claimed on the node out of the queues' accounts, or enter it."""
+    for table, key, placement in _entries(node):
+        spec = cluster.jobs[key.job_id].spec
+        amounts = amounts_of(node, placement)
+        charge(cluster.queues, spec.queue, spec.preemptible, table, amounts, sign)
+
+
+def _entries(node: Node) -> list[tuple[str, HoldKey, Placement]]:
+    entries = [("used", key, placement) for key, placement in node.holds.items()]
+    entries += [("leaving", key, node.holds[key]) for key in node.leaving]
+    return entries + [("claimed", key, placement) for key, placement in node.claims.items()]

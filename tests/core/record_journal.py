@@ -14,8 +14,19 @@ from pathlib import Path
 
 from aimass.core import events as ev
 from aimass.core.codec import encode_events
-from aimass.core.model import Exit, ExitReason, Job, NodeId, NodeState
-from aimass.core.spec import JobSpec, Need, Role, Strategy
+from aimass.core.model import Exit, ExitReason, Job, JobState, NodeId, NodeState
+from aimass.core.queues import QueueSpec
+from aimass.core.spec import (
+    Array,
+    Checkpoint,
+    Dependency,
+    JobSpec,
+    Need,
+    Retry,
+    Role,
+    Strategy,
+)
+from aimass.core.windows import WindowSpec
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from tests.core.world import (
     GIB,
@@ -23,13 +34,14 @@ from tests.core.world import (
     active_jobs,
     gpus,
     inventory,
+    jobs_in,
     live_ranks,
     one_role,
     with_failed,
 )
 
 BATCH = 25
-STEPS = 400
+STEPS = 800
 SHAPES: tuple[tuple[Role, ...], ...] = (
     one_role(1, gpus=1),
     one_role(4, gpus=2, cpus=4, memory_mib=32 * GIB),
@@ -69,10 +81,13 @@ class Recorder:
             *[self.start] * 4,
             *[self.exit] * 5,
             *[self.cancel, self.silence, self.inventory, self.port, self.lead],
+            *[self.hold, self.release, self.update, self.requeue, self.checkpoint],
+            *[self.cordon, self.uncordon, self.queues, self.windows, self.levels, self.pass_time],
         ]
         for _ in range(STEPS):
             self.chance.choice(steps)()
-        assert {type(event) for event in self.world.history} == set(ev.EVENT_TYPES)
+        missing = set(ev.EVENT_TYPES) - {type(event) for event in self.world.history}
+        assert not missing, f"no {missing} in this history"
         return self.world.history
 
     def submit(self) -> None:
@@ -87,8 +102,19 @@ class Recorder:
                 ({}, {}, {"zone": "b"}, {"zone": "b", "größe": "groß"})
             ),
             strategy=self.chance.choice(list(Strategy)),
+            queue=self.chance.choice(sorted(set(self.world.cluster.queues) - {"root"})),
+            walltime_ms=self.chance.choice((0, 30_000, 600_000)),
+            preemptible=self.chance.random() < 0.8,
+            array=self.chance.choice((None, None, None, Array((0, 1, 4), 2))),
+            retry=self.chance.choice((Retry(), Retry(2, 1000))),
+            checkpoint=self.chance.choice((Checkpoint(), Checkpoint("SIGUSR1", 5000))),
         )
-        self.world.submit_spec(spec, f"key-{self.world.cluster.next_seq}")
+        others = [*self.world.cluster.jobs][-5:]
+        if others and self.chance.random() < 0.2:
+            waits = replace(spec, depends_on=(Dependency(self.chance.choice(others)),))
+            spec = spec if self.world.refusals(waits) else waits
+        key = f"key-{self.world.cluster.next_seq}"
+        self.world.submit_spec(spec, key, held=self.chance.random() < 0.1)
 
     def plan(self) -> None:
         """By any of the policies."""
@@ -158,6 +184,77 @@ class Recorder:
     def lead(self) -> None:
         """Another scheduler takes over."""
         self.world.do(ev.TermStarted, term=self.world.cluster.term + 1)
+
+    def some(self) -> list[Job]:
+        """Some job that is not over, if there is one."""
+        jobs = [job for job in self.world.cluster.jobs.values() if not job.state.is_over]
+        return self.chance.sample(jobs, 1) if jobs else []
+
+    def hold(self) -> None:
+        """A waiting job is held, or an active one is not."""
+        for job in self.some():
+            self.world.do(ev.JobHeld, job_id=job.id, by="ann", reason="später")
+
+    def release(self) -> None:
+        """Every held job may go."""
+        for job in jobs_in(self.world.cluster, JobState.HELD):
+            self.world.do(ev.JobReleased, job_id=job.id, by="ann")
+
+    def update(self) -> None:
+        """A job gets another priority and limit."""
+        for job in self.some():
+            spec = replace(job.spec, priority=self.chance.randrange(20), walltime_ms=900_000)
+            self.world.do(ev.JobUpdated, job_id=job.id, spec=spec, by="ann")
+
+    def requeue(self) -> None:
+        """A job is taken off its nodes."""
+        for job in self.active():
+            suspend = self.chance.random() < 0.3
+            self.world.do(ev.JobRequeueRequested, job_id=job.id, by="ann", suspend=suspend)
+
+    def checkpoint(self) -> None:
+        """A job has written one."""
+        for job in self.active():
+            self.world.do(ev.CheckpointReported, job_id=job.id, attempt=job.attempt, age_ms=500)
+
+    def cordon(self) -> None:
+        """A node is taken out of use, perhaps emptied."""
+        node_id = NodeId(self.chance.choice(sorted(self.reported)))
+        drain_ms = self.chance.choice((0, self.world.now_ms + 5000))
+        self.world.do(ev.NodeCordoned, node_id=node_id, by="ann", drain_ms=drain_ms)
+
+    def uncordon(self) -> None:
+        """All nodes may be used."""
+        for name in self.reported:
+            self.world.do(ev.NodeUncordoned, node_id=NodeId(name), by="ann")
+
+    def queues(self) -> None:
+        """A queue is made, or changed, or removed when nobody is in it."""
+        spec = QueueSpec("research", weight=self.chance.randrange(1, 4), quota={"gpu": 8000})
+        found = self.world.cluster.queues.get(spec.name)
+        jobs = self.world.cluster.jobs.values()
+        if found and not any(j.spec.queue == spec.name and not j.state.is_over for j in jobs):
+            self.world.do(ev.QueueDeleted, name=spec.name, by="ann")
+        else:
+            self.world.do(ev.QueuePut, spec=spec, by="ann")
+
+    def windows(self) -> None:
+        """A reservation comes, or goes."""
+        if self.world.cluster.windows:
+            self.world.do(ev.WindowDeleted, name="patch", by="ann")
+        else:
+            start_ms = self.world.now_ms + 60_000
+            spec = WindowSpec("patch", start_ms, 30_000, ("n2",), maintenance=True)
+            self.world.do(ev.WindowPut, spec=spec, by="ann")
+
+    def levels(self) -> None:
+        """The topology gets its names."""
+        self.world.do(ev.LevelsPut, levels=self.chance.choice(((), ("zone",))))
+
+    def pass_time(self) -> None:
+        """Nothing else happens until something falls due, or for half a minute."""
+        if not self.world.tick(self.world.now_ms + 30_000):
+            self.world.do(ev.Tick)
 
 
 def main(path: Path) -> None:

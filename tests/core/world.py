@@ -177,7 +177,7 @@ class World:
         self.wake_ms = plan.wake_ms
         if plan.fuel_left:
             again = decide(self.cluster, self.policy)
-            assert again.is_empty, f"decided otherwise at once: {again}"
+            assert again.is_empty, f"decided otherwise at once: {replace(again, waits=())}"
         return plan
 
     def commit(self, plan: Plan) -> None:
