@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from aimass.core.cluster import Cluster
-from aimass.core.feasible import Refusal, shards_fit, shards_when_empty
+from aimass.core.feasible import Code, Refusal, shards_fit, shards_when_empty
 from aimass.core.model import Job, Node
 from aimass.core.plan import Wait
 from aimass.core.spec import Role
+from aimass.core.wants import locality_ends_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,10 @@ class RoleFit:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All roles of a job."""
+    """All roles of a job; apart: why it does not start though each role alone fits now."""
 
     fits: tuple[RoleFit, ...]
+    apart: Refusal
 
     @property
     def fit_now(self) -> int:
@@ -52,7 +54,7 @@ class Survey:
         """
         short = [f for f in self.fits if (f.now if self.is_possible else f.empty) < f.role.shards]
         if not short:
-            return "ROLES_TOGETHER"  # each role fits alone, not all of them together
+            return self.apart.code.value
         codes = Counter(
             refusal.code
             for fit in short
@@ -70,7 +72,7 @@ class Survey:
             return "no node has joined"
         asked = sum(fit.role.shards for fit in self.fits)
         if self.fit_now >= asked:
-            return "each role fits now, but not all of them together"
+            return self.apart.text
         return f"{self.fit_now} of {asked} shards fit now"
 
 
@@ -86,7 +88,19 @@ def wait_reason(cluster: Cluster, wait: Wait, job: Job) -> tuple[str, str]:
 
 def survey(cluster: Cluster, job: Job) -> Survey:
     """Ask every node about every role. O(roles * nodes * devices)."""
-    return Survey(tuple(_role_fit(cluster, job, role) for role in job.spec.roles))
+    fits = tuple(_role_fit(cluster, job, role) for role in job.spec.roles)
+    return Survey(fits, _apart(cluster, job))
+
+
+def _apart(cluster: Cluster, job: Job) -> Refusal:
+    """What keeps roles that fit alone from starting: a level of the topology, or each other."""
+    topology = job.spec.topology
+    if topology.preferred and cluster.now_ms < locality_ends_ms(job):
+        return Refusal(Code.LOCALITY_WAIT, f"waits for room within one {topology.preferred}")
+    if topology.required:
+        text = f"fits now, but no one {topology.required} has room for all of it"
+        return Refusal(Code.TOPOLOGY, text)
+    return Refusal(Code.ROLES_TOGETHER, "each role fits now, but not all of them together")
 
 
 def _role_fit(cluster: Cluster, job: Job, role: Role) -> RoleFit:
