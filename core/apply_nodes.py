@@ -50,6 +50,8 @@ def _take_inventory(cluster: Cluster, node: Node, inventory: Inventory) -> None:
     held = {d.spec.uuid: d for d in node.devices if d.holders or d.claimed_milli}
     if held:
         inventory = keep_held(node, inventory)
+    if inventory.devices != node.inventory.devices:
+        _break_promises(cluster, node)
     charge_node(cluster, node, -1)  # a device may say that it is of another model now
     node.inventory = inventory
     node.devices = [held.get(spec.uuid, Device(spec)) for spec in inventory.devices]
@@ -57,6 +59,14 @@ def _take_inventory(cluster: Cluster, node: Node, inventory: Inventory) -> None:
         device.spec = spec
     charge_node(cluster, node, 1)
     _changed(cluster, node)
+
+
+def _break_promises(cluster: Cluster, node: Node) -> None:
+    """A promise names devices by index; unlike a claim it does not keep them. The next decision
+    makes it anew."""
+    for planned in list(cluster.planned.values()):
+        if any(placement.node_id == node.id for placement in planned.placements):
+            del cluster.planned[planned.job_id]
 
 
 def _changed(cluster: Cluster, node: Node) -> None:

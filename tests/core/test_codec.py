@@ -173,9 +173,11 @@ def a_busy_world() -> World:
     world.submit(one_role(gpus=1), walltime_ms=60_000)
     world.plan()
     world.submit(one_role(4, gpus=1), priority=5)  # owns what others are leaving
+    world.submit(one_role(4, gpus=1), priority=4)  # is promised to follow
     world.plan()
     cluster = world.cluster
-    assert cluster.claims and cluster.arrays and cluster.runtimes and cluster.planned  # noqa: PT018
+    for table in ("claims", "planned", "arrays", "runtimes", "dependents", "timers", "windows"):
+        assert getattr(cluster, table), f"no rows in {table}"
     assert {job.state for job in cluster.jobs.values()} >= {
         *(JobState.QUEUED, JobState.HELD, JobState.RESERVED, JobState.STOPPING),
         *(JobState.PLACED, JobState.SUCCEEDED),
