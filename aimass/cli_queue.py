@@ -41,7 +41,7 @@ def queue() -> None:
 def _queue_options(function: Function) -> Function:
     amounts: dict[str, Any] = {"type": AMOUNTS, "metavar": "AMOUNTS"}
     options: list[Any] = [
-        click.option("--parent", help="The queue above it; cannot be changed later."),
+        click.option("--parent", help="The queue above it: root."),
         click.option("--weight", type=click.IntRange(1, 1_000_000), help="Share of the rest: 1."),
         click.option("--quota", **amounts, help="Guaranteed: gpu=8,gpu:H100=4,cpu=64,memory=1TiB."),
         click.option("--limit", **amounts, help="Never more than this."),
@@ -196,14 +196,18 @@ def rm(session: Session, names: tuple[str, ...]) -> None:
     examples="""
     massctl share
     massctl share -o wide
-    massctl share -o json | jq '.items[] | {name, share, deserved}'
+    massctl share -o json | jq '.items[] | {name, share, entitled}'
     """,
 )
 @output_option(*LISTING_FORMATS)
 @common_options
 @click.pass_obj
 def share(session: Session, form: str) -> None:
-    """Show who uses what share of the cluster, past use included, and what each deserves."""
+    """Show what part of the cluster each queue has, had lately, and is entitled to.
+
+    SHARE: owned now. PAST: average use, decayed. ENTITLED: what it could have now: guarantees
+    first, then by weight, never more than it asks for. FAIR: its weight's part of everything.
+    """
     from aimass import views_admin
 
     with session.client() as client:

@@ -71,8 +71,13 @@ def share_view(queue: scheduler_pb2.Queue) -> dict[str, Any]:
         "weight": queue.spec.weight,
         "dominant": queue.dominant,
         "share": queue.share_ppm / PPM,
-        "deserved": queue.fair_ppm / PPM,
+        "past": queue.past_ppm / PPM,
+        "fair": queue.fair_ppm / PPM,
+        "entitled": queue.entitled_ppm / PPM,
         "used": _number_view(queue.used),
+        "guarantee": _number_view(queue.guarantee),
+        "borrowed": _number_view(queue.borrowed),
+        "lent": _number_view(queue.lent),
         "active": queue.active,
         "queued": queue.queued,
     }
@@ -111,6 +116,10 @@ def _rest(given: scheduler_pb2.Amounts) -> str:
     return amounts.amounts_text(rest) if rest else ""
 
 
+def _some(given: scheduler_pb2.Amounts) -> str:
+    return amounts.amounts_text(dict(given.of)) if given.of else ""
+
+
 def _percent(ppm: int) -> str:
     return f"{ppm / 10_000:.1f}%"
 
@@ -133,12 +142,15 @@ SHARES: Queues = (
     Column("QUEUE", _tree_name),
     Column("WEIGHT", lambda queue: str(queue.spec.weight), is_right=True),
     Column("SHARE", lambda queue: _percent(queue.share_ppm), is_right=True),
-    Column("DESERVED", lambda queue: _percent(queue.fair_ppm), is_right=True),
+    Column("PAST", lambda queue: _percent(queue.past_ppm), is_right=True),
+    Column("ENTITLED", lambda queue: _percent(queue.entitled_ppm), is_right=True),
+    Column("FAIR", lambda queue: _percent(queue.fair_ppm), is_right=True),
     Column("MOST", lambda queue: queue.dominant),
     Column("GPUS", lambda queue: amounts.amount_text("gpu", queue.used.of["gpu"]), is_right=True),
     Column("ACTIVE", lambda queue: str(queue.active), is_right=True),
     Column("QUEUED", lambda queue: str(queue.queued), is_right=True),
-    Column("USED", lambda queue: _rest(queue.used), is_wide=True),
+    Column("BORROWED", lambda queue: _some(queue.borrowed), is_wide=True),
+    Column("LENT", lambda queue: _some(queue.lent), is_wide=True),
 )
 
 

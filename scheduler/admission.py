@@ -13,10 +13,10 @@ from aimass.core.depends import dependency_problem
 from aimass.core.explain import describe_need
 from aimass.core.feasible import shards_when_empty
 from aimass.core.model import Job, JobId, Node
+from aimass.core.queue_problems import admission_problem
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role
 from aimass.core.survey import survey
 from aimass.scheduler.errors import Refused, invalid, not_found
-from aimass.scheduler.queue_rules import admission_problem
 
 LATE_MS = 60_000  # so late a start is still "now": the request has travelled
 KNOWN_MAX = 10_000  # answers kept

@@ -133,8 +133,9 @@ def _queues_below(cluster: Cluster, name: str) -> set[str]:
     """The queue and all below it. Raises Refused when there is none of that name."""
     if name not in cluster.queues:
         raise not_found(f"no queue {name[:80]!r}", "see what there is: massctl queue ls", name)
-    found = {name}
-    for queue in cluster.queues.values():  # a parent was made before its children
-        if queue.spec.parent in found:
-            found.add(queue.spec.name)
-    return found
+    top = cluster.queues[name]
+    return {
+        queue.spec.name
+        for queue in cluster.queues.values()
+        if any(above is top for above in queue.tree.chain)
+    }

@@ -16,16 +16,12 @@ from aimass.core.events import (
     WindowDeleted,
     WindowPut,
 )
+from aimass.core.fair_share import share_report
 from aimass.core.model import Node, NodeId
+from aimass.core.queue_problems import delete_problem, queue_problems, queue_warnings
 from aimass.core.windows import WindowSpec, admits, next_overlap, window_problems
 from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
-from aimass.scheduler.queue_rules import (
-    delete_problem,
-    queue_problems,
-    queue_warnings,
-    share_report,
-)
 from aimass.scheduler.translate import node_to_proto
 from aimass.scheduler.translate_admin import (
     queue_from_proto,
@@ -108,8 +104,11 @@ def put_queue(
     warnings = queue_warnings(cluster, spec)
     if old is None or old.spec != spec:
         context.emit(QueuePut(context.now_ms, spec, message.user))
+    row = next(row for row in share_report(cluster) if row.name == name)
     return scheduler_pb2.PutQueueReply(
-        queue=queue_to_proto(cluster.queues[name]), existed=old is not None, warnings=warnings
+        queue=queue_to_proto(cluster.queues[name], row),
+        existed=old is not None,
+        warnings=warnings,
     )
 
 
@@ -146,11 +145,11 @@ def queues(context: Context, message: scheduler_pb2.QueuesRequest) -> scheduler_
         _check_queue(cluster, message.name)
     kept: set[str] = set()
     reply = scheduler_pb2.QueuesReply(revision=cluster.revision)
-    for share in share_report(cluster):
-        queue = cluster.queues[share.name]
-        if not message.name or share.name == message.name or queue.spec.parent in kept:
-            kept.add(share.name)
-            reply.queues.append(queue_to_proto(queue, share))
+    for row in share_report(cluster):
+        queue = cluster.queues[row.name]
+        if not message.name or row.name == message.name or queue.spec.parent in kept:
+            kept.add(row.name)
+            reply.queues.append(queue_to_proto(queue, row))
     return reply
 
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from aimass.core.cluster import Cluster
+from aimass.core.fair_share import ShareRow
 from aimass.core.queues import Queue, QueueSpec
 from aimass.core.windows import SPAN_MS_MAX, WindowSpec, next_overlap
-from aimass.scheduler.queue_rules import Share
 from aimass.v1 import scheduler_pb2
 
 _AMOUNTS = ("quota", "limit", "borrow_limit", "lend_limit", "job_limit")
@@ -36,8 +36,8 @@ def _queue_spec_to_proto(spec: QueueSpec) -> scheduler_pb2.QueueSpec:
     return message
 
 
-def queue_to_proto(queue: Queue, share: Share | None = None) -> scheduler_pb2.Queue:
-    """A queue with its accounts; share: its row of the report."""
+def queue_to_proto(queue: Queue, row: ShareRow) -> scheduler_pb2.Queue:
+    """A queue with its accounts and its row of the share report."""
     return scheduler_pb2.Queue(
         spec=_queue_spec_to_proto(queue.spec),
         used=scheduler_pb2.Amounts(of=queue.used),
@@ -46,10 +46,15 @@ def queue_to_proto(queue: Queue, share: Share | None = None) -> scheduler_pb2.Qu
         firm=scheduler_pb2.Amounts(of=queue.firm),
         active=queue.active,
         queued=queue.queued,
-        share_ppm=share.share_ppm if share else 0,
-        fair_ppm=share.fair_ppm if share else 0,
-        dominant=share.dominant if share else "",
-        depth=share.depth if share else 0,
+        share_ppm=row.share_ppm,
+        past_ppm=row.past_ppm,
+        fair_ppm=row.fair_ppm,
+        entitled_ppm=row.entitled_ppm,
+        dominant=row.dominant,
+        depth=row.depth,
+        guarantee=scheduler_pb2.Amounts(of=row.guarantee),
+        borrowed=scheduler_pb2.Amounts(of=row.borrowed),
+        lent=scheduler_pb2.Amounts(of=row.lent),
     )
 
 

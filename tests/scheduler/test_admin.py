@@ -103,12 +103,14 @@ async def test_shares_show_who_uses_what(tmp_path: Path) -> None:
         await ok(s, "queue", "put", "vision")
         await s.job_in(await s.submit(spec(gpus=2, queue="vision")), PLACED)
         table = await ok(s, "share")
-        assert table.splitlines()[0].split()[:4] == ["QUEUE", "WEIGHT", "SHARE", "DESERVED"]
+        titles = ["QUEUE", "WEIGHT", "SHARE", "PAST", "ENTITLED", "FAIR"]
+        assert table.splitlines()[0].split()[:6] == titles
         report = json.loads(await ok(s, "share", "-o", "json"))["items"]
         row = next(row for row in report if row["name"] == "vision")
         assert (row["used"]["gpu"], row["active"], row["depth"]) == (2, 1, 1)
         assert row["dominant"] == "gpu"
-        assert 0 <= row["share"] <= 1
+        assert row["share"] == row["entitled"] == 1.0
+        assert row["borrowed"] == {}
 
 
 async def test_jobs_are_listed_by_queue_with_those_below(tmp_path: Path) -> None:

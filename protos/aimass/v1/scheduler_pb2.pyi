@@ -581,7 +581,7 @@ class QueueSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., parent: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Amounts, _Mapping]] = ..., limit: _Optional[_Union[Amounts, _Mapping]] = ..., borrow_limit: _Optional[_Union[Amounts, _Mapping]] = ..., lend_limit: _Optional[_Union[Amounts, _Mapping]] = ..., reclaim: _Optional[bool] = ..., max_jobs: _Optional[int] = ..., max_queued: _Optional[int] = ..., job_limit: _Optional[_Union[Amounts, _Mapping]] = ..., max_walltime_ms: _Optional[int] = ..., priority_min: _Optional[int] = ..., priority_max: _Optional[int] = ..., min_runtime_ms: _Optional[int] = ..., half_life_ms: _Optional[int] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("spec", "used", "leaving", "claimed", "firm", "active", "queued", "share_ppm", "fair_ppm", "dominant", "depth")
+    __slots__ = ("spec", "used", "leaving", "claimed", "firm", "active", "queued", "share_ppm", "fair_ppm", "dominant", "depth", "past_ppm", "entitled_ppm", "guarantee", "borrowed", "lent")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
@@ -593,6 +593,11 @@ class Queue(_message.Message):
     FAIR_PPM_FIELD_NUMBER: _ClassVar[int]
     DOMINANT_FIELD_NUMBER: _ClassVar[int]
     DEPTH_FIELD_NUMBER: _ClassVar[int]
+    PAST_PPM_FIELD_NUMBER: _ClassVar[int]
+    ENTITLED_PPM_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEE_FIELD_NUMBER: _ClassVar[int]
+    BORROWED_FIELD_NUMBER: _ClassVar[int]
+    LENT_FIELD_NUMBER: _ClassVar[int]
     spec: QueueSpec
     used: Amounts
     leaving: Amounts
@@ -604,7 +609,12 @@ class Queue(_message.Message):
     fair_ppm: int
     dominant: str
     depth: int
-    def __init__(self, spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., used: _Optional[_Union[Amounts, _Mapping]] = ..., leaving: _Optional[_Union[Amounts, _Mapping]] = ..., claimed: _Optional[_Union[Amounts, _Mapping]] = ..., firm: _Optional[_Union[Amounts, _Mapping]] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., share_ppm: _Optional[int] = ..., fair_ppm: _Optional[int] = ..., dominant: _Optional[str] = ..., depth: _Optional[int] = ...) -> None: ...
+    past_ppm: int
+    entitled_ppm: int
+    guarantee: Amounts
+    borrowed: Amounts
+    lent: Amounts
+    def __init__(self, spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., used: _Optional[_Union[Amounts, _Mapping]] = ..., leaving: _Optional[_Union[Amounts, _Mapping]] = ..., claimed: _Optional[_Union[Amounts, _Mapping]] = ..., firm: _Optional[_Union[Amounts, _Mapping]] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., share_ppm: _Optional[int] = ..., fair_ppm: _Optional[int] = ..., dominant: _Optional[str] = ..., depth: _Optional[int] = ..., past_ppm: _Optional[int] = ..., entitled_ppm: _Optional[int] = ..., guarantee: _Optional[_Union[Amounts, _Mapping]] = ..., borrowed: _Optional[_Union[Amounts, _Mapping]] = ..., lent: _Optional[_Union[Amounts, _Mapping]] = ...) -> None: ...
 
 class PutQueueRequest(_message.Message):
     __slots__ = ("spec", "user")
