@@ -14,17 +14,17 @@ class JobTrigger(Enum):
 
     __hash__ = object.__hash__  # as in model.py
 
-    HOLD = "somebody holds it back"
+    HOLD = "somebody, or a rule, holds it back"
     RELEASE = "somebody lets it go"
     RESERVE = "a plan gave it places that others are still leaving"
     PLACE = "a plan gave every shard a place"
     FIRST_SHARD = "the first shard runs"
     ALL_SHARDS = "every shard runs"
-    STOP = "cancelled, a shard failed, or a node was lost"
+    STOP = "cancelled, failed, preempted, resized, out of time, or its node was lost"
     SUCCEED = "every shard exited with 0"
-    FAIL = "all shards exited after a failure"
-    CANCEL = "no shard is left after a cancel"
-    REQUEUE = "it is to be tried again, and all shards exited or its claim was lost"
+    FAIL = "a shard, a dependency or its time failed it, and nobody is left"
+    CANCEL = "cancelled, and no shard is left"
+    REQUEUE = "it is to run again, and all shards exited or its claim was lost"
 
 
 class NodeTrigger(Enum):
