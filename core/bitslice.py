@@ -79,11 +79,13 @@ class Sliced:
             return 0
         first = (number & -number).bit_length() - 1
         found = among & slices[first]
-        for b in range(first + 1, len(slices)):
-            if number >> b & 1:
-                found &= slices[b]
-            else:
-                found |= slices[b]
+        number >>= first
+        for row in slices[first + 1 :]:
+            number >>= 1
+            if number & 1:
+                found &= row
+            elif row:
+                found |= row
         return found & among
 
     def least(self, among: int) -> int:

@@ -106,8 +106,11 @@ def _rule_text(rule: LabelRule) -> str:
 
 def _device_refusal(node: Node, need: Need) -> Refusal | None:
     devices = node.devices
-    if sum(d.spec.healthy and device_suits(d.spec, need) for d in devices) >= need.devices:
-        return None
+    suitable, enough = 0, need.devices
+    for device in devices:
+        suitable += device.spec.healthy and device_suits(device.spec, need)
+        if suitable == enough:
+            return None
     if not devices:
         return Refusal(Code.NO_GPU, "no GPU, a shard needs " + _gpus(need))
     right = [d for d in devices if not need.gpu_types or d.spec.model in need.gpu_types]

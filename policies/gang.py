@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from aimass.core.draft import Draft
 from aimass.core.model import HoldKey, Job, Node, Placement, placement_of
@@ -51,7 +52,6 @@ class GangPlacer:
     ) -> Placed | None:
         choose = self.by_strategy.get(job.spec.strategy, self.choose)
         by_role: list[list[Placement]] = [[] for _ in needs]
-        first_rank = [sum(want.sizes[:index]) for index in range(len(needs))]
         own = 0
         trail = []
         for index in _hardest_first(draft, job, want, needs, fuel, among):
@@ -63,7 +63,7 @@ class GangPlacer:
             if chosen is None:
                 return None
             trail.append(room.summary())
-            rank = first_rank[index]
+            rank = sum(want.sizes[:index])
             for node, count in sorted(chosen, key=_join_order):
                 own |= 1 << node.index
                 for devices in choose_devices(node, need, count, draft.is_soon):
@@ -71,7 +71,7 @@ class GangPlacer:
                     draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placement)
                     by_role[index].append(placement)
                     rank += 1
-        ordered = tuple(placement for row in by_role for placement in row)
+        ordered = tuple(chain.from_iterable(by_role))
         return Placed(ordered, f"{self.name}: {_describe(ordered)}", tuple(trail))
 
 
@@ -113,7 +113,7 @@ def _domains(
 
 
 def _describe(placements: tuple[Placement, ...]) -> str:
-    nodes = list(dict.fromkeys(p.node_id for p in placements))
+    nodes = list(dict.fromkeys([p.node_id for p in placements]))
     where = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
     shards = "1 shard" if len(placements) == 1 else f"{len(placements)} shards"
     return f"{shards} on {where}"

@@ -12,7 +12,7 @@ from aimass.core.bitslice import lowest, mask_of
 from aimass.core.draft import Draft
 from aimass.core.feasible import count_fits
 from aimass.core.model import Job, Node
-from aimass.core.node_index import EXCLUSIVE, SHARED, Domain
+from aimass.core.node_index import EXCLUSIVE, SHARED, Domain, NodeIndex
 from aimass.core.policy import Fuel
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.core.spec_problems import SHARDS_MAX
@@ -57,9 +57,7 @@ class Room:
         self._cluster = cluster
         self._anchor: Node | None = None  # the node taken first
         self._last: tuple[int, Callable[[int], int]] = (1, self._tightest)
-        rules = [rule for rule in job.spec.affinity if rule.weight > 0]
-        rules.sort(key=lambda rule: -rule.weight)
-        self._preferred = [index.obeying(rule) for rule in rules]
+        self._preferred = _preferred(index, job) if job.spec.affinity else ()
 
     def mask(self, fits: int) -> int:
         """The nodes that may take so many shards each: every one that does, and perhaps others."""
@@ -184,6 +182,12 @@ class Room:
         for obeying in self._preferred:
             nodes = nodes & obeying or nodes
         return nodes
+
+
+def _preferred(index: NodeIndex, job: Job) -> Sequence[int]:
+    """The nodes that obey each rule that only prefers, heaviest rule first."""
+    rules = [rule for rule in job.spec.affinity if rule.weight > 0]
+    return [index.obeying(rule) for rule in sorted(rules, key=lambda rule: -rule.weight)]
 
 
 def _own_nodes(draft: Draft, job: Job) -> int:
