@@ -88,7 +88,7 @@ class Engine:
     """Owns the Cluster and its journal. Everything else asks it."""
 
     def __init__(self, journal: Journal, policy: Policy) -> None:
-        self.decisions = Decisions(policy, make_policy())
+        self.decisions = Decisions(policy, make_policy("priority", "best-fit"))
         self.refusing = ""  # why writes are refused now; empty: they are not
         self.recent: deque[tuple[int, Event]] = deque(maxlen=RECENT_MAX)
         self.on_commit: list[Callable[[Cluster, list[Event]], None]] = []

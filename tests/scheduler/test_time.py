@@ -5,7 +5,8 @@ from pathlib import Path
 
 from aimass.core.events import Tick
 from aimass.v1 import job_pb2, scheduler_pb2
-from tests.scheduler.harness import Agent, Scheduler, scheduler, spec
+from tests.scheduler.harness import Agent, Scheduler, eventually, scheduler, spec
+from tests.scheduler.test_agents import full_disk
 
 FAILED, HELD = job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_HELD
 QUEUED, PLACED = job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_PLACED
@@ -80,3 +81,15 @@ async def test_a_reservation_empties_its_nodes_when_it_begins(tmp_path: Path) ->
         assert job.attempts[0].receipt.rule == job_pb2.STOP_RULE_WINDOW
         node = (await s.client.Nodes(scheduler_pb2.NodesRequest())).nodes[0]
         assert list(node.windows) == ["demo"]
+
+
+async def test_what_falls_due_on_a_full_disk_happens_when_there_is_space_again(
+    tmp_path: Path,
+) -> None:
+    async with scheduler(tmp_path) as s:
+        job_id = await s.submit(spec(deadline_ms=now_ms() + SOON_MS))
+        with full_disk(s):
+            await eventually(lambda: s.engine.refusing)
+            assert (await s.client.Get(scheduler_pb2.GetRequest(job=job_id))).state == QUEUED
+        await s.job_in(job_id, FAILED)
+        assert ticks(s) == 1
