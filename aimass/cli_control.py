@@ -16,6 +16,7 @@ from aimass.cli_base import (
 )
 from aimass.cli_jobs import act_on_jobs
 from aimass.errors import InvalidRequest
+from aimass.update_flags import NAMES, change_shape, shape_options
 
 if TYPE_CHECKING:
     from aimass.v1 import job_pb2
@@ -102,6 +103,7 @@ def suspend(session: Session, jobs: tuple[str, ...], form: str) -> int:
     examples="""
     massctl update j12 --priority 10
     massctl update j12 --queue vision --time 4h
+    massctl update j12 --shards 4 --gpu-type any
     massctl update j12 --begin 2026-12-01T20:00Z --deadline none
     """,
 )
@@ -112,15 +114,16 @@ def suspend(session: Session, jobs: tuple[str, ...], form: str) -> int:
 @click.option("--expect", "expected_ms", type=_or_none(SPAN), metavar="TIME", help="Likely run.")
 @click.option("--begin", "start_after_ms", type=_or_none(TIME), metavar="WHEN", help="Not before.")
 @click.option("--deadline", "deadline_ms", type=_or_none(TIME), metavar="WHEN", help="Over by.")
+@shape_options
 @output_option(*FORMATS)
 @common_options
 @click.pass_obj
 def update(session: Session, /, jobs: tuple[str, ...], form: str, **given: Any) -> int:
-    """Change jobs that have not started; of an active one only its limits of time.
+    """Change jobs that have not started; of an active one only priority and limits of time.
 
     `none` takes a limit away. WHEN: now, +2h, or a date such as 2026-12-01T09:00Z.
     """
-    changes = {field: value for field, value in given.items() if value is not None}
+    changes = {field: value for field, value in given.items() if value not in (None, ())}
     if not changes:
         raise InvalidRequest("nothing to change", fix="massctl update JOB --priority 10")
 
@@ -138,6 +141,8 @@ def _changed(job: "job_pb2.Job", changes: dict[str, Any]) -> "job_pb2.JobSpec":
 
     spec = job_pb2.JobSpec()
     spec.CopyFrom(job.spec)
+    change_shape(job.id, spec, {name: changes.get(name) for name in NAMES})
     for field, value in changes.items():
-        setattr(spec, field, value)
+        if field not in NAMES:
+            setattr(spec, field, value)
     return spec

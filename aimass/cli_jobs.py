@@ -1,4 +1,4 @@
-"""massctl show, why, cancel, wait: about jobs that exist."""
+"""massctl show, cancel, wait: about jobs that exist."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -55,34 +55,6 @@ def print_job(job: "job_pb2.Job", session: Session, form: str) -> None:
         print(screens.job_screen(job, session.colour, is_wide=form == "wide"), end="")
     else:
         print_value(views.job_view(job), form)
-
-
-@click.command(
-    cls=Command,
-    examples="""
-    massctl why j12
-    massctl why @last
-    massctl why j12 -o json
-    """,
-)
-@job_argument()
-@output_option("table", "wide", "json", "jsonl", "yaml", "name")
-@common_options
-@click.pass_obj
-def why(session: Session, job: str, form: str) -> None:
-    """Explain why a job waits: every reason, on how many nodes, and what would start it."""
-    from aimass import screens, views
-
-    with session.client() as client:
-        reading = client.get(job)
-        explanation = client.why(reading.id)
-    if form == "name":
-        print(explanation.code)
-    elif form in ("table", "wide"):
-        text = screens.why_screen(explanation, reading.spec.name, session.colour)
-        print(text, end="")
-    else:
-        print_value(views.why_view(explanation), form)
 
 
 @click.command(

@@ -323,10 +323,10 @@ def _apply_to_role(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
         role.gpu_types[:] = flags["gpu_types"]
         role.gpu_types_in_order = False
     if flags["elastic"] is not None:
-        _apply_elastic(role, *flags["elastic"], is_size_given=flags["shards"] is not None)
+        apply_elastic(role, *flags["elastic"], is_size_given=flags["shards"] is not None)
 
 
-def _apply_elastic(
+def apply_elastic(
     role: "job_pb2.Role", low: int, high: int, step: int, *, is_size_given: bool
 ) -> None:
     """Make the role elastic; a size that nobody named on the command line gives way to it."""

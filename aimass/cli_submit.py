@@ -30,13 +30,21 @@ if TYPE_CHECKING:
 )
 @job_options
 @click.option("--hold", is_flag=True, help="Accept it, but start it only after massctl release.")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen, as massctl plan does.")
 @click.option("--wait", is_flag=True, help="Return when it is over, with its exit code.")
 @click.option("-f", "--follow", is_flag=True, help="Print its output; return as --wait does.")
 @output_option("table", "json", "jsonl", "yaml", "name")
 @common_options
 @click.pass_obj
 def submit(
-    session: Session, /, hold: bool, wait: bool, follow: bool, form: str, **flags: Any
+    session: Session,
+    /,
+    hold: bool,
+    dry_run: bool,
+    wait: bool,
+    follow: bool,
+    form: str,
+    **flags: Any,
 ) -> int:
     """Submit a job: a job file, - for one on stdin, or a command after --.
 
@@ -47,6 +55,10 @@ def submit(
     from aimass.cli_logs import print_logs
 
     spec = spec_from(flags)
+    if dry_run:
+        from aimass.cli_why import show_plan
+
+        return show_plan(session, spec, form)
     if follow:
         _refuse_array(spec)
     client = session.client()  # not closed: after Ctrl-C a call is still under way

@@ -170,9 +170,29 @@ class Client:
         """Give a job another spec; was: Conflict when its spec is no longer this one."""
         return self._call(self._stub.Update, wire.update_request(job, self.user, spec, was))
 
-    def why(self, job: str) -> scheduler_pb2.Explanation:
-        """Give every reason why a job waits, and what would start it."""
-        return self._call(self._stub.Why, scheduler_pb2.WhyRequest(job=job, user=self.user))
+    def why(self, job: str, *, at_ms: int = 0, history: bool = False) -> scheduler_pb2.Explanation:
+        """Give every reason why a job waits, and what would start it.
+
+        at_ms: as of then, from the journal. history: also how the main reason changed.
+        """
+        return self._call(self._stub.Why, wire.why_request(job, self.user, at_ms, history))
+
+    def plan(
+        self,
+        spec: job_pb2.JobSpec,
+        *,
+        more: Iterable[scheduler_pb2.MoreNodes] = (),
+        without: Iterable[str] = (),
+    ) -> scheduler_pb2.PlanReply:
+        """Say what would happen to a job that were submitted now; changes nothing.
+
+        more, without: as if these nodes were there, and those gone.
+        """
+        return self._call(self._stub.Plan, wire.plan_request(spec, self.user, more, without))
+
+    def history(self, job: str) -> scheduler_pb2.HistoryReply:
+        """Give everything that happened to a job, from the journal."""
+        return self._call(self._stub.History, scheduler_pb2.HistoryRequest(job=job, user=self.user))
 
     def logs(
         self,

@@ -154,10 +154,28 @@ class AsyncClient:
         request = wire.update_request(job, self.user, spec, was)
         return await self._call(self._stub.Update, request)
 
-    async def why(self, job: str) -> scheduler_pb2.Explanation:
-        """Give every reason why a job waits, and what would start it."""
-        request = scheduler_pb2.WhyRequest(job=job, user=self.user)
+    async def why(
+        self, job: str, *, at_ms: int = 0, history: bool = False
+    ) -> scheduler_pb2.Explanation:
+        """Give every reason why a job waits, as `Client.why`."""
+        request = wire.why_request(job, self.user, at_ms, history)
         return await self._call(self._stub.Why, request)
+
+    async def plan(
+        self,
+        spec: job_pb2.JobSpec,
+        *,
+        more: Iterable[scheduler_pb2.MoreNodes] = (),
+        without: Iterable[str] = (),
+    ) -> scheduler_pb2.PlanReply:
+        """Say what would happen to a job, as `Client.plan`."""
+        request = wire.plan_request(spec, self.user, more, without)
+        return await self._call(self._stub.Plan, request)
+
+    async def history(self, job: str) -> scheduler_pb2.HistoryReply:
+        """Give everything that happened to a job, from the journal."""
+        request = scheduler_pb2.HistoryRequest(job=job, user=self.user)
+        return await self._call(self._stub.History, request)
 
     async def logs(
         self,

@@ -1,4 +1,4 @@
-"""The two screens that are more than a table: `massctl show` and `massctl why`."""
+"""The screen of `massctl show`."""
 
 import shlex
 import sys
@@ -8,56 +8,11 @@ from datetime import datetime
 from aimass import tables, units, views
 from aimass.output import clean, paint, table, wants_colour
 from aimass.specscreen import role_text, spec_rows
-from aimass.v1 import job_pb2, scheduler_pb2
+from aimass.v1 import job_pb2
 from aimass.wire import is_over
 
 
-def why_screen(why: scheduler_pb2.Explanation, name: str, colour: str) -> str:
-    """Lay out why a job waits: the main reason, what fits, every blocker, what would help."""
-    is_coloured = wants_colour(colour, sys.stdout)
-    lines = [_headline(why, clean(name), is_coloured)]
-    if why.summary:
-        lines.append(f"  {clean(why.summary)}")
-    if why.state == job_pb2.JOB_STATE_QUEUED:
-        lines += _rows("fits", _fit_lines(why))
-    if why.blockers:
-        lines.append("")
-        rows = table(why.blockers, tables.BLOCKERS, colour=colour)
-        lines += [f"  {row.rstrip()}" for row in rows]
-        lines.append("")
-    lines += _rows("order", _order(why))
-    if why.holders:
-        lines += _rows("held by", [clean(", ".join(why.holders))])
-    lines += _rows("unblock", [clean(text) for text in why.unblock])
-    lines.append(f"evidence: revision {why.revision}")
-    return "\n".join(lines) + "\n"
-
-
-def _headline(why: scheduler_pb2.Explanation, name: str, is_coloured: bool) -> str:
-    who = f"{why.job_id} {name}".strip()
-    code = paint(why.code, "bold") if is_coloured and why.code else clean(why.code)
-    if why.state == job_pb2.JOB_STATE_QUEUED:
-        waited = units.span_text(why.waiting_ms)
-        return f"{who} has waited {waited}. Main reason: {code or 'none given'}"
-    return f"{who} does not wait: it is {views.state_of(why)}"
-
-
-def _fit_lines(why: scheduler_pb2.Explanation) -> list[str]:
-    asked = f"{why.shards_asked} shard{'s' if why.shards_asked != 1 else ''} asked"
-    lines = [f"{asked}, {why.shards_fit_now} would fit now"]
-    if not why.fits_when_empty:
-        lines.append("never on the present nodes, not even when they are empty")
-    return lines
-
-
-def _order(why: scheduler_pb2.Explanation) -> list[str]:
-    if why.state != job_pb2.JOB_STATE_QUEUED:
-        return []
-    jobs = "job" if why.ahead == 1 else "jobs"
-    return [f"{why.ahead} queued {jobs} ahead" if why.ahead else "first in the queue"]
-
-
-def _rows(title: str, texts: Iterable[str]) -> list[str]:
+def rows(title: str, texts: Iterable[str]) -> list[str]:
     """Put a title before the first text and align the others under it."""
     return [f"  {title if index == 0 else '':<9}{text}" for index, text in enumerate(texts)]
 
@@ -67,20 +22,20 @@ def job_screen(job: job_pb2.Job, colour: str, *, is_wide: bool) -> str:
     spec = job.spec
     lines = [
         f"{job.id} {clean(spec.name)} is {_state(job, colour)}",
-        *_rows("reason", [clean(job.reason)] if job.reason else []),
-        *_rows("user", [clean(job.user)]),
-        *_rows("times", [_times(job)]),
-        *_rows("waits", _waits(job)),
-        *_rows("array", _array_lines(job)),
-        *_rows("asks", [clean(role_text(role)) for role in spec.roles]),
+        *rows("reason", [clean(job.reason)] if job.reason else []),
+        *rows("user", [clean(job.user)]),
+        *rows("times", [_times(job)]),
+        *rows("waits", _waits(job)),
+        *rows("array", _array_lines(job)),
+        *rows("asks", [clean(role_text(role)) for role in spec.roles]),
     ]
     for title, texts in spec_rows(spec):
-        lines += _rows(title, [clean(text) for text in texts])
-    lines += _rows("command", [clean(shlex.join(role.command)) for role in spec.roles])
-    lines += _rows("workdir", [clean(spec.workdir)])
+        lines += rows(title, [clean(text) for text in texts])
+    lines += rows("command", [clean(shlex.join(role.command)) for role in spec.roles])
+    lines += rows("workdir", [clean(spec.workdir)])
     if is_wide:
-        lines += _rows("env", [clean(f"{key}={value}") for key, value in sorted(spec.env.items())])
-        lines += _rows("labels", [clean(f"{k}={v}") for k, v in sorted(spec.labels.items())])
+        lines += rows("env", [clean(f"{key}={value}") for key, value in sorted(spec.env.items())])
+        lines += rows("labels", [clean(f"{k}={v}") for k, v in sorted(spec.labels.items())])
     for attempt in job.attempts:
         lines.append("")
         lines += _attempt_lines(attempt, colour, is_wide)

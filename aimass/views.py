@@ -177,30 +177,6 @@ def _exit_view(exit: job_pb2.Exit) -> dict[str, Any]:
     }
 
 
-def why_view(why: scheduler_pb2.Explanation) -> dict[str, Any]:
-    """Give one explanation."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Explanation",
-        "id": why.job_id,
-        "state": state_of(why),
-        "code": why.code,
-        "summary": why.summary,
-        "waitingMs": why.waiting_ms,
-        "shardsAsked": why.shards_asked,
-        "shardsFitNow": why.shards_fit_now,
-        "fitsWhenEmpty": why.fits_when_empty,
-        "ahead": why.ahead,
-        "blockers": [
-            {"code": one.code, "text": one.text, "nodes": one.nodes, "examples": [*one.examples]}
-            for one in why.blockers
-        ],
-        "holders": list(why.holders),
-        "unblock": list(why.unblock),
-        "revision": why.revision,
-    }
-
-
 def node_view(node: node_pb2.Node) -> dict[str, Any]:
     """Give one node with its devices."""
     inventory = node.inventory

@@ -171,6 +171,21 @@ def update_request(
     return scheduler_pb2.UpdateRequest(job=job, user=user, spec=spec, was=was)
 
 
+def why_request(job: str, user: str, at_ms: int, history: bool) -> scheduler_pb2.WhyRequest:
+    """Make the message."""
+    return scheduler_pb2.WhyRequest(job=job, user=user, at_ms=at_ms, history=history)
+
+
+def plan_request(
+    spec: job_pb2.JobSpec,
+    user: str,
+    more: Iterable[scheduler_pb2.MoreNodes],
+    without: Iterable[str],
+) -> scheduler_pb2.PlanRequest:
+    """Make the message."""
+    return scheduler_pb2.PlanRequest(spec=spec, user=user, more=more, without=without)
+
+
 def cancel_request(job: str, user: str, grace_ms: int | None) -> scheduler_pb2.CancelRequest:
     """Build the request; None leaves the grace period to the job."""
     return scheduler_pb2.CancelRequest(

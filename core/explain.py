@@ -142,7 +142,7 @@ def _reserved(cluster: Cluster, job: Job, now_ms: int) -> Explanation:
     names = some([other.id for other in leaving]) or "those who are stopping there"
     text = f"it owns places on {some(nodes)} and waits for {names} to leave"
     if by_ms > now_ms:
-        text += f", at most {span_text(by_ms - now_ms)}"
+        text += f", at most {span_text(max(1000, by_ms - now_ms))}"
     holders, total = holders_of(cluster, job, None, None)
     return Explanation(
         Code.RESERVED.value,

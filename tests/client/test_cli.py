@@ -257,6 +257,24 @@ def test_why_names_reason_counts_holders_and_what_would_help(
         fits_when_empty=False,
         ahead=1,
         holders=["j8", "j9"],
+        held_by=[
+            scheduler_pb2.Holder(job_id="j8", user="bob", gpu_milli=8000, end_ms=7_200_000),
+            scheduler_pb2.Holder(job_id="j9", user="ann", gpu_milli=500),
+        ],
+        holders_total=4,
+        start=scheduler_pb2.Outlook(at_ms=7_200_000, latest_ms=7_200_000, is_promise=True),
+        changes=[
+            scheduler_pb2.Change(
+                kind="PRIORITY",
+                text="with priority 1",
+                command="massctl update j1 --priority 1",
+                losses=[
+                    scheduler_pb2.Loss(
+                        job_id="j8", user="bob", rule="PRIORITY", lost_gpu_ms=11_520_000
+                    )
+                ],
+            )
+        ],
         unblock=["when j8 ends"],
         revision=77,
         blockers=[
@@ -269,15 +287,20 @@ def test_why_names_reason_counts_holders_and_what_would_help(
     assert ok(massctl("why", "j1")) == (
         "j1 bert has waited 3m12s. Main reason: GPUS_BUSY\n"
         "  2 of 4 shards fit now\n"
-        "  fits     4 shards asked, 2 would fit now\n"
-        "           never on the present nodes, not even when they are empty\n"
+        "  never on the present nodes, not even when they are empty\n"
         "\n"
         "  REASON          NODES  EXAMPLES     WHAT\n"
         "  GPUS_BUSY           5  n1,n2,n3 +1  1 of 8 free\n"
         "  WRONG_GPU_TYPE      1  n8           A100\n"
         "\n"
         "  order    1 queued job ahead\n"
-        "  held by  j8, j9\n"
+        "  held by  j8 (bob): 8 GPUs, ends in 2h (1970-01-01T02:00Z)\n"
+        "           j9 (ann): 0.5 GPUs, gave no run time\n"
+        "           and 2 more\n"
+        "  starts   at the latest in 2h (1970-01-01T02:00Z): that is promised\n"
+        "  now      with priority 1:\n"
+        "             massctl update j1 --priority 1\n"
+        "             stops j8 (bob) under PRIORITY: it loses 3.2 GPU-hours of work\n"
         "  unblock  when j8 ends\n"
         "evidence: revision 77\n"
     )
