@@ -71,7 +71,10 @@ class Room:
         return found
 
     def count(self, enough: int) -> int:
-        """An upper bound of the shards that fit on all nodes; exact enough above `enough`."""
+        """An upper bound of the shards that fit on all nodes; counting stops at `enough`.
+
+        Exact where whole GPUs of one kind are asked for and no node takes more than 16 shards.
+        """
         total = 0
         for step, after in pairwise(_STEPS):
             nodes = self.mask(step)
@@ -127,6 +130,8 @@ class Room:
         """How the last choice was made, for the trail; it asks no further node."""
         fits, narrow = self._last
         nodes = self.mask(fits)
+        if 1 not in self._room:
+            self.mask(1)
         other = f"next {self.nodes[lowest(narrow(nodes))].id}" if nodes else "no other would do"
         return f"{self._room[1].bit_count()} nodes have room, {len(self._asked)} examined, {other}"
 
@@ -140,6 +145,7 @@ class Room:
             found = self._ask(index)
             if found >= fits:
                 return Candidate(self.nodes[index], found)
+            self._less[found] = self._less.get(found, 0) | 1 << index
         return None
 
     def _ask(self, index: int) -> int:
@@ -149,7 +155,6 @@ class Room:
             node = self.nodes[index]
             found = count_fits(node, self.job, self.need, SHARDS_MAX, self.is_soon)
             self._asked[index] = found
-            self._less[found] = self._less.get(found, 0) | 1 << index
         return found
 
     def _tightest(self, nodes: int) -> int:
