@@ -47,7 +47,6 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     give_up_claim(cluster, job)
     dequeue(cluster, job)
     job.attempt = start.attempt
-    settle(cluster.queues, job.spec.queue, at_ms)
     uuids = []
     for rank, placement in enumerate(start.placements):
         node = cluster.nodes[placement.node_id]
@@ -67,6 +66,7 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     )
     job.attempts.append(attempt)
     del job.attempts[:-ATTEMPTS_KEPT]
+    settle(cluster.queues, job.spec.queue, at_ms)
     cluster.active[job.id] = job
     move(cluster, job, JobTrigger.PLACE)
     touch_nodes(cluster, attempt)

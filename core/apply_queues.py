@@ -2,7 +2,7 @@
 
 from aimass.core import events as ev
 from aimass.core.cluster import Cluster
-from aimass.core.queues import Queue, settle
+from aimass.core.queues import ROOT, Queue, link, settle_row
 
 
 def queue_put(cluster: Cluster, event: ev.QueuePut) -> None:
@@ -11,15 +11,20 @@ def queue_put(cluster: Cluster, event: ev.QueuePut) -> None:
     if queue is None:
         queue = cluster.queues[event.spec.name] = Queue(event.spec, settled_ms=event.at_ms)
     elif queue.spec.parent != event.spec.parent:
-        raise AssertionError("a queue stays where it is in the tree")
-    settle(cluster.queues, event.spec.name, event.at_ms)
+        assert queue.active + queue.queued == 0, f"{event.spec.name} has jobs: it stays here"
+    for row in cluster.queues.values():  # under the half-life that was
+        settle_row(row, event.at_ms, cluster.queues[ROOT].spec.half_life_ms)
     queue.spec = event.spec
+    link(cluster.queues)
     cluster.freed_revision = cluster.revision + 1
 
 
 def queue_deleted(cluster: Cluster, event: ev.QueueDeleted) -> None:
     """See events.QueueDeleted."""
-    del cluster.queues[event.name]
+    queue = cluster.queues.pop(event.name)
+    assert not queue.tree.children, f"{event.name} has queues below it"
+    assert queue.active + queue.queued == 0, f"{event.name} has jobs"
+    link(cluster.queues)
     cluster.freed_revision = cluster.revision + 1
 
 

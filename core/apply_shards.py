@@ -18,7 +18,7 @@ from aimass.core.model import (
     Node,
     ShardState,
 )
-from aimass.core.moves import move
+from aimass.core.moves import count_job, move
 from aimass.core.queues import settle
 from aimass.core.retry import judge_failure, note_fault
 
@@ -31,8 +31,8 @@ def touch_nodes(cluster: Cluster, attempt: Attempt) -> None:
 
 def free(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> None:
     """The shard has left: what it held can be given out."""
-    settle(cluster.queues, job.spec.queue, cluster.now_ms)
     release(cluster, job, node, key)
+    settle(cluster.queues, job.spec.queue, cluster.now_ms)
     cluster.freed_revision = cluster.revision + 1
 
 
@@ -129,6 +129,10 @@ def stop_gang(
 ) -> None:
     """Order the whole gang to stop: what it holds is leaving. A cancel outranks every other end."""
     attempt = job.current
+    if job.state is JobState.STOPPING:  # with another goal it may be counted otherwise
+        count_job(cluster, job, -1)
+        attempt.stop_goal = goal
+        count_job(cluster, job, 1)
     attempt.stop_goal = goal
     attempt.stop_reason = reason
     attempt.grace_ms = grace_ms

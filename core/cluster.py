@@ -13,7 +13,7 @@ from itertools import islice
 from aimass.core.model import ArrayRow, Job, JobId, Node, NodeId, RunTime
 from aimass.core.node_index import NodeIndex
 from aimass.core.plan import Claim, Planned
-from aimass.core.queues import DEFAULT, ROOT, Queue, QueueSpec
+from aimass.core.queues import Queue, new_queues
 from aimass.core.windows import WindowSpec
 
 # Ended jobs kept for questions; older ones are only in the journal. Part of the fold: changing it
@@ -166,10 +166,7 @@ class Cluster:
         self.levels: tuple[str, ...] = ()  # topology, widest first
         self.jobs: dict[JobId, Job] = {}  # by submit order
         self.nodes: dict[NodeId, Node] = {}  # by join order
-        self.queues: dict[str, Queue] = {  # by creation
-            ROOT: Queue(QueueSpec(ROOT, parent="")),
-            DEFAULT: Queue(QueueSpec(DEFAULT)),
-        }
+        self.queues: dict[str, Queue] = new_queues()  # by creation
         self.windows: dict[str, WindowSpec] = {}  # by name
         self.claims: dict[JobId, Claim] = {}  # by the plan that made them
         self.planned: dict[JobId, Planned] = {}  # promises, most entitled first when made

@@ -12,7 +12,8 @@ from typing import Any, Self
 from aimass.core import capacity
 from aimass.core.cluster import Cluster
 from aimass.core.feasible import node_refusal
-from aimass.core.model import HoldKey, Job, Node, NodeId, Placement, ShardState
+from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeId, Placement, ShardState
+from aimass.core.queues import count
 
 _Undo = tuple[Callable[..., object], tuple[Any, ...]]
 
@@ -36,6 +37,7 @@ class Draft:
         if self.is_soon:
             capacity.claim(self.cluster, job, node, key, placement)
             self._undo.append((capacity.unclaim, (self.cluster, job, node, key)))
+            self._count_start(job, key.rank, 1)
         else:
             self.hold(job, key.attempt, key.rank, placement)
 
@@ -44,6 +46,7 @@ class Draft:
         node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
         capacity.hold(self.cluster, job, node, key, placement)
         self._undo.append((capacity.release, (self.cluster, job, node, key)))
+        self._count_start(job, rank, 1)
 
     def hold_exactly(self, job: Job, placements: tuple[Placement, ...]) -> bool:
         """Hold these places as the job's next attempt; False when one is not free or unsuitable.
@@ -64,6 +67,7 @@ class Draft:
             node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
             capacity.release(self.cluster, job, node, key)
             self._undo.append((capacity.hold, (self.cluster, job, node, key, placement)))
+            self._count_start(job, rank, -1)
 
     def claim(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
         """Own these places without holding them. O(shards)."""
@@ -71,6 +75,7 @@ class Draft:
             node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
             capacity.claim(self.cluster, job, node, key, placement)
             self._undo.append((capacity.unclaim, (self.cluster, job, node, key)))
+            self._count_start(job, rank, 1)
 
     def unclaim(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
         """Give up such places. O(shards)."""
@@ -78,9 +83,26 @@ class Draft:
             node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
             capacity.unclaim(self.cluster, job, node, key)
             self._undo.append((capacity.claim, (self.cluster, job, node, key, placement)))
+            self._count_start(job, rank, -1)
+
+    def _count_start(self, job: Job, rank: int, sign: int) -> None:
+        """Once for its gang, a job counts as active; one that was active, as staying."""
+        if rank:
+            return
+        if job.state.is_active:
+            self._count(job, "stopping", -sign)
+        elif job.state is not JobState.RESERVED:
+            self._count(job, "active", sign)
+
+    def _count(self, job: Job, what: str, by: int) -> None:
+        arguments = (self.cluster.queues, job.spec.queue, what)
+        count(*arguments, by)
+        self._undo.append((count, (*arguments, -by)))
 
     def evict(self, job: Job) -> None:
         """What the job's live shards hold is leaving. Those already leaving stay so. O(shards)."""
+        if job.state is not JobState.STOPPING:
+            self._count(job, "stopping", 1)
         for node, key in self._live(job):
             if key not in node.leaving:
                 capacity.leave(self.cluster, job, node, key)
@@ -88,6 +110,8 @@ class Draft:
 
     def keep(self, job: Job) -> None:
         """The inverse of evict, for a victim that proved unnecessary. O(shards)."""
+        if job.state is not JobState.STOPPING:
+            self._count(job, "stopping", -1)
         for node, key in self._live(job):
             if key in node.leaving:
                 capacity.stay(self.cluster, job, node, key)
@@ -95,6 +119,9 @@ class Draft:
 
     def release(self, job: Job) -> None:
         """Everything that the job holds is free: a look into the future. O(shards)."""
+        self._count(job, "active", -1)
+        if job.state is JobState.STOPPING and job.current.stop_goal is not Goal.RESIZE:
+            self._count(job, "stopping", -1)
         for node, key in self._live(job):
             was_leaving = key in node.leaving
             placement = capacity.release(self.cluster, job, node, key)

@@ -13,6 +13,7 @@ from aimass.core.bitslice import Sliced, mask_of
 from aimass.core.feasible import is_tolerated
 from aimass.core.model import Inventory, Job, Node, NodeId, NodeState
 from aimass.core.spec import WHOLE_GPU_MILLI, LabelOp, LabelRule, Need
+from aimass.core.totals import Totals
 
 PARTIAL_BITS = 20  # room for the free shares of all devices of a node in the number of its GPUs
 ASKED_MAX = 512  # answers kept for rules and labels that jobs have asked for
@@ -172,6 +173,7 @@ class NodeIndex:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.totals = Totals()
         self._now = View(is_soon=False)
         self._soon = View(is_soon=True)
         self._index_of: dict[NodeId, int] = {}
@@ -194,6 +196,7 @@ class NodeIndex:
             self._kinds.append(_NOTHING)
             self._index_of[node.id] = node.index
         self.nodes[node.index] = node
+        self.totals.put(node)
         self._new.add(node.index)
         self.touch(node)
 

@@ -1,4 +1,4 @@
-"""Queues: who may use how much. A tree with guarantees, limits, borrowing and lending, and its accounts.
+"""Queues: who may use how much. A tree with guarantees, limits, borrowing and lending.
 
 Amounts are dicts by resource: "gpu" (milli, any model), "gpu:MODEL", "cpu" (milli), "memory" (MiB).
 Every amount of a job counts for its queue and for every queue above it.
@@ -6,6 +6,9 @@ Every amount of a job counts for its queue and for every queue above it.
 
 from dataclasses import dataclass, field
 
+from aimass.core.decay import fade
+
+FAIR = ("gpu", "cpu", "memory")  # the resources of fair share
 ROOT = "root"
 DEFAULT = "default"
 
@@ -17,7 +20,7 @@ class QueueSpec:
     """What an operator says of a queue. A resource that a dict does not name is not bounded by it.
 
     quota: guaranteed, together with what the queues below guarantee. limit: never more than this.
-    borrow_limit: beyond the quota at most this. lend_limit: of an idle quota others get at most this.
+    borrow_limit: beyond the quota at most this. lend_limit: others get at most this of it.
     reclaim: takes its quota back from those who borrowed it. weight: share of what nobody is
     guaranteed. max_jobs, max_queued: 0 = any number. job_limit: of one job. max_walltime_ms: of one
     job, which must then give one. half_life_ms: of past use in fair share (ROOT's counts for all).
@@ -43,11 +46,12 @@ class QueueSpec:
 
 @dataclass(slots=True)
 class Queue:
-    """A queue's row: its spec, what is in use below it, and its decayed past use.
+    """A queue's row: its spec, what is in use in it and below it, and its decayed past use.
 
     used: held now (also by those who are leaving). leaving: of used, ordered to stop. claimed:
-    owned by reserved attempts. firm: of used and claimed, by jobs that cannot be preempted.
-    history: amount x ms, decayed, exact at settled_ms. chain: itself and the queues above it.
+    owned by next attempts. firm: of what will stay used or claimed, by jobs that cannot be
+    preempted. history: amount x ms of gpu, cpu and memory, decayed, exact at settled_ms; `steady`
+    has been in use since then, whatever a Draft tries.
     """
 
     spec: QueueSpec
@@ -57,24 +61,145 @@ class Queue:
     leaving: Amounts = field(default_factory=dict)
     claimed: Amounts = field(default_factory=dict)
     firm: Amounts = field(default_factory=dict)
+    steady: Amounts = field(default_factory=dict)
     active: int = 0  # jobs that hold or own capacity
+    stopping: int = 0  # of active: on their way out, for good
     queued: int = 0  # jobs QUEUED or HELD
+    # Of this very queue: priority -> active jobs that may be preempted.
+    active_by_priority: dict[int, int] = field(default_factory=dict)
+    version: int = field(default=0, repr=False, compare=False)  # rises with every charge
+    tree: "Tree" = field(init=False, repr=False, compare=False)
+
+    def owned(self, key: str) -> int:
+        """What is in use when everybody who is leaving has left and every claim is held."""
+        used = self.used.get(key, 0) - self.leaving.get(key, 0)
+        return used + self.claimed.get(key, 0)
+
+
+@dataclass(slots=True)
+class Tree:
+    """What follows of a queue from all specs; see link().
+
+    chain: itself and the queues above it. own: its quota, with "gpu" as the sum of its models when
+    it names only these. guarantee: own, and that of all below. named: resources that it or a queue
+    below names in a quota. stock: of guarantee, what it and the queues above may draw on. kept: of
+    stock, what it does not lend. keeps: it or a queue below keeps anything. ruled (of ROOT): the
+    resources that any queue guarantees, lends or borrows.
+    """
+
+    chain: tuple[Queue, ...]
+    children: list[Queue]
+    own: Amounts
+    guarantee: Amounts
+    named: set[str]
+    stock: Amounts
+    kept: Amounts
+    keeps: bool
+    ruled: tuple[str, ...] = ()
+
+
+def new_queues() -> dict[str, Queue]:
+    """The queues of a new cluster: ROOT and DEFAULT."""
+    queues = {ROOT: Queue(QueueSpec(ROOT, parent="")), DEFAULT: Queue(QueueSpec(DEFAULT))}
+    link(queues)
+    return queues
+
+
+def link(queues: dict[str, Queue]) -> None:
+    """Derive every queue's Tree; after any change of specs. O(queues * depth)."""
+    for queue in queues.values():
+        chain = [queue]
+        while chain[-1].spec.parent:
+            chain.append(queues[chain[-1].spec.parent])
+        own = effective(queue.spec.quota)
+        named = set(queue.spec.quota)
+        queue.tree = Tree(tuple(chain), [], own, dict(own), named, dict(own), {}, False)
+    ruled: dict[str, None] = {}
+    for queue in sorted(queues.values(), key=lambda q: -len(q.tree.chain)):  # the deepest first
+        tree, spec = queue.tree, queue.spec
+        for key, most in spec.lend_limit.items():
+            if (kept := tree.stock.get(key, 0) - most) > 0:
+                tree.kept[key] = kept
+        tree.keeps = tree.keeps or bool(tree.kept)
+        ruled.update(dict.fromkeys((*tree.own, *spec.lend_limit, *spec.borrow_limit)))
+        if len(tree.chain) > 1:
+            above = tree.chain[1].tree
+            above.keeps = above.keeps or tree.keeps
+            above.named |= tree.named
+            for key, amount in tree.guarantee.items():
+                above.guarantee[key] = above.guarantee.get(key, 0) + amount
+            for key, amount in tree.stock.items():
+                lent = amount - tree.kept.get(key, 0)
+                above.stock[key] = above.stock.get(key, 0) + lent
+    for queue in queues.values():  # by creation
+        if queue.spec.parent:
+            queue.tree.chain[1].tree.children.append(queue)
+    queues[ROOT].tree.ruled = tuple(sorted(ruled))
+
+
+def effective(quota: Amounts) -> Amounts:
+    """The quota, with GPUs of any model as the sum of its models where it names only these."""
+    total = sum(amount for key, amount in quota.items() if key.startswith("gpu:"))
+    return quota if "gpu" in quota or not total else {**quota, "gpu": total}
 
 
 def charge(
     queues: dict[str, Queue], name: str, preemptible: bool, table: str, amounts: Amounts, sign: int
 ) -> None:
     """Enter amounts into a table ("used", "leaving", "claimed") of a queue and all above it."""
-    while name:
-        queue = queues[name]
+    chain = queues[name].tree.chain
+    for queue in chain:
+        queue.version += 1
         row: Amounts = getattr(queue, table)
         for key, amount in amounts.items():
             row[key] = row.get(key, 0) + sign * amount
-        name = queue.spec.parent
+    if not preemptible:
+        sign = -sign if table == "leaving" else sign
+        for queue in chain:
+            for key, amount in amounts.items():
+                queue.firm[key] = queue.firm.get(key, 0) + sign * amount
+
+
+def count(queues: dict[str, Queue], name: str, what: str, by: int) -> None:
+    """Change a count of jobs ("active", "stopping", "queued") of a queue and all above it."""
+    for queue in queues[name].tree.chain:
+        setattr(queue, what, getattr(queue, what) + by)
+
+
+def count_preemptible(queue: Queue, priority: int, by: int) -> None:
+    """Change the number of active jobs of this queue that may be preempted. O(1)."""
+    left = queue.active_by_priority.get(priority, 0) + by
+    if left:
+        queue.active_by_priority[priority] = left
+    else:
+        queue.active_by_priority.pop(priority, None)
 
 
 def settle(queues: dict[str, Queue], name: str, now_ms: int) -> None:
-    """Bring the decayed history of a queue and all above it up to now, before its use changes."""
-    while name:
-        queues[name].settled_ms = now_ms
-        name = queues[name].spec.parent
+    """Bring the history of a queue and all above it up to now, after its use has changed.
+
+    Until now `steady` was in use, from now on it is `used`. Only for apply: a Draft changes what is
+    used, never what was. O(depth).
+    """
+    half_life_ms = queues[ROOT].spec.half_life_ms
+    for queue in queues[name].tree.chain:
+        settle_row(queue, now_ms, half_life_ms)
+
+
+def settle_row(queue: Queue, now_ms: int, half_life_ms: int) -> None:
+    """The same for one queue alone. O(1)."""
+    if queue.settled_ms != now_ms:
+        queue.history = history_at(queue, now_ms, half_life_ms)
+        queue.settled_ms = now_ms
+    used = queue.used
+    queue.steady = {key: used[key] for key in FAIR if used.get(key)}
+
+
+def history_at(queue: Queue, now_ms: int, half_life_ms: int) -> Amounts:
+    """The decayed history as of now; nothing is written. O(1)."""
+    span_ms, steady, faded = now_ms - queue.settled_ms, queue.steady, {}
+    for key in FAIR:
+        history, rate = queue.history.get(key, 0), steady.get(key, 0)
+        if (history or rate) and (left := fade(history, rate, span_ms, half_life_ms)):
+            faded[key] = left
+    return faded

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy
 from aimass.core.spec import Strategy
 from aimass.policies.gang import GangPlacer
+from aimass.policies.order_fair import FairOrder
 from aimass.policies.order_fifo import FifoOrder
 from aimass.policies.order_priority import PriorityOrder
 from aimass.policies.place_best_fit import pack_nodes
@@ -18,7 +19,11 @@ from aimass.policies.victims_lost_work import LeastLostWork
 # A job may say how it wants to lie; the cluster's policy is for those that do not.
 BY_STRATEGY = {Strategy.PACK: pack_nodes, Strategy.SPREAD: spread_nodes}
 
-ORDERS: dict[str, Callable[[], OrderPolicy]] = {"priority": PriorityOrder, "fifo": FifoOrder}
+ORDERS: dict[str, Callable[[], OrderPolicy]] = {
+    "fair": FairOrder,
+    "priority": PriorityOrder,
+    "fifo": FifoOrder,
+}
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
     "best-fit": lambda: GangPlacer("best-fit", 1, pack_nodes, BY_STRATEGY),
     "spread": lambda: GangPlacer("spread", 1, spread_nodes, BY_STRATEGY),

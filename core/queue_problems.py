@@ -1,0 +1,206 @@
+"""What makes a queue impossible, or surprising; and which jobs it does not take. For the edge."""
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from aimass.core.cluster import Cluster
+from aimass.core.model import Job, JobId
+from aimass.core.queues import DEFAULT, ROOT, Amounts, Queue, QueueSpec, effective, link
+from aimass.core.spec import JobSpec
+from aimass.core.spec_problems import AMOUNT_MAX, PRIORITY_ABS_MAX, SPAN_MS_MAX, Problem
+from aimass.core.text import amount_text
+from aimass.core.wants import amounts_asked, forms, sized
+
+QUEUES_MAX = 1000
+DEPTH_MAX = 8  # queues from ROOT down to the deepest
+WEIGHT_MAX = 1_000_000
+COUNT_MAX = 1_000_000
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
+_KEY = re.compile(r"(?:gpu|cpu|memory|gpu:[^\s,=\0]{1,100})\Z")
+_TABLES = ("quota", "limit", "borrow_limit", "lend_limit", "job_limit")
+
+
+def queue_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
+    """Yield (field, what is wrong and what is allowed) of a queue to be made or changed."""
+    if not _NAME.match(spec.name):
+        yield "name", f"{spec.name[:40]!r}: letters, digits, '.', '_', '-'; 1 to 63 characters"
+        return
+    found = [*_plain_problems(spec), *_amount_problems(spec)]
+    place = list(_place_problems(cluster, spec))
+    yield from (*found, *place)
+    if not found and not place:
+        yield from _sum_problems(cluster, spec)
+
+
+def _plain_problems(spec: QueueSpec) -> Iterator[Problem]:
+    if not 1 <= spec.weight <= WEIGHT_MAX:
+        yield "weight", f"{spec.weight}: 1 to {WEIGHT_MAX}"
+    for name in ("max_jobs", "max_queued"):
+        if not 0 <= getattr(spec, name) <= COUNT_MAX:
+            yield name, f"{getattr(spec, name)}: 0 (any number) to {COUNT_MAX}"
+    for name in ("max_walltime_ms", "min_runtime_ms", "half_life_ms"):
+        if not 0 <= getattr(spec, name) <= SPAN_MS_MAX:
+            yield name, f"{getattr(spec, name)}: 0 to {SPAN_MS_MAX} ms"
+    if spec.priority_min > spec.priority_max:
+        yield "priority_min", f"{spec.priority_min}: above priority_max, {spec.priority_max}"
+    if max(abs(spec.priority_min), abs(spec.priority_max)) > PRIORITY_ABS_MAX:
+        yield "priority_max", f"priorities: -{PRIORITY_ABS_MAX} to {PRIORITY_ABS_MAX}"
+
+
+def _amount_problems(spec: QueueSpec) -> Iterator[Problem]:
+    for table in _TABLES:
+        for key, amount in sorted(getattr(spec, table).items()):
+            if not _KEY.match(key):
+                yield f"{table}.{key[:40]}", "unknown: gpu, gpu:MODEL, cpu or memory"
+            elif not 0 <= amount <= AMOUNT_MAX:
+                yield f"{table}.{key}", f"{amount}: 0 to {AMOUNT_MAX}"
+    models = sum(amount for key, amount in spec.quota.items() if key.startswith("gpu:"))
+    if "gpu" in spec.quota and models > spec.quota["gpu"]:
+        least = amount_text("gpu", models)
+        yield "quota.gpu", f"below the quotas by model, which make {least} together"
+
+
+def _place_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
+    queues = cluster.queues
+    old = queues.get(spec.name)
+    if spec.name == ROOT or spec.name == DEFAULT:
+        top = "" if spec.name == ROOT else ROOT
+        if spec.parent != top:
+            yield "parent", f"queue {spec.name} stays where it is"
+        for table in ("borrow_limit", "lend_limit") if spec.name == ROOT else ():
+            if getattr(spec, table):
+                yield table, "above root there is nobody to borrow from, or to lend to"
+        return
+    if spec.parent not in queues:
+        yield "parent", f"there is no queue {spec.parent[:63]!r}{closest(spec.parent, cluster)}"
+        return
+    if old is None and len(queues) >= QUEUES_MAX:
+        yield "name", f"there are {len(queues)} queues: at most {QUEUES_MAX}"
+    way = queues[spec.parent].tree.chain
+    if any(queue.spec.name == spec.name for queue in way):
+        yield "parent", f"{spec.parent} is below {spec.name} itself: that would be a cycle"
+        return
+    if old is not None and old.spec.parent != spec.parent and old.active + old.queued:
+        jobs = old.active + old.queued
+        yield "parent", f"it has {jobs} jobs: a queue moves only when it and those below have none"
+    depth = len(way) + (_height(old) if old is not None else 1)
+    if depth > DEPTH_MAX:
+        yield "parent", f"the tree would be {depth} queues deep: at most {DEPTH_MAX}"
+
+
+def _height(queue: Queue) -> int:
+    return 1 + max((_height(child) for child in queue.tree.children), default=0)
+
+
+def _with(cluster: Cluster, spec: QueueSpec) -> dict[str, Queue]:
+    """The tree as it would be; without accounts. O(queues * depth)."""
+    queues = {name: Queue(queue.spec) for name, queue in cluster.queues.items()}
+    queues[spec.name] = Queue(spec)
+    link(queues)
+    return queues
+
+
+def _sum_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
+    """Limits hold what is guaranteed below them; nobody lends more than its guarantee."""
+    queues = _with(cluster, spec)
+    guarantee = queues[spec.name].tree.guarantee
+    for key, most in sorted(spec.limit.items()):
+        if most < guarantee.get(key, 0):
+            text = f"below the {amount_text(key, guarantee[key])} guaranteed in it and below it"
+            yield f"limit.{key}", f"{amount_text(key, most)}: {text}"
+    for above in queues[spec.name].tree.chain[1:]:
+        for key, most in sorted(above.spec.limit.items()):
+            if key in spec.quota and most < (total := above.tree.guarantee.get(key, 0)):
+                text = f"queue {above.spec.name} would guarantee {amount_text(key, total)}"
+                yield f"quota.{key}", f"{text}, its limit is {amount_text(key, most)}"
+    for key, most in sorted(spec.lend_limit.items()):
+        if most > guarantee.get(key, 0):
+            has = amount_text(key, guarantee.get(key, 0))
+            yield f"lend_limit.{key}", f"{amount_text(key, most)}: more than its quota, {has}"
+
+
+def queue_warnings(cluster: Cluster, spec: QueueSpec) -> list[str]:
+    """What is allowed but cannot be kept with the present nodes. The spec has no problems."""
+    capacity, found = cluster.index.totals.amounts(), []
+    for key, amount in sorted(effective(spec.quota).items()):
+        if amount > (has := capacity.get(key, 0)):
+            text = f"its quota is {amount_text(key, amount)}"
+            found.append(f"{text}, the cluster has {amount_text(key, has)}")
+    for key, total in sorted(_with(cluster, spec)[ROOT].tree.guarantee.items()):
+        has = capacity.get(key, 0)
+        if key in effective(spec.quota) and has < total != spec.quota.get(key, 0):
+            text = f"all queues together are guaranteed {amount_text(key, total)}"
+            found.append(f"{text}, the cluster has {amount_text(key, has)}")
+    return found
+
+
+def delete_problem(cluster: Cluster, name: str) -> str:
+    """Why an existing queue cannot be removed; empty when it can."""
+    queue = cluster.queues[name]
+    if name in (ROOT, DEFAULT):
+        return f"queue {name} always exists"
+    if queue.tree.children:
+        names = ", ".join(child.spec.name for child in queue.tree.children[:3])
+        return f"queues are below it: {names}; remove them first"
+    if queue.active or queue.queued:
+        text = f"it has {queue.active} active and {queue.queued} waiting jobs"
+        return f"{text}; wait for them, or cancel them"
+    return ""
+
+
+def admission_problem(cluster: Cluster, spec: JobSpec, of: Job | None = None) -> str:
+    """Why the job's queue does not take it at all; empty when it does.
+
+    of: the job that is to get this spec; None: a new one. O(depth * resources).
+    """
+    queue = cluster.queues.get(spec.queue)
+    if queue is None:
+        return f"there is no queue {spec.queue[:63]!r}{closest(spec.queue, cluster)}"
+    tasks = len(spec.array.indexes) if spec.array is not None else 1
+    least = _least(spec)
+    for above in queue.tree.chain:
+        rules, name = above.spec, above.spec.name
+        if not rules.priority_min <= spec.priority <= rules.priority_max:
+            allowed = f"{rules.priority_min} to {rules.priority_max}"
+            return f"queue {name} takes priorities {allowed}, not {spec.priority}"
+        if rules.max_walltime_ms and not 0 < spec.walltime_ms <= rules.max_walltime_ms:
+            most = f"of at most {rules.max_walltime_ms / 1000:g} s"
+            return f"queue {name} takes jobs with a time limit {most}"
+        for key, most_of in (*rules.job_limit.items(), *rules.limit.items()):
+            if least.get(key, 0) > most_of:
+                asks, most = amount_text(key, least[key]), amount_text(key, most_of)
+                return f"queue {name} gives one job at most {most}, this one needs {asks}"
+        is_there = of is not None and any(above is q for q in _chain_of(cluster, of))
+        if rules.max_queued and not is_there and above.queued + tasks > rules.max_queued:
+            text = f"queue {name} has {above.queued} waiting jobs"
+            return f"{text}, at most {rules.max_queued} may wait"
+    return ""
+
+
+def _chain_of(cluster: Cluster, job: Job) -> tuple[Queue, ...]:
+    return cluster.queues[job.spec.queue].tree.chain
+
+
+def _least(spec: JobSpec) -> Amounts:
+    """The least that the job can run with, as far as known before it is placed."""
+    job = Job(JobId(""), 0, spec, "", "", 0)
+    found: Amounts = {}
+    for number, want in enumerate(forms(job, 0)):
+        role = spec.elastic_role
+        if role >= 0 and (elastic := spec.roles[role].elastic) is not None:
+            want = sized(job, want, elastic.min_shards)
+        amounts = amounts_asked(job, want)
+        keys = amounts if number == 0 else found
+        found = {k: min(amounts.get(k, 0), found.get(k, amounts.get(k, 0))) for k in keys}
+    return found
+
+
+def closest(name: str, cluster: Cluster) -> str:
+    """What follows "there is no queue NAME": the likeliest one, and some that exist."""
+    near = get_close_matches(name, cluster.queues, 1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    names = [known for known in cluster.queues if known != ROOT]
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{guess}; there are {', '.join(names[:10])}{more}"
