@@ -11,6 +11,7 @@ from aimass.core.moves import charge_node
 
 
 def node_registered(cluster: Cluster, event: ev.NodeRegistered) -> None:
+    """See events.NodeRegistered. A reboot ends every shard there. O(devices + shards)."""
     node = cluster.nodes.get(event.node_id)
     if node is None:
         node = Node(
@@ -42,6 +43,7 @@ def node_registered(cluster: Cluster, event: ev.NodeRegistered) -> None:
 
 
 def inventory_changed(cluster: Cluster, event: ev.InventoryChanged) -> None:
+    """See events.InventoryChanged."""
     _take_inventory(cluster, cluster.nodes[event.node_id], event.inventory)
 
 
@@ -89,6 +91,7 @@ def keep_held(node: Node, reported: Inventory) -> Inventory:
 
 
 def node_silent(cluster: Cluster, event: ev.NodeSilent) -> None:
+    """See events.NodeSilent."""
     node = cluster.nodes[event.node_id]
     if node.state is NodeState.READY:
         move_node(node, NodeTrigger.SILENCE, event.at_ms, event.reason)
@@ -96,6 +99,7 @@ def node_silent(cluster: Cluster, event: ev.NodeSilent) -> None:
 
 
 def lease_expired(cluster: Cluster, event: ev.LeaseExpired) -> None:
+    """See events.LeaseExpired. Its shards have stopped by now. O(shards)."""
     node = cluster.nodes[event.node_id]
     if node.state is not NodeState.SUSPECT:
         return

@@ -48,6 +48,7 @@ def live(cluster: Cluster, job_id: JobId, number: int, rank: int) -> tuple[Job, 
 
 
 def port_reserved(cluster: Cluster, event: ev.PortReserved) -> None:
+    """See events.PortReserved. The first port stands."""
     found = live(cluster, event.job_id, event.attempt, 0)
     if found is None or found[1].master_port:
         return
@@ -59,6 +60,7 @@ def port_reserved(cluster: Cluster, event: ev.PortReserved) -> None:
 
 
 def shard_started(cluster: Cluster, event: ev.ShardStarted) -> None:
+    """See events.ShardStarted."""
     found = live(cluster, event.job_id, event.attempt, event.rank)
     if found is None:
         return
@@ -83,6 +85,7 @@ def _count_started(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> 
 
 
 def shard_exited(cluster: Cluster, event: ev.ShardExited) -> None:
+    """See events.ShardExited."""
     found = live(cluster, event.job_id, event.attempt, event.rank)
     if found is not None:
         exit_shard(cluster, *found, event.rank, event.exit, event.at_ms)
@@ -91,6 +94,7 @@ def shard_exited(cluster: Cluster, event: ev.ShardExited) -> None:
 def exit_shard(
     cluster: Cluster, job: Job, attempt: Attempt, rank: int, how: Exit, at_ms: int
 ) -> None:
+    """The live shard is gone; one that failed takes its gang with it, the last ends the attempt."""
     shard = attempt.shards[rank]
     if shard.state is not ShardState.RUNNING and how.reason is ExitReason.EXITED:
         # It came and went between two reports: it did run.
