@@ -32,7 +32,7 @@ def test_queues_are_measured_and_disappear_with_their_queue() -> None:
         'aimass_queue_quota{queue="vision",resource="memory"} 64.0',
         'aimass_queue_queued{queue="vision"} 1.0',
         'aimass_queue_active{queue="vision"} 1.0',
-        "aimass_promises 1.0",
+        f"aimass_promises {len(world.cluster.planned)}.0",
         "aimass_claims 0.0",
     ):
         assert line in lines
