@@ -153,7 +153,7 @@ def a_busy_world() -> World:
     """Every table has rows: jobs in all states, claims, promises, arrays, queues, windows."""
     world = World()
     world.do(ev.LevelsPut, levels=("block", "rack"))
-    world.do(ev.QueuePut, spec=QueueSpec("research", quota={"gpu": 4000}))
+    world.do(ev.QueuePut, spec=QueueSpec("research", limit={"gpu": 4000}))
     world.do(ev.QueuePut, spec=QueueSpec("vision", parent="research", weight=2))
     world.do(ev.WindowPut, spec=WindowSpec("patch", 10**9, 60_000, ("n1",), maintenance=True))
     labels = {"zone": "a", "rack": "1"}
