@@ -10,7 +10,7 @@ from aimass.core.capacity import amounts_of
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeState, Placement, ShardState
 from aimass.core.node_index import use_of
-from aimass.core.queues import Amounts
+from aimass.core.queues import FAIR, Amounts
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.timers import due_ms
 
@@ -167,29 +167,43 @@ def _check_queues(cluster: Cluster) -> None:
     """I9: a queue's accounts are what its jobs and those of the queues below it hold and own."""
     tables: dict[tuple[str, str], Amounts] = {}
     counts: dict[tuple[str, str], int] = {}
+    priorities: dict[tuple[str, int], int] = {}
     for node in cluster.nodes.values():
         leaving = {key: node.holds[key] for key in node.leaving}
         for table, rows in (("used", node.holds), ("leaving", leaving), ("claimed", node.claims)):
             for key, placement in rows.items():
-                for name in _chain(cluster, cluster.jobs[key.job_id].spec.queue):
+                spec = cluster.jobs[key.job_id].spec
+                firm = 0 if spec.preemptible else -1 if table == "leaving" else 1
+                for name in _chain(cluster, spec.queue):
                     row = tables.setdefault((name, table), {})
+                    firm_row = tables.setdefault((name, "firm"), {})
                     for what, amount in amounts_of(node, placement).items():
                         row[what] = row.get(what, 0) + amount
+                        firm_row[what] = firm_row.get(what, 0) + firm * amount
     for job in cluster.jobs.values():
         owns = job.state.is_active or job.state is JobState.RESERVED
         if not job.state.is_over:
             for name in _chain(cluster, job.spec.queue):
                 key2 = (name, "active" if owns else "queued")
                 counts[key2] = counts.get(key2, 0) + 1
+                if job.state is JobState.STOPPING and job.current.stop_goal is not Goal.RESIZE:
+                    counts[name, "stopping"] = counts.get((name, "stopping"), 0) + 1
+            if job.state.is_active and job.spec.preemptible:
+                key3 = (job.spec.queue, job.spec.priority)
+                priorities[key3] = priorities.get(key3, 0) + 1
     for queue in cluster.queues.values():
         name = queue.spec.name
-        for table in ("used", "leaving", "claimed"):
+        for table in ("used", "leaving", "claimed", "firm"):
             has = {k: v for k, v in getattr(queue, table).items() if v}
             should = {k: v for k, v in tables.get((name, table), {}).items() if v}
             assert has == should, f"I9: queue {name}: {table} is {should}, it says {has}"
-        for count in ("active", "queued"):
+        for count in ("active", "stopping", "queued"):
             found = counts.get((name, count), 0)
             assert getattr(queue, count) == found, f"I9: queue {name} has {found} {count} jobs"
+        by_priority = {p: n for (of, p), n in priorities.items() if of == name}
+        assert queue.active_by_priority == by_priority, f"I9: queue {name}: {by_priority}"
+        steady = {key: queue.used[key] for key in FAIR if queue.used.get(key)}
+        assert queue.steady == steady, f"I9: the history of queue {name} counts {queue.steady}"
 
 
 def _chain(cluster: Cluster, name: str) -> list[str]:

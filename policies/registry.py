@@ -31,7 +31,7 @@ PLACERS: dict[str, Callable[[], PlacePolicy]] = {
 
 
 def make_policy(
-    order: str = "priority",
+    order: str = "fair",
     place: str = "best-fit",
     promises: int = 8,
     moves: int = 0,
