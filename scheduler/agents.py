@@ -18,8 +18,9 @@ from aimass.core.effects import effects
 from aimass.core.events import Event
 from aimass.core.model import Node, NodeId, NodeState
 from aimass.scheduler import reports
-from aimass.scheduler.engine import Context, Engine
+from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Call, Refused, unavailable
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.log_relay import LogRelay
 from aimass.scheduler.node_link import NodeLink
 from aimass.scheduler.translate import desired_to_proto

@@ -14,13 +14,12 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from aimass.core.apply import apply
-from aimass.core.cluster import Cluster, GroupKey
+from aimass.core.cluster import Cluster
 from aimass.core.codec import encode_events
 from aimass.core.events import (
     ClusterCreated,
@@ -32,13 +31,13 @@ from aimass.core.events import (
 )
 from aimass.core.journal import Journal, JournalError, JournalFullError
 from aimass.core.model import NodeState
-from aimass.core.plan import Wait
 from aimass.core.policy import Policy
 from aimass.core.timers import next_timer_ms
 from aimass.policies.registry import make_policy
 from aimass.scheduler.crash import crash_point
 from aimass.scheduler.deciding import Decisions, StuckError
-from aimass.scheduler.errors import Refused, internal, unavailable
+from aimass.scheduler.errors import Refused, unavailable
+from aimass.scheduler.inbox import Context, Handler, Request, answer, outcome_of
 from aimass.scheduler.recovery import collect_all, freeze_rows, recover, take_snapshot
 
 log = structlog.get_logger()
@@ -54,36 +53,6 @@ TICK_EVERY_MS = 100  # ticks are at least so far apart
 SLEEP_S_MAX = 60.0  # then look at the clock again: somebody may have set it
 
 
-@dataclass(slots=True)
-class Context:
-    """What a request may do: read the cluster, emit events (applied at once)."""
-
-    cluster: Cluster
-    now_ms: int
-    decisions: Decisions | None = None
-    events: list[Event] = field(default_factory=list)
-
-    @property
-    def waits(self) -> dict[GroupKey, Wait]:
-        """Which groups wait and why, by the newest decision."""
-        return self.decisions.waits if self.decisions is not None else {}
-
-    def emit(self, event: Event) -> None:
-        """Make it so in memory; durable with the batch, or the batch's requests are refused."""
-        apply(self.cluster, event)
-        self.events.append(event)
-
-
-Handler = Callable[[Context], T]
-
-
-@dataclass(slots=True)
-class _Request:
-    handler: Handler[Any]
-    writes: bool
-    future: asyncio.Future[Any]
-
-
 class Engine:
     """Owns the Cluster and its journal. Everything else asks it."""
 
@@ -94,7 +63,7 @@ class Engine:
         self.on_commit: list[Callable[[Cluster, list[Event]], None]] = []
         self.on_recovered: list[Callable[[], None]] = []  # memory was read back: ask agents again
         self._journal = journal
-        self._inbox: asyncio.Queue[_Request] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Request] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._cluster = Cluster()
         self._durable = 0
@@ -126,7 +95,7 @@ class Engine:
         if self._ended:
             future.set_exception(unavailable("the scheduler is stopping", fix="try again soon"))
             return future
-        self._inbox.put_nowait(_Request(handler, writes, future))
+        self._inbox.put_nowait(Request(handler, writes, future))
         return future
 
     @property
@@ -249,12 +218,12 @@ class Engine:
 
     # ---- one batch ------------------------------------------------------------------------------
 
-    async def _settle(self, batch: list[_Request]) -> None:
+    async def _settle(self, batch: list[Request]) -> None:
         if self.refusing and any(r.writes for r in batch) and not await self._has_space():
             self._refuse([r for r in batch if r.writes])
             batch = [r for r in batch if not r.writes]
         context = Context(self._cluster, self._now_ms(), self.decisions)
-        outcomes = [(request, _outcome(request, context)) for request in batch]
+        outcomes = [(request, outcome_of(request, context)) for request in batch]
         if not context.events and not self.refusing and self._is_due(context.now_ms):
             context.emit(Tick(context.now_ms))
         if context.events:
@@ -265,11 +234,11 @@ class Engine:
             except JournalFullError as full:
                 await self._lose([r for r in batch if r.writes], full, context.events)
                 reading = Context(self._cluster, self._now_ms(), self.decisions)
-                outcomes = [(r, _outcome(r, reading)) for r in batch if not r.writes]
+                outcomes = [(r, outcome_of(r, reading)) for r in batch if not r.writes]
             else:
                 self._probe_every_s = PROBE_EVERY_S
                 self._publish(context.events)
-        _answer(outcomes)
+        answer(outcomes)
         if self._durable - self._frozen_at >= FREEZE_EVERY:
             self._frozen_at = self._durable
             freeze_rows()
@@ -329,7 +298,7 @@ class Engine:
     # ---- no space -------------------------------------------------------------------------------
 
     async def _lose(
-        self, writes: list[_Request], error: JournalFullError, events: list[Event]
+        self, writes: list[Request], error: JournalFullError, events: list[Event]
     ) -> None:
         """The batch is not in the journal: take it out of memory as well, and say so."""
         self.refusing = str(error)
@@ -356,7 +325,7 @@ class Engine:
             observer()
         return True
 
-    def _refuse(self, requests: list[_Request]) -> None:
+    def _refuse(self, requests: list[Request]) -> None:
         for request in requests:
             if not request.future.cancelled():
                 request.future.set_exception(
@@ -370,34 +339,3 @@ class Engine:
 
 def _nothing(context: Context) -> None:
     """The request that only wakes the engine."""
-
-
-Outcome = tuple[Any, Refused | None]
-
-
-def _outcome(request: _Request, context: Context) -> Outcome:
-    """The handler's result or its refusal.
-
-    Any other exception is a bug. One that came before the first event has damaged nothing and is
-    its caller's alone; after an event the state may be half changed, and the process ends.
-    """
-    before = len(context.events)
-    try:
-        return request.handler(context), None
-    except Refused as refused:
-        return None, refused
-    except Exception as bug:
-        if len(context.events) > before:
-            raise
-        log.exception("request failed", error=repr(bug))
-        return None, internal(f"the scheduler failed at this request: {bug!r}")
-
-
-def _answer(outcomes: list[tuple[_Request, Outcome]]) -> None:
-    for request, (result, error) in outcomes:
-        if request.future.cancelled():
-            continue
-        if error is not None:
-            request.future.set_exception(error)
-        else:
-            request.future.set_result(result)

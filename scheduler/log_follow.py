@@ -11,8 +11,9 @@ from functools import partial
 
 from aimass.core.model import JobId, NodeId, Shard, ShardState
 from aimass.scheduler.agents import AgentLinks
-from aimass.scheduler.engine import Context, Engine
+from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import invalid, not_found
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.lookup import find_job
 from aimass.v1 import agent_pb2, scheduler_pb2
 

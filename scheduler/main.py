@@ -28,8 +28,9 @@ from aimass.core.events import LevelsPut
 from aimass.core.journal import JournalError, JournalFullError
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from aimass.scheduler.agents import AgentLinks
-from aimass.scheduler.engine import Context, Engine
+from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
 from aimass.scheduler.log_follow import LogFollower
 from aimass.scheduler.logs import configure_logs

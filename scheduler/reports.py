@@ -27,7 +27,7 @@ from aimass.core.model import (
     Shard,
     ShardState,
 )
-from aimass.scheduler.engine import Context
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.translate import inventory_from_proto
 from aimass.scheduler.translate_jobs import SHARD_STATE_FROM_PROTO, exit_from_proto
 from aimass.v1 import agent_pb2, node_pb2

@@ -16,8 +16,8 @@ from aimass.core.events import JobSubmitted
 from aimass.core.model import Job, JobState
 from aimass.core.spec import JobSpec
 from aimass.scheduler.admission import Admission
-from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.lookup import find_jobs, found_to_proto, reason_of
 from aimass.scheduler.translate_jobs import JOB_STATE_FROM_PROTO, job_to_proto
 from aimass.scheduler.translate_spec import spec_from_proto, unknown_values

@@ -20,8 +20,8 @@ from aimass.core.fair_share import share_report
 from aimass.core.model import Node, NodeId
 from aimass.core.queue_problems import delete_problem, queue_problems, queue_warnings
 from aimass.core.windows import WindowSpec, admits, next_overlap, window_problems
-from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid, not_found
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.translate import node_to_proto
 from aimass.scheduler.translate_admin import (
     queue_from_proto,

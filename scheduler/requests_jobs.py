@@ -23,8 +23,8 @@ from aimass.core.model import Goal, Job, JobState
 from aimass.core.spec import JobSpec
 from aimass.core.spec_problems import GRACE_MS_MAX
 from aimass.scheduler.admission import Admission
-from aimass.scheduler.engine import Context
 from aimass.scheduler.errors import Refused, invalid
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.lookup import Found, find_jobs, found_to_proto
 from aimass.scheduler.translate_spec import spec_from_proto
 from aimass.v1 import job_pb2, scheduler_pb2

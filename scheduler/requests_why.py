@@ -19,8 +19,9 @@ from aimass.core.policy import Policy
 from aimass.core.spec import JobSpec
 from aimass.core.whatif import Answer, Impossible, More, what_if
 from aimass.scheduler.admission import Admission
-from aimass.scheduler.engine import Context, Engine
+from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused, invalid, not_found
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.lookup import find_jobs
 from aimass.scheduler.requests import checked_spec
 from aimass.scheduler.translate_why import (

@@ -10,8 +10,9 @@ import grpc
 from aimass.core.spec import JobSpec
 from aimass.scheduler import requests, requests_admin, requests_jobs
 from aimass.scheduler.admission import Admission
-from aimass.scheduler.engine import Context, Engine, Handler
+from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Call, Refused, abort
+from aimass.scheduler.inbox import Context, Handler
 from aimass.scheduler.log_follow import LogFollower
 from aimass.scheduler.requests_why import Questions
 from aimass.scheduler.watch_events import watch_events

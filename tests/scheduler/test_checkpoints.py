@@ -9,7 +9,7 @@ from aimass.core.events import CheckpointReported
 from aimass.core.model import Job, JobState, NodeId
 from aimass.core.spec import Checkpoint
 from aimass.scheduler import reports
-from aimass.scheduler.engine import Context
+from aimass.scheduler.inbox import Context
 from aimass.v1 import agent_pb2, job_pb2
 from tests.core.world import World, gpus, inventory, one_role
 from tests.scheduler.harness import Agent, scheduler, spec
