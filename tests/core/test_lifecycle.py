@@ -14,8 +14,18 @@ from aimass.core.lifecycle import (
     move_job,
     move_node,
 )
-from aimass.core.model import Exit, ExitReason, Job, JobId, JobState, Node, NodeState, StopRule
-from aimass.core.plan import Claim, Start, Stop
+from aimass.core.model import (
+    Exit,
+    ExitReason,
+    Job,
+    JobId,
+    JobState,
+    Node,
+    NodeState,
+    Placement,
+    StopRule,
+)
+from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.spec import Dependency, Elastic, JobSpec
 from tests.core.world import World, active_jobs, gpus, inventory, one_role
 
@@ -234,6 +244,34 @@ def placed(world: World, owner: Job) -> None:
     claim = world.cluster.claims[owner.id]
     start = Start(owner.id, claim.attempt, claim.placements, claim.reason)
     commit(world, starts=(start,))
+
+
+def test_a_held_device_may_say_that_it_is_of_another_model() -> None:
+    """What is taken out of the queues' accounts is what was entered; World checks them."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 2)))
+    job = world.submit(one_role(gpus=1))
+    world.plan()
+    renamed = inventory("n1", gpus("n1", 2, "A100"))
+    world.do(ev.InventoryChanged, node_id=job.current.placements[0].node_id, inventory=renamed)
+    assert world.cluster.queues["root"].used["gpu:A100"] == 1000
+    world.exit(job)
+    assert not any(world.cluster.queues["root"].used.values())
+
+
+def test_a_promise_ends_when_the_devices_it_names_change() -> None:
+    """It names them by index, and does not keep them as a claim does."""
+    world = World()
+    node = world.join("n1", inventory("n1", gpus("n1", 2)))
+    world.submit(one_role(gpus=2))
+    world.plan()
+    job = world.submit(one_role(gpus=2))
+    place = Placement(0, node.id, (0, 1), 1000, 0, 0)
+    commit(world, planned=(Planned(job.id, 10**6, 10**7, (place,), False, "some day"),))
+    world.join("n1", inventory("n1", gpus("n1", 2)))
+    assert job.id in world.cluster.planned
+    world.join("n1", inventory("n1", gpus("n1", 1)))
+    assert world.cluster.planned == {}
 
 
 def test_the_diagram_has_a_line_per_row() -> None:
