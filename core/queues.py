@@ -155,19 +155,19 @@ def charge(
 
     Called for every shard that comes or goes: O(depth * resources), spelled out for speed.
     """
-    items = [(key, sign * amount) for key, amount in amounts.items() if amount]
+    if sign < 0:
+        amounts = {key: -amount for key, amount in amounts.items()}
     chain = queues[name].tree.chain
     for queue in chain:
         queue.version += 1
         row: Amounts = getattr(queue, table)
-        for key, amount in items:
+        for key, amount in amounts.items():
             row[key] += amount
     if not preemptible:
         sign = -1 if table == "leaving" else 1
         for queue in chain:
-            row = queue.firm
-            for key, amount in items:
-                row[key] += sign * amount
+            for key, amount in amounts.items():
+                queue.firm[key] += sign * amount
 
 
 def count(queues: dict[str, Queue], name: str, what: str, by: int) -> None:

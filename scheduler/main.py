@@ -297,7 +297,7 @@ def _levels(
 @click.option(
     "--heartbeat", type=Duration(), default="2s", show_default=True, help="Between beats."
 )
-@click.option("--order", type=click.Choice(list(ORDERS)), default="priority", show_default=True)
+@click.option("--order", type=click.Choice(list(ORDERS)), default="fair", show_default=True)
 @click.option("--place", type=click.Choice(list(PLACERS)), default="best-fit", show_default=True)
 @click.option(
     "--promises",
