@@ -9,6 +9,7 @@ or stay out of its way. Deciding again on its own result changes nothing. Time i
 """
 
 from dataclasses import replace
+from functools import cmp_to_key
 
 from aimass.core.cluster import Cluster, Group
 from aimass.core.draft import Draft
@@ -16,8 +17,8 @@ from aimass.core.model import Job, JobId
 from aimass.core.plan import Plan, Wait
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import is_extra, might_preempt, preempt
-from aimass.core.promise import Future, find_promise
-from aimass.core.resize import grow, make_room, shrink_for
+from aimass.core.promise import Future, find_promise, improve_first, keep_promise
+from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
 
@@ -45,7 +46,11 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
                 break
             for group in several:
                 del waits[group]
+                for _, job_id in group.jobs:
+                    if job_id in search.promises:
+                        search.break_promise(cluster.jobs[job_id])
                 search.forget(group.fit)
+        improve_first(search)
         if search.fuel.left and not _make_room(search, waits):
             grow(search)
         return _plan(search, policy, waits)
@@ -56,16 +61,20 @@ def decide_new(
 ) -> Plan | None:
     """The plan when only these jobs came since `last` and nothing was freed; None: decide anew.
 
-    Whoever is of a group that waits, waits too. Others start if that is in nobody's way; when they
-    might take what another has, or a promise, everybody must be looked at again.
+    Whoever is of a group that waits as one, waits too. Others start if that is in nobody's way;
+    when they might take what another has, or a promise, everybody must be looked at again.
     """
-    waiting = {wait.group for wait in last.waits}
+    is_full = len(cluster.planned) >= policy.options.promises
+    waiting = {w.group for w in last.waits if not w.is_personal and (w.code or is_full)}
     waits: dict[Group, Wait] = {}
     with Draft(cluster) as draft:
         search = Search(draft, policy, Fuel(fuel_units))
-        for job_id in fresh:
-            group, job = cluster.waiting.group(job_id), cluster.jobs[job_id]
-            if group.key in waiting or group in waits:
+        is_before = policy.order.is_before
+        jobs = [cluster.jobs[i] for i in fresh]
+        jobs.sort(key=cmp_to_key(lambda a, b: -1 if is_before(cluster, a, b) else 1))
+        for job in jobs:
+            group = cluster.waiting.group(job.id)
+            if group.key in waiting or (group in waits and not waits[group].is_personal):
                 continue
             turned = search.start_among(job, group.fit)
             if not isinstance(turned, Turned):
@@ -73,10 +82,11 @@ def decide_new(
                 continue
             if turned.may_take and _may_displace(search, job, turned):
                 return None
-            if not turned.is_personal:
-                waits[group] = _wait(search, group, job_id, turned)
-        kept = (*last.waits, *waits.values())
-        return replace(_plan(search, policy, {}), unplanned=(), waits=kept, wake_ms=last.wake_ms)
+            waits[group] = _wait(search, group, job.id, turned)
+        new = {wait.group for wait in waits.values()}
+        kept = (*(w for w in last.waits if w.group not in new), *waits.values())
+        search.wake(last.wake_ms)
+        return replace(_plan(search, policy, {}), unplanned=(), waits=kept)
 
 
 def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
@@ -88,8 +98,8 @@ def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
         return False
     if len(planned) < search.policy.options.promises:
         return True
-    least = search.cluster.jobs[next(reversed(planned))]
-    return search.policy.order.is_before(search.cluster, job, least)
+    jobs, order = search.cluster.jobs, search.policy.order
+    return any(order.is_before(search.cluster, job, jobs[other]) for other in planned)
 
 
 def _wait(search: Search, group: Group, job_id: JobId, turned: Turned) -> Wait:
@@ -97,7 +107,7 @@ def _wait(search: Search, group: Group, job_id: JobId, turned: Turned) -> Wait:
     code, text = turned.refusal.code.value, turned.refusal.text
     if turned.is_physical:
         code = text = ""
-    return Wait(group.key, job_id, code, text, is_cut_short=not search.fuel.left)
+    return Wait(group.key, job_id, code, text, turned.is_personal, not search.fuel.left)
 
 
 def _pass(search: Search, waits: dict[Group, Wait]) -> None:
@@ -142,9 +152,10 @@ def _make_way(
     search: Search, group: Group, job: Job, found: Turned, future: list[Future]
 ) -> Turned | None:
     """Shrink or stop others for the job, or else promise it a start."""
-    if shrink_for(search, job) or preempt(search, job):
+    if shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job):
         return None
     if found.is_quota:
+        keep_promise(search, job)  # its queue may have room again by then
         return found
     if len(search.promises) >= search.policy.options.promises or search.policy.order.is_strict:
         search.hopeless.add(group)  # what its first could not get, the next cannot either

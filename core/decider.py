@@ -34,7 +34,7 @@ class Decider:
             assert self.last is not None
             plan = decide_new(cluster, self.policy, self.last, fresh, fuel_units)
             if plan is not None:
-                self.last = replace(self.last, waits=plan.waits)
+                self.last = replace(self.last, waits=plan.waits, wake_ms=plan.wake_ms)
         if plan is None:
             plan = decide(cluster, self.policy, fuel_units)
             self.last = plan

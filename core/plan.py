@@ -74,6 +74,7 @@ class Wait:
     first: JobId
     code: str = ""
     text: str = ""
+    is_personal: bool = False  # others of the group may fare better
     is_cut_short: bool = False  # the search budget ended before it was tried
 
 

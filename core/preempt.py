@@ -16,7 +16,7 @@ from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, StopRule
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
-from aimass.core.quota import may_reclaim
+from aimass.core.quota import is_guaranteed, may_reclaim
 from aimass.core.search import Search
 from aimass.core.spec import Need, PreemptMode
 from aimass.core.wants import amounts_asked, forms, models_of, sized
@@ -27,11 +27,25 @@ TRIES_MAX = 64  # placements tried while the set of victims grows
 
 
 class Victim(NamedTuple):
-    """An active job that may be stopped for another, under which rule, and at what cost."""
+    """A job that may lose its places to another, under which rule, and at what cost.
+
+    places: what it holds, or only owns: a RESERVED job has not started and loses nothing but those.
+    """
 
     job: Job
     rule: StopRule
     cost: int
+    places: tuple[Placement, ...]
+    is_owner: bool = False
+
+
+def may_preempt_now(search: Search, job: Job) -> bool:
+    """False while nobody could be its victim, or its own delay has not passed."""
+    if not might_preempt(search, job):
+        return False
+    until_ms = job.queued_ms + job.spec.preemption.delay_ms
+    search.wake(until_ms)
+    return until_ms <= search.cluster.now_ms
 
 
 def preempt(search: Search, job: Job) -> bool:
@@ -39,22 +53,17 @@ def preempt(search: Search, job: Job) -> bool:
 
     O(active jobs + candidate nodes x their jobs) to choose, a placement per victim to fill back.
     """
-    cluster = search.cluster
-    if not might_preempt(search, job):
-        return False
-    waited_ms = cluster.now_ms - job.queued_ms
-    if waited_ms < job.spec.preemption.delay_ms:
-        search.wake(job.queued_ms + job.spec.preemption.delay_ms)
+    if not may_preempt_now(search, job):
         return False
     draft = search.draft
-    for want in _smallest_forms(search, job):
+    for want in smallest_forms(search, job):
         for victims in _stages(candidates(search, job, want)):
             mark = draft.checkpoint()
             draft.is_soon = True
             try:
                 found = choose(search, job, want, victims)
                 if found is not None:
-                    _enter(search, job, *found)
+                    enter(search, job, *found)
                     return True
                 draft.rollback(mark)
             finally:
@@ -65,17 +74,18 @@ def preempt(search: Search, job: Job) -> bool:
 def _stages(victims: list[Victim]) -> Iterator[list[Victim]]:
     """The cheapest few, which are nearly always enough; then everybody. Each cheapest first."""
     if len(victims) > FEW:
-        yield nsmallest(FEW, victims, key=_price_of)
+        yield nsmallest(FEW, victims, key=price_of)
     if victims:
-        yield sorted(victims, key=_price_of)
+        yield sorted(victims, key=price_of)
 
 
-def _price_of(victim: Victim) -> tuple[int, int, int]:
+def price_of(victim: Victim) -> tuple[int, int, int]:
+    """The order in which victims are chosen: cheapest, lowest, newest."""
     return (victim.cost, victim.job.spec.priority, -victim.job.submit_seq)
 
 
-def _smallest_forms(search: Search, job: Job) -> list[Want]:
-    """Nobody is stopped so that an elastic job may be larger than it must be."""
+def smallest_forms(search: Search, job: Job) -> list[Want]:
+    """Its forms in the smallest size: nobody makes way so that a job may be larger than it must."""
     wants = forms(job, search.cluster.now_ms)
     role = job.spec.elastic_role
     if role < 0:
@@ -89,17 +99,14 @@ def might_preempt(search: Search, job: Job) -> bool:
     """A quick no, without looking at active jobs. O(priorities in use)."""
     cluster = search.cluster
     queue = cluster.queues[job.spec.queue]
-    table = getattr(queue, "active_by_priority", None)  # TEMPORARY
-    if table is None:
-        table = {
-            j.spec.priority: 1
-            for j in cluster.active.values()
-            if j.spec.queue == queue.spec.name and j.spec.preemptible
-        }
-    if any(n and p < job.spec.priority for p, n in table.items()):
+    if not search.policy.order.is_strict and any(
+        priority < job.spec.priority for priority in queue.active_by_priority
+    ):
         return True
     if any(other.spec.quota for other in cluster.queues.values()):
-        return True
+        sizes = smallest_forms(search, job)
+        if any(is_guaranteed(cluster, job, amounts_asked(job, want)) for want in sizes):
+            return True
     return any(is_extra(other) for other in search.elastic_jobs())
 
 
@@ -116,11 +123,46 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
                 continue
             rule = StopRule.RECLAIM
         for other in others:
-            if rule is StopRule.PRIORITY and other.spec.priority >= job.spec.priority:
+            if rule is StopRule.PRIORITY and not outranks(search, job, other):
                 continue
             if other.id not in search.evicted and is_stoppable(search, other):
-                found.append(Victim(other, rule, cost_of(cluster, other)))
+                places = other.current.placements
+                found.append(Victim(other, rule, cost_of(cluster, other), places))
+    for claim in cluster.claims.values():
+        owner = cluster.jobs[claim.job_id]
+        if owner.state is JobState.RESERVED and owner.id not in search.dropped:
+            owner_rule = rule_for(search, job, amounts, owner)
+            if owner_rule is not None:
+                found.append(Victim(owner, owner_rule, 0, claim.placements, is_owner=True))
     return found
+
+
+def evict(search: Search, victim: Victim) -> None:
+    """Take its places away on the draft."""
+    job, draft = victim.job, search.draft
+    if not victim.is_owner:
+        draft.evict(job)
+    elif job.id in search.starts:
+        draft.unplace(job, job.attempt + 1, victim.places)
+    else:
+        draft.unclaim(job, job.attempt + 1, victim.places)
+
+
+def keep(search: Search, victim: Victim) -> None:
+    """The inverse of evict, for a victim that proved unnecessary."""
+    job, draft = victim.job, search.draft
+    if not victim.is_owner:
+        draft.keep(job)
+    elif job.id in search.starts:
+        for rank, placement in enumerate(victim.places):
+            draft.hold(job, job.attempt + 1, rank, placement)
+    else:
+        draft.claim(job, job.attempt + 1, victim.places)
+
+
+def outranks(search: Search, job: Job, other: Job) -> bool:
+    """True when priority counts and the job has more of it."""
+    return job.spec.priority > other.spec.priority and not search.policy.order.is_strict
 
 
 def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> StopRule | None:
@@ -128,7 +170,7 @@ def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> S
     if not other.spec.preemptible or other.id in search.evicted:
         return None
     if other.spec.queue == job.spec.queue:
-        return StopRule.PRIORITY if other.spec.priority < job.spec.priority else None
+        return StopRule.PRIORITY if outranks(search, job, other) else None
     is_theirs = may_reclaim(search.cluster, job, amounts, other.spec.queue)
     return StopRule.RECLAIM if is_theirs else None
 
@@ -175,9 +217,9 @@ def choose(
     draft = search.draft
     mark = draft.checkpoint()
     quota: list[Refusal] = []
-    if search.place(job, want, quota) is not None:
-        draft.rollback(mark)
-        return None  # what is leaving already is enough: the job's promise keeps it
+    placed = search.place(job, want, quota)
+    if placed is not None:
+        return placed, []  # what is leaving already is enough
     domains = sorted({d for n in search.cluster.nodes.values() if (d := _domain(n, want))})
     best: tuple[int, str] | None = None
     for domain in domains if len(domains) > 1 else []:
@@ -209,8 +251,9 @@ def _choose_in(
     quota = list(quota)
     for victim in _by_node(search, job, want, victims, domain, quota):
         if victim is not None:
-            chosen.append(victim)
-            draft.evict(victim.job)
+            if _is_still_right(search, job, want, victim):
+                chosen.append(victim)
+                evict(search, victim)
             continue
         tries += 1
         mark = draft.checkpoint()
@@ -220,6 +263,13 @@ def _choose_in(
         if placed is not None or tries >= TRIES_MAX or not search.fuel.left:
             break
     return _fill_back(search, job, want, placed, chosen) if placed is not None else None
+
+
+def _is_still_right(search: Search, job: Job, want: Want, victim: Victim) -> bool:
+    """A queue gives back what it has borrowed and no more: count who has been evicted already."""
+    if victim.rule is not StopRule.RECLAIM:
+        return True
+    return may_reclaim(search.cluster, job, amounts_asked(job, want), victim.job.spec.queue)
 
 
 def _fill_back(
@@ -238,20 +288,20 @@ def _fill_back(
         return found is not None
 
     nodes = {p.node_id for p in placed.placements}
-    apart = [v for v in chosen if not any(p.node_id in nodes for p in v.job.current.placements)]
+    apart = [v for v in chosen if not any(p.node_id in nodes for p in v.places)]
     for victim in apart:
-        draft.keep(victim.job)
+        keep(search, victim)
     if not fits():  # a quota needed them, not the nodes
         for victim in apart:
-            draft.evict(victim.job)
+            evict(search, victim)
         apart = []
     needed = [v for v in chosen if v not in apart]
     for victim in sorted(needed, key=lambda v: (-v.cost, v.job.submit_seq)):
-        draft.keep(victim.job)
+        keep(search, victim)
         if fits():
             needed.remove(victim)
         else:
-            draft.evict(victim.job)
+            evict(search, victim)
     final = search.place(job, want, [])
     return (final, needed) if final is not None else None
 
@@ -276,7 +326,7 @@ def _by_node(
     here: dict[NodeId, _Here] = {}
     for victim in victims:
         on: dict[NodeId, list[Placement]] = {}
-        for placement in victim.job.current.placements:
+        for placement in victim.places:
             on.setdefault(placement.node_id, []).append(placement)
         for node_id, placements in on.items():
             here.setdefault(node_id, []).append((victim, placements))
@@ -359,26 +409,41 @@ def _cheapest(node: Node, need: Need, here: _Here, gone: set[JobId]) -> list[Vic
     return taken if is_enough and taken else None
 
 
-def _enter(search: Search, job: Job, placed: Placed, victims: list[Victim]) -> None:
-    """The claim and the stops, with what each victim loses."""
-    now_ms = search.cluster.now_ms
-    stops = []
-    for victim in sorted(victims, key=lambda v: v.job.submit_seq):
-        other = victim.job
-        stops.append(
-            Stop(
-                other.id,
-                other.attempt,
-                victim.rule,
-                job.id,
-                _reason(job, victim),
-                lost_gpu_ms(other, now_ms),
-            )
+def enter(
+    search: Search, job: Job, placed: Placed, victims: list[Victim], givers: tuple[JobId, ...] = ()
+) -> None:
+    """The claim and the stops, with what each victim loses; a start when nobody has to leave.
+
+    givers: who gives up extras for it as well.
+    """
+    draft, now_ms = search.draft, search.cluster.now_ms
+    for owner in victims:
+        if owner.is_owner:
+            search.dropped.add(owner.job.id)
+            search.starts.pop(owner.job.id, None)
+    stops = [
+        Stop(
+            victim.job.id,
+            victim.job.attempt,
+            victim.rule,
+            job.id,
+            _reason(job, victim),
+            lost_gpu_ms(victim.job, now_ms),
         )
-    names = tuple(stop.job_id for stop in stops)
-    search.add_claim(
-        Claim(job.id, job.attempt + 1, placed.placements, placed.reason, names, placed.trail), stops
-    )
+        for victim in sorted(victims, key=lambda v: v.job.submit_seq)
+        if not victim.is_owner
+    ]
+    attempt = job.attempt + 1
+    if not stops and not givers:
+        mark = draft.checkpoint()
+        draft.unclaim(job, attempt, placed.placements)
+        if draft.hold_exactly(job, placed.placements):
+            search.add_start(job, placed)
+            return
+        draft.rollback(mark)
+    names = (*givers, *(stop.job_id for stop in stops))
+    claim = Claim(job.id, attempt, placed.placements, placed.reason, names, placed.trail)
+    search.add_claim(claim, stops)
 
 
 def _reason(job: Job, victim: Victim) -> str:

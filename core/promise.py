@@ -125,10 +125,33 @@ def find_promise(search: Search, future: Future, job: Job) -> Planned | None:
     if old is not None and _holds(search, job, old):
         if search.promises or old.start_ms <= search.cluster.now_ms:
             return old
-        # The first in line may do better; the others keep what they were promised.
+        # The first in line may do better, if that is in nobody's way; the others keep theirs.
+        behind = list(search.standing.values())
+        search.lower(behind)
         new = _earliest(search, future, job, old.start_ms)
+        search.lift(behind)
         return new if new is not None and new.start_ms < old.start_ms else old
     return _earliest(search, future, job, 0)
+
+
+def keep_promise(search: Search, job: Job) -> None:
+    """Let a job that something else stops now keep the promise it has, if that can be kept."""
+    old = search.cluster.planned.get(job.id)
+    if old is not None and _holds(search, job, old):
+        search.promise(job, old)
+
+
+def improve_first(search: Search) -> None:
+    """Whoever the pass has stopped since may let the first in line start earlier than promised."""
+    first = next(iter(search.promises.values()), None)
+    if first is None or not search.evicted or first.start_ms <= search.cluster.now_ms:
+        return
+    job = search.cluster.jobs[first.job_id]
+    search.lift([first])
+    new = _earliest(search, Future(search), job, first.start_ms)
+    best = new if new is not None and new.start_ms < first.start_ms else first
+    search.lower([best])
+    search.promises[job.id] = best
 
 
 def _earliest(search: Search, future: Future, job: Job, before_ms: int) -> Planned | None:
@@ -141,6 +164,8 @@ def _earliest(search: Search, future: Future, job: Job, before_ms: int) -> Plann
     number, placed = found
     start_ms = max(points[number].at_ms, search.cluster.now_ms)
     run_ms = run_estimate(search.cluster, job)[0]
+    if job.spec.deadline_ms and start_ms + run_ms > job.spec.deadline_ms:
+        return None
     known = all(point.is_known for point in points[: number + 1])
     reason = f"when {points[number].waits_for} has ended; {placed.reason}"
     return Planned(job.id, start_ms, start_ms + run_ms, placed.placements, known, reason)
@@ -215,10 +240,13 @@ def _holds(search: Search, job: Job, old: Planned) -> bool:
     draft = search.draft
     mark = draft.checkpoint()
     for node_id in nodes:
-        node = cluster.nodes[node_id]
-        for job_id in dict.fromkeys(key.job_id for key in node.holds):
+        for job_id in dict.fromkeys(key.job_id for key in cluster.nodes[node_id].holds):
             holder = cluster.jobs[job_id]
-            if holder.state.is_active and expected_end_ms(cluster, holder)[0] <= old.start_ms:
+            start = search.starts.get(job_id)
+            if start is not None:
+                if cluster.now_ms + run_estimate(cluster, holder)[0] <= old.start_ms:
+                    draft.unplace(holder, start.attempt, start.placements)
+            elif expected_end_ms(cluster, holder)[0] <= old.start_ms:
                 draft.release(holder)
     for promise in search.promises.values():
         if promise.end_ms <= old.start_ms:

@@ -8,7 +8,18 @@ from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
-from aimass.core.preempt import Victim, choose, is_extra, is_stoppable, rule_for
+from aimass.core.preempt import (
+    Victim,
+    candidates,
+    choose,
+    enter,
+    is_extra,
+    is_stoppable,
+    may_preempt_now,
+    price_of,
+    rule_for,
+    smallest_forms,
+)
 from aimass.core.quota import quota_refusal
 from aimass.core.search import Search
 from aimass.core.spec import Elastic
@@ -46,7 +57,7 @@ def shrink_for(search: Search, job: Job) -> bool:
     rules of preemption. Cheapest first, then whoever proved unnecessary keeps its size.
     """
     draft = search.draft
-    for want in forms(job, search.cluster.now_ms):
+    for want in smallest_forms(search, job):
         givers = _givers(search, job, want)
         if not givers:
             continue
@@ -70,7 +81,8 @@ def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
         over = size_of(other) > other.spec.roles[other.spec.elastic_role].shards
         if over or rule_for(search, job, amounts, other) is not None:
             cost = search.policy.victims.cost(search.cluster, other)
-            found.append(Victim(other, StopRule.SHRINK, cost))
+            places = other.current.placements
+            found.append(Victim(other, StopRule.SHRINK, cost, places))
     return sorted(found, key=lambda v: (v.cost, v.job.spec.priority, -v.job.submit_seq))
 
 
@@ -101,16 +113,22 @@ def _fits_with(
     draft = search.draft
     for giver in givers:
         draft.evict(giver.job)
-    placed = search.at_largest(job, want, [])
+    placed = search.place(job, want, [])
     if placed is None:
         return None
+    smaller = _all_smaller(search, givers)
+    return (placed, smaller) if smaller is not None else None
+
+
+def _all_smaller(search: Search, givers: list[Victim]) -> list[Placed] | None:
+    """Place each of them again at the largest smaller size; None when one has nowhere to go."""
     smaller = []
     for giver in givers:
         again = _place_again(search, giver.job, size_of(giver.job) - elastic_of(giver.job).step)
         if again is None:
             return None
         smaller.append(again)
-    return placed, smaller
+    return smaller
 
 
 def _place_again(search: Search, job: Job, most: int) -> Placed | None:
@@ -122,6 +140,34 @@ def _place_again(search: Search, job: Job, most: int) -> Placed | None:
     return None
 
 
+def shrink_and_preempt(search: Search, job: Job) -> bool:
+    """Start the job where neither extras nor victims are enough, but both together are."""
+    draft = search.draft
+    if not may_preempt_now(search, job):
+        return False
+    for want in smallest_forms(search, job):
+        givers = _givers(search, job, want)
+        names = {giver.job.id for giver in givers}
+        victims = [v for v in candidates(search, job, want) if v.job.id not in names]
+        if not givers or not victims:
+            continue
+        mark = draft.checkpoint()
+        draft.is_soon = True
+        try:
+            for giver in givers:
+                draft.evict(giver.job)
+            found = choose(search, job, want, sorted(victims, key=price_of))
+            smaller = _all_smaller(search, givers) if found is not None else None
+            if found is not None and smaller is not None:
+                enter(search, job, *found, tuple(giver.job.id for giver in givers))
+                _restart_smaller(search, job, list(zip(givers, smaller, strict=True)))
+                return True
+        finally:
+            draft.is_soon = False
+        draft.rollback(mark)
+    return False
+
+
 def _enter_shrink(
     search: Search, job: Job, placed: Placed, givers: list[tuple[Victim, Placed]]
 ) -> None:
@@ -129,6 +175,10 @@ def _enter_shrink(
     attempt = job.attempt + 1
     mine = Claim(job.id, attempt, placed.placements, placed.reason, names, placed.trail)
     search.add_claim(mine, [])
+    _restart_smaller(search, job, givers)
+
+
+def _restart_smaller(search: Search, job: Job, givers: list[tuple[Victim, Placed]]) -> None:
     for giver, again in givers:
         has, gets = size_of(giver.job), sizes_of(giver.job, again.placements)
         reason = f"shrinks from {has} to {gets[giver.job.spec.elastic_role]} shards for {job.id}"
@@ -163,7 +213,16 @@ def _restart(
 def grow(search: Search) -> None:
     """Let running elastic jobs have what idles, where it is worth a restart; best gain first."""
     offers = []
+    promised = {
+        (place.node_id, index)
+        for promise in search.promises.values()
+        for place in promise.placements
+        for index in place.devices or (-1,)
+    }
     for job in search.elastic_jobs():
+        places = job.current.placements
+        if any((p.node_id, index) in promised for p in places for index in p.devices or (-1,)):
+            continue  # a restart would let it end later than somebody was promised
         if size_of(job) < elastic_of(job).max_shards and may_resize(search, job):
             gain = search.policy.resize.gain(search.cluster, job, elastic_of(job).max_shards)
             offers.append((-gain, job.submit_seq, job))
@@ -221,7 +280,12 @@ def make_room(search: Search, job: Job) -> bool:
     """
     cluster, draft = search.cluster, search.draft
     movable = [
-        Victim(other, StopRule.MOVE, search.policy.victims.cost(cluster, other))
+        Victim(
+            other,
+            StopRule.MOVE,
+            search.policy.victims.cost(cluster, other),
+            other.current.placements,
+        )
         for other in cluster.active.values()
         if other.spec.movable
         and other.spec.checkpoint.signal

@@ -134,7 +134,7 @@ class Search:
             self.draft.rollback(mark)
             if isinstance(found, Turned):
                 return found
-            for planned in self.cluster.planned.values():
+            for planned in self.promised():
                 self.promise(self.cluster.jobs[planned.job_id], planned)
         return self.start(job, fit)
 
@@ -167,6 +167,9 @@ class Search:
         self._count(self.cluster.jobs[claim.job_id])
 
     def _count(self, job: Job) -> None:
+        for role in job.spec.roles:
+            if role.elastic is not None:
+                self.wake(self.cluster.now_ms + role.elastic.interval_ms)  # it may grow then
         if job.array_id:
             self._started[job.array_id] = self._started.get(job.array_id, 0) + 1
 
@@ -261,8 +264,20 @@ class Search:
 
     def stand(self) -> None:
         """Keep on the draft what the cluster has promised, until the pass comes to each job."""
-        self.standing = dict(self.cluster.planned)
+        self.standing = {p.job_id: p for p in self.promised()}
         self.lower(list(self.standing.values()))
+
+    def promised(self) -> list[Planned]:
+        """What the cluster has promised, without places that are no longer there."""
+        nodes = self.cluster.nodes
+        return [
+            planned
+            for planned in self.cluster.planned.values()
+            if all(
+                max(place.devices, default=-1) < len(nodes[place.node_id].devices)
+                for place in planned.placements
+            )
+        ]
 
     def _as_promised(self, job: Job, own: Planned | None, quota: list[Refusal]) -> Placed | None:
         """Start where it was promised, if that is free: elsewhere it might be in others' way."""
@@ -275,12 +290,13 @@ class Search:
             quota.append(refusal)
             return None
         mark = self.draft.checkpoint()
-        later = self._later_than(job)
-        self.lift(later)
+        others = [*self._later_than(job), *self.standing.values()]
+        others = list({p.job_id: p for p in others}.values())
+        self.lift(others)  # behind it, or after it
         if not self.draft.hold_exactly(job, own.placements):
             self.draft.rollback(mark)
             return None
-        self.lower(later)
+        self.lower(others)
         return Placed(own.placements, f"as promised: {own.reason}")
 
     def _later_than(self, job: Job) -> list[Planned]:
@@ -294,8 +310,10 @@ class Search:
     def _ahead_of_others(
         self, job: Job, own: Planned | None, quota: list[Refusal]
     ) -> Placed | None:
-        """Use what was promised to less entitled jobs; not for a job that has a promise itself."""
-        if own is not None or not self.standing or not self._hidden():
+        """Use what was promised to less entitled jobs; not for one that has a promise itself."""
+        if not self.standing or not self._hidden():
+            return None
+        if own is not None and own.start_ms > self.cluster.now_ms:
             return None
         behind = list(self.standing.values())
         self.lift(behind)

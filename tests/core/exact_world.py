@@ -11,6 +11,7 @@ from aimass.core.apply import apply
 from aimass.core.apply_jobs import job_id_of
 from aimass.core.check import check
 from aimass.core.cluster import Cluster
+from aimass.core.decide import decide
 from aimass.core.decider import Decider
 from aimass.core.invariants import check_invariants
 from aimass.core.model import Exit, ExitReason, Goal, Job, JobId, JobState
@@ -65,12 +66,15 @@ class ExactWorld:
     def decide(self) -> Plan:
         """Decide and commit, as the daemon does; the plan must hold and be final."""
         plan = self.decider.decide(self.cluster)
+        anew = decide(self.cluster, self.policy)
+        assert [s.job_id for s in plan.starts] == [s.job_id for s in anew.starts], "the cache lies"
+        assert plan.stops == anew.stops, "the cache lies"
         accepted, rejected = check(self.cluster, plan)
         assert not rejected, rejected
         if not plan.is_empty:
             self._commit(accepted)
         self.plans.append(plan)
-        return plan
+        return self.decide() if plan.unclaims else plan
 
     def _commit(self, plan: Plan) -> None:
         now_ms = self.cluster.now_ms
