@@ -84,7 +84,8 @@ def _held_by(why: scheduler_pb2.Explanation) -> list[str]:
         who = clean(f"{holder.job_id} ({holder.user})" if holder.user else holder.job_id)
         verb = "is leaving" if holder.is_leaving else "ends"
         end = f"{verb} {when(holder.end_ms, why.now_ms)}" if holder.end_ms else "gave no run time"
-        found.append(f"{who}: {units.number(holder.gpu_milli)} GPUs, {end}")
+        gpus = units.number(holder.gpu_milli)
+        found.append(f"{who}: {gpus} GPU{'' if gpus == 1 else 's'}, {end}")
     more = why.holders_total - len(why.held_by)
     return found + ([f"and {more} more"] if more > 0 else [])
 

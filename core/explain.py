@@ -15,7 +15,7 @@ from aimass.core.forecast import Outlook
 from aimass.core.holders import Holder, holders_of
 from aimass.core.model import Job, JobId, JobState, NodeId
 from aimass.core.policy import Policy
-from aimass.core.promise import Future, find_promise, stop_ms
+from aimass.core.promise import stop_ms
 from aimass.core.relax import Change, relax
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
@@ -102,7 +102,7 @@ def explain(cluster: Cluster, job: Job, policy: Policy, now_ms: int = 0) -> Expl
         fits_when_empty=found.is_possible,
         holders=holders,
         holders_total=total,
-        start=start,
+        start=NOBODY_KNOWS if refusal.code is Code.STARTING_NEXT else start,
         changes=tuple(changes),
         unblock=_unblock(job, found, refusal.code),
     )
@@ -182,8 +182,7 @@ def _outlook(trial: Trial, cluster: Cluster, job: Job) -> Outlook:
     is_considered = job.id in cluster.waiting and not trial.policy.order.is_strict
     if not is_considered or len(cluster.active) > LOOKED_AHEAD_MAX:
         return NOBODY_KNOWS
-    search = trial.behind(job)
-    found = find_promise(search, Future(search), job)
+    found = trial.earliest(job)
     if found is None or not found.is_known:
         return NOBODY_KNOWS
     return Outlook(after_ms=found.start_ms)
@@ -222,7 +221,7 @@ def _too_early(cluster: Cluster, job: Job) -> Refusal | None:
     if left_ms <= 0:
         return None
     if job.not_before_ms == job.spec.start_after_ms:
-        return Refusal(Code.NOT_BEFORE, f"it is not to start before {in_text(left_ms)}")
+        return Refusal(Code.NOT_BEFORE, f"it is to start {in_text(left_ms)} at the earliest")
     return Refusal(Code.BACKOFF, f"an attempt failed; it is tried again {in_text(left_ms)}")
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aimass.core.arrays import jobs_of
 from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId, JobState
 from aimass.core.runtimes import expected_end_ms
@@ -30,6 +31,10 @@ def holders_of(
     claim, planned = cluster.claims.get(job.id), cluster.planned.get(job.id)
     if claim is not None:
         ids = {i for i in claim.victims if i in cluster.active}
+    elif job.unmet:
+        ids = {j.id for target in job.unmet for j in jobs_of(cluster, target) if j.state.is_active}
+    elif job.state is JobState.HELD or job.not_before_ms > cluster.now_ms:
+        ids = set()  # nobody: only its hour, or whoever holds it back
     elif turned is not None and turned.is_quota:
         ids = {other.id for other in cluster.active.values() if other.spec.queue == job.spec.queue}
         ids = ids or set(cluster.active)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from aimass.core.cluster import Cluster
 from aimass.core.feasible import Code
-from aimass.core.model import Job, JobState
+from aimass.core.model import Job, JobId, JobState
 from aimass.core.plan import Stop
 from aimass.core.runtimes import run_estimate
 from aimass.core.search import Turned
@@ -18,6 +18,7 @@ from aimass.core.spec import Elastic, JobSpec, Role, Topology
 from aimass.core.spec_problems import problems
 from aimass.core.trial import Trial, as_updated
 from aimass.core.windows import admits, next_overlap
+from aimass.core.words import some
 
 CHANGES_MAX = 5
 TRIED_MAX = 4  # of one kind where there may be many: models, queues, priorities
@@ -28,7 +29,8 @@ MINUTE_MS = 60_000
 class Change:
     """A change with which the job would start now, and the command that makes it.
 
-    kind: a stable word. stops: of others, who would have to leave first.
+    kind: a stable word. stops: of others, who would have to leave first. dropped: jobs that own
+    places and would lose them.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Change:
     command: str
     spec: JobSpec
     stops: tuple[Stop, ...] = ()
+    dropped: tuple[JobId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ def relax(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> li
     placements, and for a raised priority O(active jobs).
     """
     found: list[Change] = []
+    if job.unmet:
+        return found
     if job.state is JobState.HELD or job.not_before_ms > cluster.now_ms:
         return _let_go(trial, cluster, job)
     for kind in _KINDS:
@@ -75,12 +80,12 @@ def _try(trial: Trial, job: Job, idea: _Idea) -> Change | None:
     if tried.turned is not None:
         return None
     command = f"massctl update {job.id} {idea.flags}"
-    return Change(idea.kind, idea.text, command, idea.spec, tried.stops)
+    return Change(idea.kind, idea.text, command, idea.spec, tried.stops, tried.dropped)
 
 
 def _let_go(trial: Trial, cluster: Cluster, job: Job) -> list[Change]:
     """What keeps the job is a hold or its hour: would it start without?"""
-    if job.unmet or trial.is_passed_over(job) or trial.attempt(job).turned is not None:
+    if trial.is_passed_over(job) or trial.attempt(job).turned is not None:
         return []
     if job.state is JobState.HELD:
         if job.not_before_ms > cluster.now_ms:
@@ -242,11 +247,14 @@ def _priority(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -
         for other in cluster.active.values()
         if other.spec.queue == job.spec.queue and other.spec.preemptible
     }
-    ahead = {cluster.jobs[i].spec.priority for i in trial.behind(job).promises}
+    promised = list(trial.behind(job).promises)
+    ahead = {cluster.jobs[i].spec.priority for i in promised}
     steps = [p + 1 for p in sorted(held | ahead) if own < p + 1 <= queue.priority_max]
     for priority in steps[:TRIED_MAX]:
         spec = replace(job.spec, priority=priority)
-        yield _Idea("PRIORITY", f"with priority {priority}", f"--priority {priority}", spec, True)
+        passed = [i for i in promised if cluster.jobs[i].spec.priority < priority]
+        text = f"with priority {priority}" + (f", ahead of {some(passed)}" if passed else "")
+        yield _Idea("PRIORITY", text, f"--priority {priority}", spec, True)
 
 
 _Kind = Callable[[Trial, Cluster, Job, Turned | None], _Ideas]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from aimass.core.cluster import fit_of
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId, Placement
-from aimass.core.plan import Stop
+from aimass.core.plan import Planned, Stop
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import preempt
+from aimass.core.promise import Future, find_promise
 from aimass.core.resize import shrink_for
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims
@@ -26,12 +27,13 @@ class Tried:
     """What came of it: placed, perhaps after these stops, or turned away.
 
     placements: empty when it was turned away. stops: of others; then it owns the places and waits
-    for them to leave.
+    for them to leave. dropped: jobs that lose places which they owned, not having started.
     """
 
     turned: Turned | None = None
     placements: tuple[Placement, ...] = ()
     stops: tuple[Stop, ...] = ()
+    dropped: tuple[JobId, ...] = ()
 
 
 class Trial:
@@ -41,45 +43,65 @@ class Trial:
         self.policy = policy
         self.fuel = Fuel(FUEL)
         self._draft = draft
-        self._ahead: tuple[JobId, ...] | None = None
+        self._stands: tuple[tuple[JobId, ...], JobId | None] | None = None
         self._search = Search(draft, policy, self.fuel)
 
     def behind(self, job: Job) -> Search:
-        """A search in which everybody ahead of the job has what it was promised."""
+        """A search as it is when a pass comes to the job: what was promised to others is kept.
+
+        Its own promise counts only for the job as it is: an update ends it.
+        """
         cluster, order = self._draft.cluster, self.policy.order
+        planned = cluster.planned
         ahead = tuple(
-            i
-            for i in cluster.planned
-            if i != job.id and order.is_before(cluster, cluster.jobs[i], job)
+            i for i in planned if i != job.id and order.is_before(cluster, cluster.jobs[i], job)
         )
-        if ahead != self._ahead:
+        is_as_it_is = job.spec is cluster.jobs[job.id].spec
+        stands = (ahead, None if is_as_it_is else job.id)
+        if stands != self._stands:
             self._draft.rollback(0)
             self._search = Search(self._draft, self.policy, self.fuel)
             settle_claims(self._search)
             for job_id in ahead:
-                self._search.promise(cluster.jobs[job_id], cluster.planned[job_id])
-            self._ahead = ahead
+                self._search.promise(cluster.jobs[job_id], planned[job_id])
+            left_out = {*ahead, stands[1]}
+            self._search.standing = {i: p for i, p in planned.items() if i not in left_out}
+            self._search.lower(list(self._search.standing.values()))
+            self._stands = stands
         return self._search
 
     def attempt(self, job: Job, may_take: bool = False) -> Tried:
         """Start the job as it is; may_take: else in what others would have to give up.
 
-        O(promises ahead) for the first, then a placement; with may_take also O(active jobs).
+        O(promises) for the first, then a placement; with may_take also O(active jobs).
         """
         search = self.behind(job)
-        mark = self._draft.checkpoint()
+        mark, standing = self._draft.checkpoint(), dict(search.standing)
         found = search.start(job, fit_of(job))
-        if not isinstance(found, Turned):
+        if not (isinstance(found, Turned) and may_take and found.may_take):
             self._draft.rollback(mark)
-            return Tried(placements=found.placements)
-        if not (may_take and found.may_take):
+            search.standing = standing
+            return Tried(found) if isinstance(found, Turned) else Tried(None, found.placements)
+        self._stands = None  # from here on the search is of no further use
+        dropped = set(search.dropped)
+        search.lift(list(search.standing.values()))
+        if not (shrink_for(search, job) or preempt(search, job)):
             return Tried(found)
-        took = shrink_for(search, job) or preempt(search, job)
-        self._ahead = None  # the search has stopped somebody: it is of no further use
-        if not took:
-            return Tried(found)
-        claim = next(claim for claim in search.claims if claim.job_id == job.id)
-        return Tried(None, claim.placements, tuple(search.stops))
+        moves = [*search.claims, *search.starts.values()]
+        placements = next(move.placements for move in moves if move.job_id == job.id)
+        lost = sorted(search.dropped - dropped)
+        return Tried(None, placements, tuple(search.stops), tuple(lost))
+
+    def earliest(self, job: Job) -> Planned | None:
+        """When and where it would be promised a start, after all who are ahead of it.
+
+        O(active jobs) to look into the future, then O(log of them) placements.
+        """
+        search = self.behind(job)
+        self._stands = None
+        search.lift(list(search.standing.values()))
+        search.standing.pop(job.id, None)
+        return find_promise(search, Future(search), job)
 
     def is_passed_over(self, job: Job) -> bool:
         """True when a strict order lets somebody else go first."""

@@ -4,7 +4,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.explain import Explanation
 from aimass.core.forecast import Outlook
 from aimass.core.history import Entry, Reason
-from aimass.core.model import Job, JobState
+from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Stop
 from aimass.core.relax import Change
 from aimass.core.whatif import Answer, Verdict
@@ -82,6 +82,15 @@ def _loss_to_proto(stop: Stop, user: str) -> scheduler_pb2.Loss:
 
 def _change_to_proto(cluster: Cluster, change: Change) -> scheduler_pb2.Change:
     losses = [_loss_to_proto(stop, cluster.jobs[stop.job_id].user) for stop in change.stops]
+    losses += [
+        scheduler_pb2.Loss(
+            job_id=i,
+            user=cluster.jobs[i].user,
+            rule=StopRule.PRIORITY.value,
+            reason="loses the places that it owned, before it started",
+        )
+        for i in change.dropped
+    ]
     return scheduler_pb2.Change(
         kind=change.kind, text=change.text, command=change.command, losses=losses
     )

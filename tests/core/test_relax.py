@@ -56,7 +56,7 @@ def worlds(draw: st.DrawFn) -> World:
     """A cluster with jobs that run, wait, and have ended, decided after each event."""
     world = World(make_policy(promises=draw(st.integers(1, 4))))
     world.do(ev.LevelsPut, levels=("row", "rack"))
-    world.do(ev.QueuePut, spec=QueueSpec("small"))
+    world.do(ev.QueuePut, spec=QueueSpec("small", limit={"gpu": 4000}))
     for number in range(1, draw(st.integers(2, 4)) + 1):
         labels = {"zone": "ab"[number % 2], "rack": f"r{number // 2}", "row": "w"}
         there = gpus(f"n{number}", draw(st.sampled_from((2, 4, 8))), draw(st.sampled_from("AB")))
@@ -64,11 +64,17 @@ def worlds(draw: st.DrawFn) -> World:
     for spec in draw(st.lists(specs(), min_size=1, max_size=9)):
         assert not list(problems(spec))
         job = world.submit_spec(spec)
-        world.plan()
+        settle(world)
         if job.state is JobState.PLACED and draw(st.booleans()):
             world.start(job)
-            world.plan()
+            settle(world)
     return world
+
+
+def settle(world: World) -> None:
+    """Decide until nothing changes any more."""
+    while not (plan := decide(world.cluster, world.policy)).is_empty:
+        world.commit(plan)
 
 
 def decided_after(world: World, job: Job, change: Change) -> tuple[Cluster, set[str]]:
@@ -104,6 +110,8 @@ def test_every_change_that_is_listed_starts_the_job(world: World) -> None:
                 and world.cluster.jobs[i].state is not JobState.STOPPING
             }
             assert stopped == {stop.job_id for stop in change.stops}
+            for owner in change.dropped:
+                assert cluster.jobs[owner].state is not JobState.RESERVED
 
 
 @settings(max_examples=60, deadline=None)
