@@ -75,7 +75,8 @@ def _order(why: scheduler_pb2.Explanation) -> list[str]:
     if why.state != job_pb2.JOB_STATE_QUEUED:
         return []
     jobs = "job" if why.ahead == 1 else "jobs"
-    return [f"{why.ahead} queued {jobs} ahead" if why.ahead else "first in the queue"]
+    count = f"{why.ahead} or more" if why.ahead >= 1000 else str(why.ahead)
+    return [f"{count} queued {jobs} ahead" if why.ahead else "first in the queue"]
 
 
 def _held_by(why: scheduler_pb2.Explanation) -> list[str]:

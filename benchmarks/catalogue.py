@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import apply, cli, decide_place, restart, submit_batch, submit_start, submit_unary
+from benchmarks import (
+    apply,
+    cli,
+    decide_place,
+    decide_why,
+    restart,
+    submit_batch,
+    submit_start,
+    submit_unary,
+)
 from benchmarks.record import Aim, Record
 
 
@@ -24,6 +33,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         "gangs of 16 shards placed and taken back a second, in processor time",
         decide_place.run_gangs,
     ),
+    "why": Benchmark(
+        "one full explanation at 1,024 nodes and 10,000 pending jobs, ms", decide_why.run
+    ),
     "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
     "submit_unary": Benchmark("durable submits/s, one call each, 32 in flight", submit_unary.run),
     "submit_batch": Benchmark("durable submits/s over SubmitBatch", submit_batch.run),
@@ -37,6 +49,8 @@ AIMS: dict[str, Aim] = {
     "place_rate": Aim(20_000, is_upper=False),
     "gang_rate_8": Aim(2_000, is_upper=False),
     "gang_rate_1024": Aim(2_000, is_upper=False),
+    "why_p50": Aim(50, is_upper=True),
+    "why_p99": Aim(50, is_upper=True),
     "restart": Aim(5, is_upper=True),
     "submit_unary": Aim(2_000, is_upper=False),
     "submit_batch": Aim(20_000, is_upper=False),

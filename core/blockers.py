@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aimass.core.cluster import Cluster
 from aimass.core.feasible import Code
-from aimass.core.model import Job, JobState, Node, NodeId
+from aimass.core.model import Job, JobState, NodeId
 from aimass.core.plan import Planned
 from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import run_estimate
@@ -31,22 +31,23 @@ class Blocker:
 def node_blockers(found: Survey) -> tuple[Blocker, ...]:
     """What the nodes say, by class of node, the most frequent first."""
     groups: dict[tuple[str, str], list[NodeId]] = {}
-    classes: dict[NodeId, str] = {}
+    classes: dict[tuple[str, ...], str] = {}
     for fit in found.fits:
         prefix = f"role {fit.role.name}: " if len(found.fits) > 1 else ""
         for node, room, refusal in fit.refused:
             text = f"room for {room} of {fit.role.shards} shards" if room else refusal.text
-            if node.id not in classes:
-                classes[node.id] = _node_class(node)
-            key = (refusal.code.value, f"{prefix}{classes[node.id]}: {text}")
+            models = tuple([device.spec.model for device in node.devices])
+            if models not in classes:
+                classes[models] = _node_class(models)
+            key = (refusal.code.value, f"{prefix}{classes[models]}: {text}")
             groups.setdefault(key, []).append(node.id)
     rows = [Blocker(c, t, len(ids), tuple(ids[:EXAMPLES])) for (c, t), ids in groups.items()]
     return tuple(sorted(rows, key=lambda b: (-b.nodes, b.code, b.text)))
 
 
-def _node_class(node: Node) -> str:
-    models = Counter(d.spec.model for d in node.devices)
-    return " + ".join(f"{n}x{model}" for model, n in sorted(models.items())) or "no GPU"
+def _node_class(models: tuple[str, ...]) -> str:
+    counts = sorted(Counter(models).items())
+    return " + ".join(f"{count}x{model}" for model, count in counts) or "no GPU"
 
 
 def job_blockers(

@@ -5,6 +5,7 @@ It asks the functions that turned the job away, in the order in which decide() a
 """
 
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from aimass.core.blockers import Blocker, job_blockers, node_blockers, promise_blockers
 from aimass.core.cluster import Cluster
@@ -25,6 +26,7 @@ from aimass.core.words import describe_need as describe_need
 from aimass.core.words import in_text, some
 
 NOBODY_KNOWS = Outlook()
+AHEAD_MAX = 1_000  # more are not counted
 LOOKED_AHEAD_MAX = 2_000  # active jobs among which a start is looked for that nobody promised
 
 
@@ -43,7 +45,7 @@ class Explanation:
 
     code: a Code's word while it waits, else the job's state. kind: what would have to change, see
     codes.Kind; empty when it does not wait. holders: the first few of holders_total, who is
-    expected to end first leading.
+    expected to end first leading. ahead: AHEAD_MAX stands for that many or more.
     """
 
     code: str
@@ -250,11 +252,11 @@ def _together(cluster: Cluster, job: Job, found: Survey, asks: str) -> Refusal:
 
 
 def _ahead(cluster: Cluster, job: Job, policy: Policy) -> int:
-    """How many waiting jobs the policy takes first."""
+    """How many waiting jobs the policy takes first, counted up to AHEAD_MAX."""
     if job.id not in cluster.waiting:
         return 0
-    order = policy.order.queue(cluster, set())
-    return next(n for n, (_, job_id) in enumerate(order) if job_id == job.id)
+    order = enumerate(islice(policy.order.queue(cluster, set()), AHEAD_MAX))
+    return next((n for n, (_, job_id) in order if job_id == job.id), AHEAD_MAX)
 
 
 def _asks(job: Job) -> str:

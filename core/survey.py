@@ -109,7 +109,8 @@ def _role_fit(cluster: Cluster, job: Job, role: Role) -> RoleFit:
     for node in cluster.nodes.values():
         fit, refusal = shards_fit(node, job, role.need, role.shards)
         now += fit
-        empty += shards_when_empty(node, job, role.need)
+        if empty < role.shards:
+            empty += shards_when_empty(node, job, role.need)
         if refusal is not None:
             refused.append((node, fit, refusal))
     return RoleFit(role, min(now, role.shards), min(empty, role.shards), tuple(refused))
