@@ -9,7 +9,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.depends import begin_to_wait, cease_to_wait, targets
 from aimass.core.endings import end_job
 from aimass.core.lifecycle import JobTrigger
-from aimass.core.model import ArrayRow, Goal, Job, JobId, JobState
+from aimass.core.model import Goal, Job, JobId, JobState
 from aimass.core.moves import (
     admit,
     count_job,
@@ -21,6 +21,7 @@ from aimass.core.moves import (
     recharge,
 )
 from aimass.core.spec import JobSpec
+from aimass.core.tallies import ArrayRow
 from aimass.core.timers import set_timer
 
 # What may be changed of a job that holds capacity: all that its shards do not feel.

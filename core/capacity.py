@@ -5,6 +5,8 @@ Free now = inventory - used - what is claimed beyond what is leaving; see Device
 hold/release, leave/stay, claim/unclaim.
 """
 
+from typing import NamedTuple
+
 from aimass.core.cluster import Cluster
 from aimass.core.model import HoldKey, Job, Node, Placement
 from aimass.core.queues import Amounts, charge
@@ -119,6 +121,73 @@ def unclaim(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> Placement:
     )
     cluster.index.touch(node)
     return placement
+
+
+class Credit(NamedTuple):
+    """Of a place that is promised: what one holder has of it now, who will have left by then.
+
+    devices: (index, milli).
+    """
+
+    holder: HoldKey
+    cpu_milli: int
+    memory_mib: int
+    devices: tuple[tuple[int, int], ...]
+
+
+def keep_free(
+    cluster: Cluster, node: Node, key: HoldKey, placement: Placement, credits: tuple[Credit, ...]
+) -> None:
+    """Keep a promised place free: claimed on the node, and counted for no queue."""
+    assert key not in node.claims, f"{key} already claims capacity on {node.id}"
+    node.claims[key] = placement
+    _count_claim(node, placement, 1)
+    _count_credits(node, credits, 1)
+    cluster.index.touch(node)
+
+
+def let_go(
+    cluster: Cluster, node: Node, key: HoldKey, placement: Placement, credits: tuple[Credit, ...]
+) -> None:
+    """The inverse of keep_free."""
+    del node.claims[key]
+    _count_claim(node, placement, -1)
+    _count_credits(node, credits, -1)
+    cluster.index.touch(node)
+
+
+def _count_credits(node: Node, credits: tuple[Credit, ...], sign: int) -> None:
+    """A holder who has left meanwhile (in a look ahead) counts no more: see end_credits."""
+    for credit in credits:
+        if credit.holder in node.holds:
+            ends = node.credits.setdefault(credit.holder, [])
+            if sign > 0:
+                ends.append(credit)
+            else:
+                ends.remove(credit)
+            _add_credit(node, credit, sign)
+
+
+def _add_credit(node: Node, credit: Credit, sign: int) -> None:
+    node.cpu_credit_milli += sign * credit.cpu_milli
+    node.memory_credit_mib += sign * credit.memory_mib
+    for index, milli in credit.devices:
+        node.devices[index].credit_milli += sign * milli
+
+
+def end_credits(node: Node, holder: HoldKey) -> list[Credit]:
+    """The holder has left, in a look ahead: what was promised of its place now counts."""
+    ended = node.credits.pop(holder, [])
+    for credit in ended:
+        _add_credit(node, credit, -1)
+    return ended
+
+
+def restore_credits(node: Node, holder: HoldKey, ended: list[Credit]) -> None:
+    """The inverse of end_credits."""
+    node.credits[holder] = ended
+    for credit in ended:
+        _add_credit(node, credit, 1)
 
 
 def _count_claim(node: Node, placement: Placement, sign: int) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
 
-from aimass.core.model import ArrayRow, Job, JobId, Node, NodeId, RunTime
+from aimass.core.model import Job, JobId, Node, NodeId
 from aimass.core.node_index import NodeIndex
 from aimass.core.plan import Claim, Planned
 from aimass.core.queues import Queue, new_queues
+from aimass.core.tallies import ArrayRow, RunTime
 from aimass.core.windows import WindowSpec
 
 # Ended jobs kept for questions; older ones are only in the journal. Part of the fold: changing it

@@ -13,21 +13,12 @@ import msgspec
 from aimass.core.capacity import claim, hold, leave
 from aimass.core.cluster import Cluster
 from aimass.core.events import EVENT_TYPES, Event
-from aimass.core.model import (
-    ArrayRow,
-    Device,
-    HoldKey,
-    Job,
-    JobId,
-    JobState,
-    Node,
-    RunTime,
-    ShardState,
-)
+from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
 from aimass.core.moves import count_job
 from aimass.core.plan import Claim, Planned
 from aimass.core.queues import FAIR, Amounts, Queue, QueueSpec, link
 from aimass.core.spec import JobSpec
+from aimass.core.tallies import ArrayRow, RunTime
 from aimass.core.timers import set_timers
 from aimass.core.windows import WindowSpec
 

@@ -67,7 +67,13 @@ class Draft:
             node, key = self.cluster.nodes[placement.node_id], HoldKey(job.id, attempt, rank)
             capacity.release(self.cluster, job, node, key)
             self._undo.append((capacity.hold, (self.cluster, job, node, key, placement)))
+            self._end_credits(node, key)
             self._count_start(job, rank, -1)
+
+    def _end_credits(self, node: Node, key: HoldKey) -> None:
+        if key in node.credits:
+            ended = capacity.end_credits(node, key)
+            self._undo.append((capacity.restore_credits, (node, key, ended)))
 
     def claim(self, job: Job, attempt: int, placements: tuple[Placement, ...]) -> None:
         """Own these places without holding them. O(shards)."""
@@ -84,6 +90,20 @@ class Draft:
             capacity.unclaim(self.cluster, job, node, key)
             self._undo.append((capacity.claim, (self.cluster, job, node, key, placement)))
             self._count_start(job, rank, -1)
+
+    def keep_free(
+        self, node: Node, key: HoldKey, placement: Placement, credits: tuple[capacity.Credit, ...]
+    ) -> None:
+        """Keep a promised place free."""
+        capacity.keep_free(self.cluster, node, key, placement, credits)
+        self._undo.append((capacity.let_go, (self.cluster, node, key, placement, credits)))
+
+    def let_go(
+        self, node: Node, key: HoldKey, placement: Placement, credits: tuple[capacity.Credit, ...]
+    ) -> None:
+        """Keep it free no longer."""
+        capacity.let_go(self.cluster, node, key, placement, credits)
+        self._undo.append((capacity.keep_free, (self.cluster, node, key, placement, credits)))
 
     def _count_start(self, job: Job, rank: int, sign: int) -> None:
         """Once for its gang, a job counts as active; one that was active, as staying."""
@@ -128,6 +148,7 @@ class Draft:
             if was_leaving:
                 self._undo.append((capacity.leave, (self.cluster, job, node, key)))
             self._undo.append((capacity.hold, (self.cluster, job, node, key, placement)))
+            self._end_credits(node, key)
 
     def _live(self, job: Job) -> list[tuple[Node, HoldKey]]:
         attempt = job.current

@@ -6,7 +6,7 @@ which takes it back) changes. Integers only: `_ms`, `_milli`, `_mib`.
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, NewType
+from typing import Any, NamedTuple, NewType
 
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need
 
@@ -256,34 +256,6 @@ class Job:
         return self.attempts[-1]
 
 
-@dataclass(slots=True)
-class ArrayRow:
-    """What is known of an array as a whole.
-
-    Derived from its tasks: active, those that hold or own capacity; kept, those still in `jobs`.
-    """
-
-    id: JobId
-    indexes: tuple[int, ...]
-    total: int
-    over: int = 0
-    failed: int = 0  # of those over: not SUCCEEDED
-    active: int = 0
-    kept: int = 0
-
-
-@dataclass(slots=True)
-class RunTime:
-    """How long runs of one (user, name, queue) took: smoothed mean and mean deviation, ms.
-
-    As TCP smooths round-trip times (RFC 6298): integer arithmetic, recent runs count most.
-    """
-
-    count: int = 0
-    mean_ms: int = 0
-    spread_ms: int = 0
-
-
 ATTEMPTS_KEPT = 8
 PREEMPTIONS_KEPT = 1000
 LOSSES_MAX = 100  # a job that loses so many attempts fails: it may be what breaks nodes
@@ -327,6 +299,7 @@ class Device:
     used_milli: int = 0
     leaving_milli: int = 0
     claimed_milli: int = 0
+    credit_milli: int = 0  # of what is promised: held now by jobs that end before (drafts only)
     holders: dict[HoldKey, int] = field(default_factory=dict)
 
     @property
@@ -338,7 +311,7 @@ class Device:
         """
         if not self.spec.healthy:
             return 0
-        owed = self.claimed_milli - self.leaving_milli
+        owed = self.claimed_milli - self.leaving_milli - self.credit_milli
         free = WHOLE_GPU_MILLI - self.used_milli - (owed if owed > 0 else 0)
         return free if free > 0 else 0  # max() is a call, and this is asked most of all
 
@@ -376,18 +349,21 @@ class Node:
     cpu_used_milli: int = 0
     cpu_leaving_milli: int = 0
     cpu_claimed_milli: int = 0
+    cpu_credit_milli: int = 0  # as Device.credit_milli
     memory_used_mib: int = 0
     memory_leaving_mib: int = 0
     memory_claimed_mib: int = 0
+    memory_credit_mib: int = 0
     devices: list[Device] = field(default_factory=list)
     holds: dict[HoldKey, Placement] = field(default_factory=dict)
     leaving: dict[HoldKey, None] = field(default_factory=dict)  # of holds: ordered to stop
     claims: dict[HoldKey, Placement] = field(default_factory=dict)
+    credits: dict[HoldKey, list[Any]] = field(default_factory=dict)  # see capacity.Credit
 
     @property
     def cpu_free_milli(self) -> int:
         """CPU that may be given out now; never below 0: it may have come back smaller."""
-        owed = max(0, self.cpu_claimed_milli - self.cpu_leaving_milli)
+        owed = max(0, self.cpu_claimed_milli - self.cpu_leaving_milli - self.cpu_credit_milli)
         return max(0, self.inventory.cpu_milli - self.cpu_used_milli - owed)
 
     @property
@@ -399,7 +375,7 @@ class Node:
     @property
     def memory_free_mib(self) -> int:
         """Memory that may be given out now."""
-        owed = max(0, self.memory_claimed_mib - self.memory_leaving_mib)
+        owed = max(0, self.memory_claimed_mib - self.memory_leaving_mib - self.memory_credit_mib)
         return max(0, self.inventory.memory_mib - self.memory_used_mib - owed)
 
     @property

@@ -43,6 +43,7 @@ def use_of(node: Node, is_soon: bool) -> NodeUse:
         if not device.spec.healthy:
             continue
         owed = device.claimed_milli - device.leaving_milli
+        owed -= 0 if is_soon else device.credit_milli
         free = WHOLE_GPU_MILLI - device.used_milli - (owed if is_soon or owed > 0 else 0)
         if free >= WHOLE_GPU_MILLI:
             whole += 1

@@ -95,7 +95,7 @@ class Future:
         job = self._search.cluster.jobs[promise.job_id]
 
         def give_back(draft: Draft) -> None:
-            draft.unclaim(job, job.attempt + 1, promise.placements)
+            self._search.lift([promise])
 
         return _Point(promise.end_ms, job.submit_seq, promise.is_known, job.id, give_back)
 
@@ -250,8 +250,7 @@ def _holds(search: Search, job: Job, old: Planned) -> bool:
                 draft.release(holder)
     for promise in search.promises.values():
         if promise.end_ms <= old.start_ms:
-            other = cluster.jobs[promise.job_id]
-            draft.unclaim(other, other.attempt + 1, promise.placements)
+            search.lift([promise])
     is_kept = draft.hold_exactly(job, old.placements)
     draft.rollback(mark)
     return is_kept

@@ -1,7 +1,8 @@
 """How long a job will run: given by the user, learned from the like, or unknown."""
 
 from aimass.core.cluster import Cluster
-from aimass.core.model import Attempt, Job, RunTime
+from aimass.core.model import Attempt, Job
+from aimass.core.tallies import RunTime
 
 UNKNOWN_MS = 365 * 24 * 3600 * 1000  # as Slurm treats a job without a time limit
 LEARNED_MIN = 3  # runs before what was learned is believed

@@ -7,15 +7,15 @@ away.
 
 from dataclasses import dataclass
 
-from aimass.core.cluster import Cluster, FitKey, Group
+from aimass.core.cluster import FitKey, Group
 from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal
+from aimass.core.kept import Kept
 from aimass.core.model import Job, JobId, NodeId
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
 from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import UNKNOWN_MS, run_estimate
-from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
 from aimass.core.windows import blocked_nodes
 
@@ -35,17 +35,13 @@ class Turned:
     is_quota: bool = False
 
 
-class Search:
+class Search(Kept):
     """What all phases of a decision share: draft, policy, fuel, promises made so far."""
 
     def __init__(self, draft: Draft, policy: Policy, fuel: Fuel) -> None:
-        self.draft = draft
-        self.cluster: Cluster = draft.cluster
+        super().__init__(draft)
         self.policy = policy
         self.fuel = fuel
-        self.promises: dict[JobId, Planned] = {}  # made or kept by this decision
-        self.standing: dict[JobId, Planned] = {}  # of jobs that the pass has not come to yet
-        self.starts: dict[JobId, Start] = {}
         self.stops: list[Stop] = []
         self.claims: list[Claim] = []
         self.dropped: set[JobId] = set()  # claims that cannot be kept
@@ -116,7 +112,7 @@ class Search:
                 return Turned(quota[0], may_take=quota[0].code in _TAKEN_BACK, is_quota=True)
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
-            if self._hidden() and self._fits_without_promises(job):
+            if self.hides_something() and self._fits_without_promises(job):
                 self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
                 return _PROMISED
         finally:
@@ -262,23 +258,6 @@ class Search:
 
     # ---- promises -------------------------------------------------------------------------------
 
-    def stand(self) -> None:
-        """Keep on the draft what the cluster has promised, until the pass comes to each job."""
-        self.standing = {p.job_id: p for p in self.promised()}
-        self.lower(list(self.standing.values()))
-
-    def promised(self) -> list[Planned]:
-        """What the cluster has promised, without places that are no longer there."""
-        nodes = self.cluster.nodes
-        return [
-            planned
-            for planned in self.cluster.planned.values()
-            if all(
-                max(place.devices, default=-1) < len(nodes[place.node_id].devices)
-                for place in planned.placements
-            )
-        ]
-
     def _as_promised(self, job: Job, own: Planned | None, quota: list[Refusal]) -> Placed | None:
         """Start where it was promised, if that is free: elsewhere it might be in others' way."""
         if own is None:
@@ -290,7 +269,7 @@ class Search:
             quota.append(refusal)
             return None
         mark = self.draft.checkpoint()
-        others = [*self._later_than(job), *self.standing.values()]
+        others = [*self.later_than(job), *self.standing.values()]
         others = list({p.job_id: p for p in others}.values())
         self.lift(others)  # behind it, or after it
         if not self.draft.hold_exactly(job, own.placements):
@@ -299,19 +278,11 @@ class Search:
         self.lower(others)
         return Placed(own.placements, f"as promised: {own.reason}")
 
-    def _later_than(self, job: Job) -> list[Planned]:
-        """Promises that begin when the job, started now, should have ended."""
-        ends_ms = self.cluster.now_ms + run_estimate(self.cluster, job)[0]
-        return [p for p in self._others() if p.start_ms >= ends_ms]
-
-    def _others(self) -> list[Planned]:
-        return [*self.promises.values(), *self.standing.values()]
-
     def _ahead_of_others(
         self, job: Job, own: Planned | None, quota: list[Refusal]
     ) -> Placed | None:
         """Use what was promised to less entitled jobs; not for one that has a promise itself."""
-        if not self.standing or not self._hidden():
+        if not self.standing or not self.hides_something():
             return None
         if own is not None and own.start_ms > self.cluster.now_ms:
             return None
@@ -321,15 +292,10 @@ class Search:
         self.lower(behind)
         return placed
 
-    def promise(self, job: Job, planned: Planned) -> None:
-        """From now on the draft keeps these places for the job."""
-        self.promises[job.id] = planned
-        self.draft.claim(job, job.attempt + 1, planned.placements)
-
     def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """Backfill: use what is promised to others from a time when the job will have ended."""
-        later = self._later_than(job)
-        if not later or not self._hidden():
+        later = self.later_than(job)
+        if not later or not self.hides_something():
             return None
         self.lift(later)
         placed = self._in_some_form(job, quota)
@@ -341,17 +307,11 @@ class Search:
 
     def _fits_without_promises(self, job: Job) -> bool:
         mark = self.draft.checkpoint()
-        everybody = self._others()
+        everybody = self.others()
         self.lift(everybody)
         placed = self._in_some_form(job, [])
         self.draft.rollback(mark)
         return placed is not None
-
-    def break_promise(self, job: Job) -> Planned:
-        """Take the promise back and return it."""
-        planned = self.promises.pop(job.id)
-        self.lift([planned])
-        return planned
 
     def forget(self, fit: FitKey) -> None:
         """Try this fit again, though it failed: for gangs of several roles, see decide."""
@@ -361,29 +321,6 @@ class Search:
     def is_claimed(self, job_id: JobId) -> bool:
         """True when the decision made a claim for the job."""
         return any(claim.job_id == job_id for claim in self.claims)
-
-    def lift(self, promises: list[Planned]) -> None:
-        """Let the draft give what it keeps for these promises."""
-        for promise in promises:
-            job = self.cluster.jobs[promise.job_id]
-            self.draft.unclaim(job, job.attempt + 1, promise.placements)
-
-    def lower(self, promises: list[Planned]) -> None:
-        """Let the draft keep it again."""
-        for promise in promises:
-            job = self.cluster.jobs[promise.job_id]
-            self.draft.claim(job, job.attempt + 1, promise.placements)
-
-    def _hidden(self) -> bool:
-        """True when a promise keeps something that is free now."""
-        nodes = self.cluster.nodes
-        for promise in self._others():
-            for placement in promise.placements:
-                node = nodes[placement.node_id]
-                busy = (node.devices[i].used_milli for i in placement.devices)
-                if not placement.devices or any(used < WHOLE_GPU_MILLI for used in busy):
-                    return True
-        return False
 
 
 def _submit_seq(job: Job) -> int:

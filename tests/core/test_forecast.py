@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from aimass.core.codec import encode_snapshot
 from aimass.core.forecast import predict
-from aimass.core.model import JobState, RunTime
+from aimass.core.model import JobState
 from aimass.core.runtimes import run_key
 from aimass.core.spec import JobSpec, Need, Role
+from aimass.core.tallies import RunTime
 from aimass.policies.registry import make_policy
 from tests.core.exact_world import ExactWorld
 

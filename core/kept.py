@@ -1,0 +1,159 @@
+"""Kept: what a decision keeps free on its draft for jobs that were promised a start.
+
+A promise claims places without counting for its queue: it is about nodes, and nothing of it is in
+use before its job starts. Of what it claims, a credit is what jobs hold now that will have ended by
+then: so a promise takes away what would be free when it begins, and not the same again now.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aimass.core import capacity
+from aimass.core.cluster import Cluster
+from aimass.core.draft import Draft
+from aimass.core.model import HoldKey, Job, JobId, Node, NodeId, Placement
+from aimass.core.plan import Planned, Start
+from aimass.core.runtimes import expected_end_ms, run_estimate
+from aimass.core.spec import WHOLE_GPU_MILLI
+
+
+class Kept:
+    """Promises made or kept so far, and those of jobs that the pass has not come to yet."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.cluster: Cluster = draft.cluster
+        self.starts: dict[JobId, Start] = {}
+        self.promises: dict[JobId, Planned] = {}
+        self.standing: dict[JobId, Planned] = {}
+        self._given: dict[JobId, tuple[Planned, list[tuple[capacity.Credit, ...]]]] = {}
+
+    def stand(self) -> None:
+        """Keep on the draft what the cluster has promised, until the pass comes to each job."""
+        self.standing = {p.job_id: p for p in self.promised()}
+        self.lower(list(self.standing.values()))
+
+    def promised(self) -> list[Planned]:
+        """What the cluster has promised, without places that are no longer there."""
+        nodes = self.cluster.nodes
+        return [
+            planned
+            for planned in self.cluster.planned.values()
+            if all(
+                max(place.devices, default=-1) < len(nodes[place.node_id].devices)
+                for place in planned.placements
+            )
+        ]
+
+    def promise(self, job: Job, planned: Planned) -> None:
+        """From now on the draft keeps these places for the job."""
+        self.promises[job.id] = planned
+        self.lower([planned])
+
+    def break_promise(self, job: Job) -> Planned:
+        """Take the promise back and return it."""
+        planned = self.promises.pop(job.id)
+        self.lift([planned])
+        return planned
+
+    def others(self) -> list[Planned]:
+        """All promises that are kept now."""
+        return [*self.promises.values(), *self.standing.values()]
+
+    def later_than(self, job: Job) -> list[Planned]:
+        """Promises that begin when the job, started now, should have ended."""
+        ends_ms = self.cluster.now_ms + run_estimate(self.cluster, job)[0]
+        return [p for p in self.others() if p.start_ms >= ends_ms]
+
+    def lift(self, promises: list[Planned]) -> None:
+        """Let the draft give what it keeps for these promises."""
+        for promise in promises:
+            self._each(promise, self.draft.let_go)
+
+    def lower(self, promises: list[Planned]) -> None:
+        """Let the draft keep it for them (again)."""
+        for promise in promises:
+            self._each(promise, self.draft.keep_free)
+
+    def _each(
+        self,
+        promise: Planned,
+        do: Callable[[Node, HoldKey, Placement, tuple[capacity.Credit, ...]], None],
+    ) -> None:
+        job = self.cluster.jobs[promise.job_id]
+        credits = self._credits(promise)
+        for rank, placement in enumerate(promise.placements):
+            node = self.cluster.nodes[placement.node_id]
+            do(node, HoldKey(job.id, job.attempt + 1, rank), placement, credits[rank])
+
+    def _credits(self, promise: Planned) -> list[tuple[capacity.Credit, ...]]:
+        """By rank, what of the place is held now by jobs that will have ended by the start."""
+        known = self._given.get(promise.job_id)
+        if known is not None and known[0] is promise:
+            return known[1]
+        ending: dict[NodeId, list[_Ending]] = {}
+        given = []
+        for placement in promise.placements:
+            node = self.cluster.nodes[placement.node_id]
+            if node.id not in ending:
+                ending[node.id] = self._ending_on(node, promise.start_ms)
+            given.append(tuple(_take(ending[node.id], placement)))
+        self._given[promise.job_id] = (promise, given)
+        return given
+
+    def _ending_on(self, node: Node, start_ms: int) -> list["_Ending"]:
+        """What is held on the node by jobs that end by then; what leaves already is no credit."""
+        return [
+            _Ending(
+                key,
+                placement.cpu_milli,
+                placement.memory_mib,
+                dict.fromkeys(placement.devices, placement.share_milli),
+            )
+            for key, placement in node.holds.items()
+            if key not in node.leaving and self._end_ms(key.job_id) <= start_ms
+        ]
+
+    def _end_ms(self, job_id: JobId) -> int:
+        job = self.cluster.jobs[job_id]
+        if job_id in self.starts:
+            return self.cluster.now_ms + run_estimate(self.cluster, job)[0]
+        return expected_end_ms(self.cluster, job)[0]
+
+    def hides_something(self) -> bool:
+        """True when a promise keeps something that is free now."""
+        nodes = self.cluster.nodes
+        for promise in self.others():
+            for placement in promise.placements:
+                node = nodes[placement.node_id]
+                busy = (node.devices[i].used_milli for i in placement.devices)
+                if not placement.devices or any(used < WHOLE_GPU_MILLI for used in busy):
+                    return True
+        return False
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What of a hold that ends in time nobody's promise has counted on yet."""
+
+    key: HoldKey
+    cpu_milli: int
+    memory_mib: int
+    devices: dict[int, int]
+
+
+def _take(ending: list[_Ending], placement: Placement) -> Iterator[capacity.Credit]:
+    """Yield what the place needs of those holds, as far as they go."""
+    cpu_milli, memory_mib = placement.cpu_milli, placement.memory_mib
+    shares = dict.fromkeys(placement.devices, placement.share_milli)
+    for held in ending:
+        cpu, mib = min(cpu_milli, held.cpu_milli), min(memory_mib, held.memory_mib)
+        parts = {i: min(shares[i], milli) for i, milli in held.devices.items() if i in shares}
+        cpu_milli, memory_mib = cpu_milli - cpu, memory_mib - mib
+        held.cpu_milli -= cpu
+        held.memory_mib -= mib
+        for index, milli in parts.items():
+            shares[index] -= milli
+            held.devices[index] -= milli
+        if cpu or mib or any(parts.values()):
+            yield capacity.Credit(held.key, cpu, mib, tuple(parts.items()))
