@@ -162,7 +162,7 @@ def _plan_offline(
 ) -> "scheduler_pb2.PlanReply":
     """Ask the scheduler's own code, in this process, about nodes that a file describes."""
     try:
-        from aimass.scheduler.described import plan_on
+        from aimass.scheduler import described
     except ModuleNotFoundError as error:
         raise InvalidRequest(
             "the scheduler's code is not installed here",
@@ -171,7 +171,11 @@ def _plan_offline(
         ) from None
     from aimass.clusterfile import load
 
-    return plan_on(spec, load(Path(file)), more, gone)
+    try:
+        return described.plan_on(spec, load(Path(file)), more, gone)
+    except described.Refused as refused:
+        detail = refused.detail
+        raise InvalidRequest(detail.what, fix=detail.fix, id=detail.id) from None
 
 
 @click.command(

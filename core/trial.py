@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from aimass.core.cluster import fit_of
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId, Placement
-from aimass.core.plan import Planned, Stop
+from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import preempt
 from aimass.core.promise import Future, find_promise
@@ -87,7 +87,7 @@ class Trial:
         search.lift(list(search.standing.values()))
         if not (shrink_for(search, job) or preempt(search, job)):
             return Tried(found)
-        moves = [*search.claims, *search.starts.values()]
+        moves: list[Claim | Start] = [*search.claims, *search.starts.values()]
         placements = next(move.placements for move in moves if move.job_id == job.id)
         lost = sorted(search.dropped - dropped)
         return Tried(None, placements, tuple(search.stops), tuple(lost))

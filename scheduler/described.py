@@ -8,9 +8,9 @@ from aimass.core.cluster import Cluster
 from aimass.core.codec import encode_snapshot
 from aimass.core.model import NodeId
 from aimass.core.whatif import Impossible, More, add_node, what_if
-from aimass.errors import InvalidRequest
 from aimass.policies.registry import make_policy
-from aimass.scheduler.errors import Refused
+from aimass.scheduler.errors import Refused as Refused
+from aimass.scheduler.errors import invalid
 from aimass.scheduler.requests import checked_spec
 from aimass.scheduler.translate import inventory_from_proto
 from aimass.scheduler.translate_why import plan_to_proto
@@ -25,7 +25,7 @@ def plan_on(
     more: Iterable[scheduler_pb2.MoreNodes] = (),
     without: Sequence[str] = (),
 ) -> scheduler_pb2.PlanReply:
-    """What would happen to the job on these nodes when they are empty. Raises InvalidRequest."""
+    """What would happen to the job on these nodes when they are empty. Raises Refused."""
     levels, nodes = described
     cluster = Cluster()
     apply(cluster, ev.ClusterCreated(0, "described"))
@@ -33,7 +33,7 @@ def plan_on(
     apply(cluster, ev.LevelsPut(0, tuple(levels)))
     for name, there in nodes:
         if NodeId(name) in cluster.nodes:
-            raise InvalidRequest(f"node {name} is described twice", fix="name them differently")
+            raise invalid(f"node {name} is described twice", fix="name them differently")
         add_node(cluster, 0, NodeId(name), inventory_from_proto(there))
     try:
         answer = what_if(
@@ -46,7 +46,5 @@ def plan_on(
             tuple(NodeId(name) for name in without),
         )
     except Impossible as problem:
-        raise InvalidRequest(f"this cannot be: {problem}", fix="change the job") from None
-    except Refused as refused:
-        raise InvalidRequest(refused.detail.what, fix=refused.detail.fix) from None
+        raise invalid(f"this cannot be: {problem}", fix="change the job") from None
     return plan_to_proto(answer, cluster.revision, 0)

@@ -22,7 +22,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # By name, and only inside a function: `massctl journal` reads a journal where the scheduler's code
 # is installed, and says so where it is not.
-MAY_IMPORT_LAZILY = {("aimass", "aimass.scheduler.journal_tools")}
+MAY_IMPORT_LAZILY = {
+    ("aimass", "aimass.scheduler.journal_tools"),
+    ("aimass", "aimass.scheduler.described"),
+}
 
 # Layer -> other people's packages. What an extra does not install, its layer cannot import.
 THIRD_PARTY: dict[str, set[str]] = {
