@@ -201,8 +201,14 @@ def _said(
     elif isinstance(event, ev.CheckpointReported):
         age = f"complete {span_text(event.age_ms)} before" if event.age_ms else ""
         yield Entry(0, 0, "CHECKPOINT", age, attempt=event.attempt)
-    elif isinstance(event, ev.ShardExited) and not event.exit.is_success:
+    elif isinstance(event, ev.ShardExited) and _is_news(event, before):
         yield Entry(0, 0, "SHARD_FAILED", _exit_text(event), attempt=event.attempt)
+
+
+def _is_news(event: ev.ShardExited, before: _Seen | None) -> bool:
+    """A failure that nobody ordered; the gang of a failed shard is stopped as well."""
+    was_stopping = before is not None and before.state is JobState.STOPPING
+    return not event.exit.is_success and not was_stopping
 
 
 def _exit_text(event: ev.ShardExited) -> str:

@@ -225,6 +225,8 @@ def _change_nodes(
             apply(cluster, ev.NodeSilent(now_ms, node_id, "imagined to be gone"))
         if node.state is NodeState.SUSPECT:
             apply(cluster, ev.LeaseExpired(now_ms, node_id))
+        nothing = replace(node.inventory, devices=(), cpu_milli=0, memory_mib=0)
+        apply(cluster, ev.InventoryChanged(now_ms, node_id, nothing))  # it does not come back
     number = 0
     for kind in more:
         for _ in range(kind.count):
