@@ -31,9 +31,9 @@ from aimass.core.model import (
     Node,
     NodeId,
 )
-from aimass.core.queues import QueueSpec
-from aimass.core.spec_problems import problems
-from aimass.core.windows import WindowSpec
+from aimass.core.queue_problems import admission_problem, queue_problems, queue_warnings
+from aimass.core.spec_problems import Problem, problems
+from aimass.core.windows import window_problems
 from aimass.policies.registry import make_policy
 from tests.core.scenario_text import (
     assignment_text,
@@ -44,7 +44,15 @@ from tests.core.scenario_text import (
     wait_line,
     why_lines,
 )
-from tests.core.scenario_words import Words, amounts, clock_text, mib, span_ms, spec_of
+from tests.core.scenario_words import (
+    Words,
+    clock_text,
+    mib,
+    queue_of,
+    span_ms,
+    spec_of,
+    window_of,
+)
 from tests.core.world import World, gpus, inventory, live_ranks, with_failed, without
 
 
@@ -205,36 +213,24 @@ class Scenario:
 
     # ---- queues and windows ---------------------------------------------------------------------
 
-    def queue(self, words: Words) -> None:
+    def queue(self, words: Words) -> list[str] | None:
         """`queue NAME [parent= weight= quota=gpu:8 limit= borrow= lend= job-limit= ...]`."""
-        tables = {"quota": "quota", "limit": "limit", "borrow": "borrow_limit"}
-        tables |= {"lend": "lend_limit", "job-limit": "job_limit"}
-        spec = QueueSpec(words.plain[0])
-        for key, value in words.pairs:
-            if key in tables:
-                spec = replace(spec, **{tables[key]: amounts(value)})
-            elif key in ("parent", "weight", "reclaim", "max-jobs", "max-queued", "priorities"):
-                spec = replace(spec, **_QUEUE_WORDS[key](value))
-            else:
-                spans = {"half-life": "half_life_ms", "min-runtime": "min_runtime_ms"}
-                spans |= {"max-time": "max_walltime_ms"}
-                spec = replace(spec, **{spans[key]: span_ms(value)})
+        spec = queue_of(words)
+        refusals = list(queue_problems(self.world.cluster, spec))
+        if refusals:
+            return refused(refusals)
+        warnings = queue_warnings(self.world.cluster, spec)
         self.world.do(ev.QueuePut, spec=spec, by="ann")
+        return [f"said: {warning}" for warning in warnings] or None
 
-    def window(self, words: Words) -> None:
+    def window(self, words: Words) -> list[str] | None:
         """`window NAME nodes=n1,n2 start= length= [every= until= users= queues=] [maintenance]`."""
-        spec = WindowSpec(
-            words.plain[0],
-            span_ms(words.get("start", "")),
-            span_ms(words.get("length", "")),
-            words.names("nodes"),
-            span_ms(words.get("every", "")),
-            words.names("users"),
-            words.names("queues"),
-            "maintenance" in words.plain,
-            span_ms(words.get("until", "")),
-        )
+        spec = window_of(words)
+        refusals = window_problems(self.world.cluster, spec)
+        if refusals:
+            return refused(refusals)
         self.world.do(ev.WindowPut, spec=spec, by="ann")
+        return None
 
     def share(self, words: Words) -> list[str]:
         """`share`: what every queue uses."""
@@ -249,6 +245,7 @@ class Scenario:
         """
         spec = spec_of(words)
         refusals = self.world.refusals(spec)
+        refusals += [p for p in (admission_problem(self.world.cluster, spec),) if p]
         if refusals:
             return [f"refused: {refusal}" for refusal in refusals]
         self.world.submit_spec(spec, user=words.get("user", "ann"), held="hold" in words.plain)
@@ -369,17 +366,6 @@ class Scenario:
         return [head, *(f"  {assignment_text(a)}" for a in found.assignments)]
 
 
-_QUEUE_WORDS: dict[str, Callable[[str], dict[str, object]]] = {
-    "parent": lambda text: {"parent": text},
-    "weight": lambda text: {"weight": int(text)},
-    "reclaim": lambda text: {"reclaim": text == "yes"},
-    "max-jobs": lambda text: {"max_jobs": int(text)},
-    "max-queued": lambda text: {"max_queued": int(text)},
-    "priorities": lambda text: dict(
-        zip(("priority_min", "priority_max"), map(int, text.split("..")), strict=True)
-    ),
-}
-
 _COMMANDS: dict[str, Callable[[Scenario, Words], list[str] | None]] = {
     **{name: getattr(Scenario, name) for name in ("at", "wait", "node", "inventory", "register")},
     **{name: getattr(Scenario, name) for name in ("silent", "cordon", "drain", "uncordon")},
@@ -395,3 +381,8 @@ _COMMANDS: dict[str, Callable[[Scenario, Words], list[str] | None]] = {
 def ranks_of(job: Job, words: Words) -> list[int]:
     """The ranks that a line names, else all that live."""
     return [int(word) for word in words.plain[1:]] or live_ranks(job)
+
+
+def refused(found: list[Problem]) -> list[str]:
+    """What the edge would answer, a line for each field."""
+    return [f"refused: {field}: {text}" for field, text in found]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from aimass.core.queues import QueueSpec
 from aimass.core.spec import (
     Array,
     Dependency,
@@ -24,6 +25,7 @@ from aimass.core.spec import (
     Role,
     Strategy,
 )
+from aimass.core.windows import WindowSpec
 
 _BYTES = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
 _SPANS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -249,3 +251,48 @@ def spec_of(words: Words, base: JobSpec | None = None) -> JobSpec:
             spec = replace(spec, **{_FLAGS[flag]: True})
     selector = words.labels("select") or spec.node_selector
     return replace(spec, roles=tuple(roles), node_selector=selector)
+
+
+_QUEUE_WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "parent": ("parent", str),
+    "weight": ("weight", int),
+    "reclaim": ("reclaim", _yes),
+    "quota": ("quota", amounts),
+    "limit": ("limit", amounts),
+    "borrow": ("borrow_limit", amounts),
+    "lend": ("lend_limit", amounts),
+    "job-limit": ("job_limit", amounts),
+    "max-jobs": ("max_jobs", int),
+    "max-queued": ("max_queued", int),
+    "half-life": ("half_life_ms", span_ms),
+    "min-runtime": ("min_runtime_ms", span_ms),
+    "max-time": ("max_walltime_ms", span_ms),
+}
+
+
+def queue_of(words: Words) -> QueueSpec:
+    """The QueueSpec of a `queue` line."""
+    spec = QueueSpec(words.plain[0])
+    for key, value in words.pairs:
+        if key == "priorities":
+            low, high = map(int, value.split(".."))
+            spec = replace(spec, priority_min=low, priority_max=high)
+        else:
+            field, parse = _QUEUE_WORDS[key]
+            spec = replace(spec, **{field: parse(value)})
+    return spec
+
+
+def window_of(words: Words) -> WindowSpec:
+    """The WindowSpec of a `window` line."""
+    return WindowSpec(
+        words.plain[0],
+        span_ms(words.get("start", "")),
+        span_ms(words.get("length", "")),
+        words.names("nodes"),
+        span_ms(words.get("every", "")),
+        words.names("users"),
+        words.names("queues"),
+        "maintenance" in words.plain,
+        span_ms(words.get("until", "")),
+    )
