@@ -100,13 +100,11 @@ class Plan:
     fuel_left: int = 0
 
     @property
+    def is_still(self) -> bool:
+        """True when nobody starts, stops, or gets or loses a claim; promises may get better."""
+        return not (self.starts or self.stops or self.claims or self.unclaims)
+
+    @property
     def is_empty(self) -> bool:
         """True when it changes nothing."""
-        return not (
-            self.starts
-            or self.stops
-            or self.claims
-            or self.unclaims
-            or self.planned
-            or self.unplanned
-        )
+        return self.is_still and not self.planned and not self.unplanned

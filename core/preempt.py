@@ -103,6 +103,11 @@ def might_preempt(search: Search, job: Job) -> bool:
         priority < job.spec.priority for priority in queue.active_by_priority
     ):
         return True
+    owners = [
+        cluster.jobs[i] for i in cluster.claims if cluster.jobs[i].spec.queue == queue.spec.name
+    ]
+    if any(o.spec.preemptible and outranks(search, job, o) for o in owners):
+        return True
     if any(other.spec.quota for other in cluster.queues.values()):
         sizes = smallest_forms(search, job)
         if any(is_guaranteed(cluster, job, amounts_asked(job, want)) for want in sizes):

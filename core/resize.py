@@ -146,9 +146,9 @@ def shrink_and_preempt(search: Search, job: Job) -> bool:
     if not may_preempt_now(search, job):
         return False
     for want in smallest_forms(search, job):
-        givers = _givers(search, job, want)
-        names = {giver.job.id for giver in givers}
-        victims = [v for v in candidates(search, job, want) if v.job.id not in names]
+        victims = candidates(search, job, want)
+        names = {victim.job.id for victim in victims}
+        givers = [g for g in _givers(search, job, want) if g.job.id not in names]
         if not givers or not victims:
             continue
         mark = draft.checkpoint()

@@ -46,6 +46,7 @@ T = TypeVar("T")
 BATCH_MAX = 200  # requests settled by one append; of 4 MiB each they fit one row of SQLite
 RECENT_MAX = 10_000  # events kept in memory for watchers
 SNAPSHOT_EVERY = 200_000  # events between snapshots; a restart replays at most so many
+DECISIONS_MAX = 4  # in a row; what is left comes with the next event
 FREEZE_EVERY = 5_000  # events between freezes of what they made
 PROBE_EVERY_S = 0.5  # doubled at each loss in a row: reading the state back costs all
 PROBE_EVERY_S_MAX = 30.0
@@ -251,6 +252,12 @@ class Engine:
         return bool(due_ms) and max(due_ms, self._ticked_ms + TICK_EVERY_MS) <= now_ms
 
     async def _decide(self, context: Context) -> None:
+        """Decide and commit; whoever lost a claim is looked at again at once."""
+        for _ in range(DECISIONS_MAX):
+            if not await self._decide_once(context):
+                return
+
+    async def _decide_once(self, context: Context) -> bool:
         try:
             plan = self.decisions.decide(self._cluster)
         except StuckError:
@@ -275,6 +282,7 @@ class Engine:
                     plan.unplanned,
                 )
             )
+        return bool(plan.unclaims)
 
     async def _store(self, events: list[Event]) -> None:
         crash_point("scheduler-before-append")
