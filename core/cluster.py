@@ -100,9 +100,10 @@ class WaitingIndex:
 
     def remove(self, job: Job) -> None:
         """Take a job out; it must be in."""
-        group = self._of.pop(job.id)
+        group = self._of.pop(job.id, None)
+        assert group is not None, f"{job.id} is not in the queue"
         at = bisect_left(group.jobs, (job.submit_seq, job.id))
-        assert group.jobs[at][1] == job.id, f"{job.id} is not in the queue"
+        assert group.jobs[at][1] == job.id, f"{job.id} is not where it was put"
         del group.jobs[at]
         if not group.jobs:
             del self.groups[group.key]

@@ -3,16 +3,17 @@
 import pytest
 
 from aimass.core import events as ev
-from aimass.core.apply import apply, job_id_of
+from aimass.core.apply import apply
+from aimass.core.apply_jobs import job_id_of
+from aimass.core.capacity import hold, release
 from aimass.core.check import check
-from aimass.core.cluster import OVER_KEPT, WaitingIndex, hold, release
+from aimass.core.cluster import OVER_KEPT, WaitingIndex, group_of
 from aimass.core.codec import state_hash
 from aimass.core.decide import decide
 from aimass.core.draft import Draft
 from aimass.core.invariants import check_invariants
 from aimass.core.model import HoldKey, Job, JobId, NodeId, Placement
-from aimass.core.spec import JobSpec, Need
-from aimass.policies.order_priority import minus_priority
+from aimass.core.spec import Elastic, JobSpec, Need, Topology
 from aimass.policies.registry import make_policy
 from tests.core.world import GIB, World, codes, gpus, inventory, one_role
 
@@ -41,36 +42,41 @@ def ids(jobs: list[Job]) -> list[JobId]:
 
 def ordered(index: WaitingIndex) -> list[JobId]:
     """All queued jobs by priority, then submission."""
-    return [job_id for _, job_id in index.in_order(minus_priority, set())]
+    return [job_id for _, job_id in index.in_order(lambda group: -group.priority, set())]
+
+
+def job_of(spec: JobSpec, job_id: str = "j1") -> Job:
+    """A job that nobody has submitted."""
+    return Job(JobId(job_id), 1, spec, "ann", "", 0)
 
 
 def test_the_queue_is_in_order_of_rank_then_submission() -> None:
-    """Shapes are only an index: jobs of two shapes and one rank alternate as submitted."""
+    """Groups are only an index: jobs of two groups and one rank alternate as submitted."""
     world = World()
     low, small, high = (world.submit(one_role(gpus=1), priority=p) for p in (-1, 0, 5))
     large, last = world.submit(one_role(gpus=2)), world.submit(one_role(gpus=1))
     assert ordered(world.cluster.waiting) == ids([high, small, large, last, low])
-    by_submission = world.cluster.waiting.in_order(lambda shape: 0, set())
+    by_submission = world.cluster.waiting.in_order(lambda group: 0, set())
     assert [job_id for _, job_id in by_submission] == ids([low, small, high, large, last])
     assert world.cluster.waiting.ids() == ids([low, small, high, large, last])
 
 
-def test_a_blocked_shape_is_left_out_from_then_on() -> None:
-    """One test stands for all jobs of a shape, also when it is blocked while iterating."""
+def test_a_blocked_group_is_left_out_from_then_on() -> None:
+    """One test stands for all jobs of a group, also when it is blocked while iterating."""
     world = World()
     small, large = world.submit(one_role(gpus=1)), world.submit(one_role(gpus=2))
     for gpu_count in (1, 1, 2):
         world.submit(one_role(gpus=gpu_count))
-    blocked = {WaitingIndex.shape_of(large.spec)}
+    blocked = {world.cluster.waiting.group(large.id)}
     seen = []
-    for shape, job_id in world.cluster.waiting.in_order(minus_priority, blocked):
+    for group, job_id in world.cluster.waiting.in_order(lambda group: -group.priority, blocked):
         seen.append(job_id)
-        blocked.add(shape)
+        blocked.add(group)
     assert seen == [small.id]
 
 
 def test_what_is_added_can_be_removed_in_any_order() -> None:
-    """The index forgets a shape with its last job; a job that is not in it is a bug."""
+    """The index forgets a group with its last job; a job that is not in it is a bug."""
     world = World()
     jobs = some_jobs(world, 0, 0, 0, 5)
     index = world.cluster.waiting
@@ -78,7 +84,7 @@ def test_what_is_added_can_be_removed_in_any_order() -> None:
         index.remove(job)
     assert (ordered(index), len(index)) == ([jobs[2].id], 1)
     with pytest.raises(AssertionError, match="is not in the queue"):
-        index.remove(Job(JobId("j1"), 1, jobs[2].spec, "ann", "", 0))
+        index.remove(job_of(jobs[2].spec))
     index.add(jobs[0])
     assert ordered(index) == ids([jobs[0], jobs[2]])
 
@@ -92,18 +98,25 @@ def test_what_is_added_can_be_removed_in_any_order() -> None:
             JobSpec("a", one_role(), node_selector={"y": "2", "x": "1"}),
             True,
         ),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(), expected_ms=1000), True),
         (JobSpec("a", one_role()), JobSpec("a", one_role(), priority=1), False),
         (JobSpec("a", one_role()), JobSpec("a", one_role(2)), False),
         (JobSpec("a", one_role()), JobSpec("a", one_role(cpus=1)), False),
         (JobSpec("a", one_role()), JobSpec("a", one_role() + one_role()), False),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(elastic=Elastic(1, 2))), False),
         (JobSpec("a", one_role()), JobSpec("a", one_role(), node_selector={"x": "1"}), False),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(), queue="vision"), False),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(), preemptible=False), False),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(), exclusive_node=True), False),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(), exclude_nodes=("n1",)), False),
+        (JobSpec("a", one_role()), JobSpec("a", one_role(), topology=Topology("rack")), False),
     ],
 )
-def test_a_shape_is_all_that_placement_looks_at(
+def test_a_group_is_all_that_order_quota_and_placement_look_at(
     one: JobSpec, other: JobSpec, is_same: bool
 ) -> None:
     """Nothing more: equal jobs would be tested twice. Nothing less: answers would be wrong."""
-    assert (WaitingIndex.shape_of(one) == WaitingIndex.shape_of(other)) is is_same
+    assert (group_of(job_of(one)) == group_of(job_of(other))) is is_same
 
 
 # ---- the draft ----------------------------------------------------------------------------------
@@ -114,13 +127,14 @@ def test_a_draft_takes_back_what_it_placed() -> None:
     world = a_world()
     node = world.cluster.nodes[NodeId("n1")]
     before = state_hash(world.cluster), node.cpu_used_milli, node.memory_used_mib
-    one, two = HoldKey(JobId("j1"), 1, 0), HoldKey(JobId("j1"), 1, 1)
+    job = job_of(JobSpec("job", one_role(2, gpus=1, cpus=1)))
+    one, two = HoldKey(job.id, 1, 0), HoldKey(job.id, 1, 1)
 
     def fail_half_way() -> None:
         with Draft(world.cluster) as draft:
-            draft.place(one, WHOLE)
+            draft.place(job, one, WHOLE)
             mark = draft.checkpoint()
-            draft.place(two, Placement(0, NodeId("n1"), (1, 2), 1000, 1000, GIB))
+            draft.place(job, two, Placement(0, NodeId("n1"), (1, 2), 1000, 1000, GIB))
             assert [d.free_milli for d in node.devices] == [0, 0, 0, 1000]
             draft.rollback(mark)
             assert [d.free_milli for d in node.devices] == [0, 1000, 1000, 1000]
@@ -137,23 +151,28 @@ def test_a_draft_takes_back_what_it_placed() -> None:
 def test_a_device_is_never_given_out_twice() -> None:
     """Nor does one shard hold twice: both are bugs, not situations."""
     world = a_world()
-    node = world.cluster.nodes[NodeId("n1")]
-    key = HoldKey(JobId("j1"), 1, 0)
-    hold(node, key, WHOLE)
+    cluster, node = world.cluster, world.cluster.nodes[NodeId("n1")]
+    spec = JobSpec("job", one_role(gpus=1, cpus=1))
+    job, other = job_of(spec), job_of(spec, "j2")
+    key = HoldKey(job.id, 1, 0)
+    hold(cluster, job, node, key, WHOLE)
     with pytest.raises(AssertionError, match="already holds capacity on n1"):
-        hold(node, key, WHOLE)
+        hold(cluster, job, node, key, WHOLE)
     with pytest.raises(AssertionError, match="device 0 given out twice"):
-        hold(node, HoldKey(JobId("j2"), 1, 0), WHOLE)
+        hold(cluster, other, node, HoldKey(other.id, 1, 0), WHOLE)
 
 
 def test_what_is_released_is_free() -> None:
-    """All of it: device share, CPU and memory."""
+    """All of it: device share, CPU and memory, and the accounts of its queue."""
     world = a_world()
-    node = world.cluster.nodes[NodeId("n1")]
-    key = HoldKey(JobId("j1"), 1, 0)
-    hold(node, key, WHOLE)
+    cluster, node = world.cluster, world.cluster.nodes[NodeId("n1")]
+    job = job_of(JobSpec("job", one_role(gpus=1, cpus=1)))
+    key = HoldKey(job.id, 1, 0)
+    hold(cluster, job, node, key, WHOLE)
     assert (node.cpu_used_milli, node.memory_used_mib) == (1000, GIB)
-    assert release(node, key) == WHOLE
+    assert cluster.queues["default"].used["gpu"] == 1000
+    assert release(cluster, job, node, key) == WHOLE
+    assert cluster.queues["default"].used["gpu"] == 0
     assert (node.cpu_used_milli, node.memory_used_mib, node.holds) == (0, 0, {})
     assert node.devices[0].free_milli == 1000
 
@@ -161,16 +180,18 @@ def test_what_is_released_is_free() -> None:
 # ---- decide -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fuel_units", "started"), [(0, 0), (1, 1), (3, 3), (4, 4), (9, 4)])
+@pytest.mark.parametrize(
+    ("fuel_units", "started"), [(0, 0), (1, 0), (2, 1), (7, 3), (8, 4), (9, 4)]
+)
 def test_a_decision_ends_when_its_fuel_is_spent(fuel_units: int, started: int) -> None:
-    """One node is examined per job here. What was found before stands; the next one says why."""
+    """A try costs one unit, and one more for its node. What was found before stands."""
     world = a_world(4)
     some_jobs(world, 0, 0, 0, 0)
     plan = decide(world.cluster, world.policy, fuel_units)
     assert len(plan.starts) == started
     assert codes(world, plan) == ["SEARCH_LIMIT"] * (started < 4)
     assert check(world.cluster, plan) == (plan, ())
-    assert plan.fuel_left == max(0, fuel_units - 4)
+    assert plan.fuel_left == max(0, fuel_units - 8)
 
 
 def test_a_plan_says_what_it_stands_on() -> None:
@@ -178,7 +199,8 @@ def test_a_plan_says_what_it_stands_on() -> None:
     world = a_world()
     some_jobs(world, 0)
     plan = decide(world.cluster, make_policy("fifo", "spread"))
-    assert (plan.basis, plan.policy) == (len(world.history), "fifo@1+spread@1")
+    tag = "fifo@1+spread@1+lost-work@1+gain@1 promises=8 moves=0"
+    assert (plan.basis, plan.policy) == (len(world.history), tag)
 
 
 def test_an_unknown_policy_is_refused_by_name() -> None:
@@ -190,14 +212,14 @@ def test_an_unknown_policy_is_refused_by_name() -> None:
 
 
 def test_a_thousand_equal_jobs_cost_one_look_at_the_nodes() -> None:
-    """Shapes: what did not fit once is not tried again for the next of the same kind."""
+    """Groups: what did not fit once is not tried again for the next of the same kind."""
     world = a_world(1)
     for _ in range(1000):
         some_jobs(world, 0, gpus=2)
     some_jobs(world, 0)
     plan = decide(world.cluster, world.policy, fuel_units=10)
     assert [start.job_id for start in plan.starts] == [JobId("j1001")]
-    assert (plan.fuel_left, len(plan.waits)) == (8, 1)
+    assert (plan.fuel_left, len(plan.waits)) == (7, 1)  # 1 for the try, 2 for the start
 
 
 def test_ended_jobs_are_kept_up_to_a_bound() -> None:
