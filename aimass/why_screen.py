@@ -14,8 +14,10 @@ WAITING = (job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_HELD, job_pb2.JOB_STATE_R
 def gpu_hours(gpu_ms: int) -> str:
     """Turn GPU-milliseconds into "3.2 GPU-hours"."""
     hours = gpu_ms / 3_600_000
-    text = f"{hours:.1f}" if hours >= 0.1 else f"{hours:.2g}"
-    return f"{text.removesuffix('.0')} GPU-hours"
+    if 0 < hours < 0.01:
+        return "less than 0.01 GPU-hours"
+    text = f"{hours:.1f}" if hours >= 0.1 else f"{hours:.2f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} GPU-hours"
 
 
 def when(at_ms: int, now_ms: int) -> str:

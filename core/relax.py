@@ -11,6 +11,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.feasible import Code
 from aimass.core.model import Job, JobId, JobState
 from aimass.core.plan import Stop
+from aimass.core.queue_problems import admission_problem
 from aimass.core.runtimes import run_estimate
 from aimass.core.search import Turned
 from aimass.core.spans import span_text
@@ -55,7 +56,7 @@ class _Idea:
 def relax(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> list[Change]:
     """At most CHANGES_MAX changes that were tried and work, in order of least intrusion.
 
-    turned: why the job itself cannot start; None when only its hour or a hold keeps it. O(ideas)
+    turned: why the job itself cannot start; None when the nodes would have it. O(ideas)
     placements, and for a raised priority O(active jobs).
     """
     found: list[Change] = []
@@ -63,8 +64,10 @@ def relax(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> li
         return found
     if job.state is JobState.HELD or job.not_before_ms > cluster.now_ms:
         return _let_go(trial, cluster, job)
+    if turned is None:
+        return found
     for kind in _KINDS:
-        works = (_try(trial, job, idea) for idea in kind(trial, cluster, job, turned))
+        works = (_try(trial, cluster, job, idea) for idea in kind(trial, cluster, job, turned))
         first = next((change for change in works if change is not None), None)
         found += [first] if first is not None else []
         if len(found) == CHANGES_MAX or not trial.fuel.left:
@@ -72,9 +75,11 @@ def relax(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> li
     return found
 
 
-def _try(trial: Trial, job: Job, idea: _Idea) -> Change | None:
+def _try(trial: Trial, cluster: Cluster, job: Job, idea: _Idea) -> Change | None:
     other = as_updated(job, idea.spec)
     if next(problems(idea.spec), None) is not None or trial.is_passed_over(other):
+        return None
+    if admission_problem(cluster, idea.spec, job):
         return None
     tried = trial.attempt(other, idea.may_take)
     if tried.turned is not None:
@@ -220,17 +225,13 @@ def _queue(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> _
         return
     parents = {queue.spec.parent for queue in cluster.queues.values()}
     count = 0
-    for name, queue in cluster.queues.items():
-        asks, spec = queue.spec, job.spec
-        is_allowed = asks.priority_min <= spec.priority <= asks.priority_max
-        is_long = asks.max_walltime_ms and not 0 < spec.walltime_ms <= asks.max_walltime_ms
-        is_full = asks.max_queued and queue.queued >= asks.max_queued
-        if name in parents or name == spec.queue or not is_allowed or is_long or is_full:
+    for name in cluster.queues:
+        if name in parents or name == job.spec.queue:
             continue
         count += 1
         if count > 2 * TRIED_MAX:
             return
-        yield _Idea("QUEUE", f"in queue {name}", f"--queue {name}", replace(spec, queue=name))
+        yield _Idea("QUEUE", f"in queue {name}", f"--queue {name}", replace(job.spec, queue=name))
 
 
 def _preemptible(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> _Ideas:

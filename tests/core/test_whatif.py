@@ -5,11 +5,12 @@ from hypothesis import given, settings
 
 from aimass.core import events as ev
 from aimass.core.codec import encode_snapshot, state_hash
+from aimass.core.decide import decide
 from aimass.core.model import JobState, NodeId
 from aimass.core.queues import QueueSpec
 from aimass.core.spec import Array, Dependency, JobSpec, Need, Role
 from aimass.core.whatif import Answer, Impossible, More, Verdict, what_if
-from tests.core.test_relax import settle, specs, worlds
+from tests.core.test_relax import specs, worlds
 from tests.core.world import World, gpus, inventory
 
 HOUR_MS = 3_600_000
@@ -37,7 +38,7 @@ def test_the_answer_is_what_then_happens(world: World, spec: JobSpec) -> None:
     assert state_hash(world.cluster) == before
     active = set(world.cluster.active)
     made = world.submit_spec(spec)
-    settle(world)
+    world.commit(decide(world.cluster, world.policy))
     assert made.id == answer.job.id
     if answer.verdict is Verdict.STARTS:
         assert made.current.placements == answer.placements
