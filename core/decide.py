@@ -123,8 +123,9 @@ def _pass(search: Search, waits: dict[Group, Wait]) -> None:
         if turned is None:
             continue
         waits.setdefault(group, _wait(search, group, job_id, turned))
-        if not turned.is_personal and job_id not in search.promises:
-            blocked.add(group)  # who was promised a start lets the next of its group ask for one
+        is_over = not turned.is_personal or not search.has_shorter(group)
+        if is_over and job_id not in search.promises:  # else the next may ask for one as well
+            blocked.add(group)
         if order.is_strict or not search.fuel.left:
             return
 

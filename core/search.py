@@ -52,6 +52,8 @@ class Search(Kept):
         self._preemptible: dict[str, list[Job]] | None = None
         self._started: dict[JobId, int] = {}  # by array
         self._no_room: set[tuple[FitKey, bool]] = set()
+        self._compared: dict[Group, int] = {}
+        self._shorter: dict[Group, bool] = {}
         self._too_long: dict[FitKey, int] = {}  # shortest run that a promise turned away
         self._by_model = any(
             key.startswith("gpu:")
@@ -312,6 +314,21 @@ class Search(Kept):
         placed = self._in_some_form(job, [])
         self.draft.rollback(mark)
         return placed is not None
+
+    def has_shorter(self, group: Group) -> bool:
+        """False when nobody of the group runs for less than what a promise has turned away.
+
+        O(jobs of the group), and O(1) as long as nothing shorter was turned away since.
+        """
+        least_ms = self._too_long.get(group.fit)
+        if least_ms is None:
+            return True
+        if self._compared.get(group) != least_ms:
+            self._compared[group] = least_ms
+            jobs, cluster = self.cluster.jobs, self.cluster
+            runs = (run_estimate(cluster, jobs[job_id])[0] for _, job_id in group.jobs)
+            self._shorter[group] = any(run_ms < least_ms for run_ms in runs)
+        return self._shorter[group]
 
     def forget(self, fit: FitKey) -> None:
         """Try this fit again, though it failed: for gangs of several roles, see decide."""
