@@ -1,5 +1,6 @@
 """massctl why, plan, history: why a job waits, what would happen to one, what happened to one."""
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from aimass.cli_base import (
     output_option,
 )
 from aimass.cli_spec import job_options, spec_from
-from aimass.errors import InvalidRequest
+from aimass.errors import InvalidRequest, NotFound
 from aimass.output import as_json, print_value
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ def why(session: Session, job: str, at_ms: int | None, history: bool, form: str)
 
     with session.client() as client:
         explanation = client.why(job, at_ms=at_ms or 0, history=history)
-        name = client.get(explanation.job_id).spec.name if form in ("table", "wide") else ""
+        name = ""
+        if form in ("table", "wide"):
+            with contextlib.suppress(NotFound):  # of the past, and forgotten since
+                name = client.get(explanation.job_id).spec.name
     if form == "name":
         print(explanation.code)
     elif form in ("table", "wide"):

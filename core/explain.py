@@ -21,7 +21,6 @@ from aimass.core.relax import Change, relax
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
 from aimass.core.trial import Trial, Tried
-from aimass.core.wants import locality_ends_ms
 from aimass.core.words import describe_need as describe_need
 from aimass.core.words import in_text, some
 
@@ -209,8 +208,6 @@ def _dominant(
         return Refusal(Code.PREEMPT_DELAY, text)
     if not turned.is_physical:
         return Refusal(turned.refusal.code, f"{asks}; {turned.refusal.text}")
-    if found.fit_now >= job.spec.world_size:
-        return _together(cluster, job, found, asks)
     return Refusal(Code(found.code), f"{asks}; {found.text}")
 
 
@@ -238,19 +235,6 @@ def _would_fit(cluster: Cluster, job: Job, policy: Policy, asks: str) -> Refusal
     return Refusal(Code.ORDER, f"{asks}, which fits, but jobs ahead of it take that capacity first")
 
 
-def _together(cluster: Cluster, job: Job, found: Survey, asks: str) -> Refusal:
-    """Every role fits alone: what keeps them apart is a level of the topology, or themselves."""
-    topology = job.spec.topology
-    if topology.preferred and cluster.now_ms < locality_ends_ms(job):
-        left = in_text(locality_ends_ms(job) - cluster.now_ms)
-        text = f"{asks}; it waits for room within one {topology.preferred}, and takes any {left}"
-        return Refusal(Code.LOCALITY_WAIT, text)
-    if topology.required:
-        text = f"{asks}; no one {topology.required} has room for all of it now"
-        return Refusal(Code.TOPOLOGY, text)
-    return Refusal(Code(found.code), f"{asks}; {found.text}")
-
-
 def _ahead(cluster: Cluster, job: Job, policy: Policy) -> int:
     """How many waiting jobs the policy takes first, counted up to AHEAD_MAX."""
     if job.id not in cluster.waiting:
@@ -267,7 +251,7 @@ def _unblock(job: Job, found: Survey, code: Code) -> tuple[str, ...]:
     """What would help besides a change of the job."""
     ways = []
     for fit in found.fits:
-        if fit.empty < fit.role.shards:
+        if fit.empty < fit.role.least:
             need = describe_need(fit.role.need)
             labels = "".join(f", label {k}={v}" for k, v in sorted(job.spec.node_selector.items()))
             if fit.empty:

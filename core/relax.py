@@ -189,8 +189,7 @@ def _shards(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> 
     role = job.spec.roles[index]
     if job.spec.elastic_role < 0 and len(job.spec.roles) > 1:
         return
-    least = role.elastic.min_shards if role.elastic else role.shards
-    low, high = 0, least  # low starts, high does not
+    low, high = 0, role.least  # low starts, high does not
     while high - low > 1:
         middle = (low + high) // 2
         spec = _with_role(job.spec, index, _smaller(role, middle))

@@ -93,6 +93,11 @@ class Role:
     command: tuple[str, ...]
     elastic: Elastic | None = None
 
+    @property
+    def least(self) -> int:
+        """The fewest shards with which it starts."""
+        return self.elastic.min_shards if self.elastic is not None else self.shards
+
 
 class LabelOp(Enum):
     """How a label rule compares."""

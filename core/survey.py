@@ -43,7 +43,7 @@ class Survey:
     @property
     def is_possible(self) -> bool:
         """False when even idle nodes could not hold some role."""
-        return all(fit.empty >= fit.role.shards for fit in self.fits)
+        return all(fit.empty >= fit.role.least for fit in self.fits)
 
     @property
     def code(self) -> str:
@@ -52,7 +52,7 @@ class Survey:
         When waiting can help, the most frequent reason that waiting can help with; when not, the
         most frequent one that it cannot.
         """
-        short = [f for f in self.fits if (f.now if self.is_possible else f.empty) < f.role.shards]
+        short = [f for f in self.fits if (f.now if self.is_possible else f.empty) < f.role.least]
         if not short:
             return self.apart.code.value
         codes = Counter(
@@ -71,7 +71,7 @@ class Survey:
         if self.code == "NO_NODES":
             return "no node has joined"
         asked = sum(fit.role.shards for fit in self.fits)
-        if self.fit_now >= asked:
+        if all(fit.now >= fit.role.least for fit in self.fits):
             return self.apart.text
         return f"{self.fit_now} of {asked} shards fit now"
 

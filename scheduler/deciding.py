@@ -73,6 +73,11 @@ class Decisions:
         """True while the configured policy is left alone after a failure."""
         return bool(self.problem) and time.monotonic() < self._retry_at_s
 
+    @property
+    def deciding(self) -> Policy:
+        """Whoever decides now: the built-in policy while the configured one fails."""
+        return (self._fallback if self.problem else self._configured).policy
+
     def forget(self) -> None:
         """The cluster was replaced: nothing decided before says anything of it."""
         self._configured.forget()

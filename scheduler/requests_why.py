@@ -51,7 +51,7 @@ class Questions:
 
     async def why(self, request: scheduler_pb2.WhyRequest) -> scheduler_pb2.Explanation:
         """Why a job is where it is, now or at a time that has passed."""
-        engine, policy = self._engine, self._engine.policy
+        engine, policy = self._engine, self._engine.decisions.deciding
         if request.at_ms:
             return await self._aside(partial(_why_then, engine, request, policy))
         message, snapshot, found = await engine.ask(
@@ -87,7 +87,7 @@ class Questions:
             return encode_snapshot(cluster), cluster.revision, context.now_ms
 
         snapshot, revision, now_ms = await self._engine.ask(copy)
-        policy = self._engine.policy
+        policy = self._engine.decisions.deciding
         answer = await self._aside(
             lambda: _answer(snapshot, spec, request.user, policy, now_ms, more, fewer)
         )

@@ -8,7 +8,7 @@ from aimass.core.decide import decide
 from aimass.core.explain import Explanation, describe_need, explain
 from aimass.core.feasible import shards_fit, shards_when_empty
 from aimass.core.model import Job
-from aimass.core.spec import Need, Role
+from aimass.core.spec import Elastic, Need, Role
 from aimass.policies.registry import make_policy
 from tests.core.world import World, codes, gpus, inventory, one_role
 
@@ -136,3 +136,17 @@ def test_an_overfull_node_has_room_for_nothing_rather_than_for_less() -> None:
     asking = world.submit(one_role())
     for need in (Need(cpu_milli=8000), Need(memory_mib=100)):
         assert shards_fit(node, asking, need, 2)[0] == 0
+
+
+def test_an_elastic_job_is_possible_when_its_smallest_size_is() -> None:
+    """It asks for four shards and starts with two: the cluster of three is busy, not too small."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 3)))
+    world.submit(one_role(gpus=2))
+    world.plan()
+    job = world.submit(one_role(4, gpus=1, elastic=Elastic(2, 8)))
+    world.plan()
+    found = why(world, job)
+    assert (found.code, found.fits_when_empty) == ("GPUS_BUSY", True)
+    (change, _) = found.changes
+    assert (change.kind, change.command) == ("SHARDS", f"massctl update {job.id} --elastic 1-8:1")
