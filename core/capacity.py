@@ -197,8 +197,8 @@ def _count_claim(node: Node, placement: Placement, sign: int) -> None:
     node.memory_claimed_mib += sign * placement.memory_mib
 
 
-def has_room(node: Node, placement: Placement) -> bool:
-    """True when exactly these shares of the node are free now. O(devices of the shard)."""
+def has_room(node: Node, job: Job, placement: Placement) -> bool:
+    """True when exactly these shares of the node are free for the job. O(holds on it)."""
     devices = node.devices
     return (
         all(
@@ -207,6 +207,11 @@ def has_room(node: Node, placement: Placement) -> bool:
         )
         and placement.cpu_milli <= node.cpu_free_milli
         and placement.memory_mib <= node.memory_free_mib
+        and not any(
+            key.job_id != job.id and (placement.exclusive or other.exclusive)
+            for table in (node.holds, node.claims)
+            for key, other in table.items()
+        )
     )
 
 
@@ -216,7 +221,11 @@ def amounts_of(node: Node, placement: Placement) -> Amounts:
     if placement.devices:
         share = placement.share_milli
         amounts["gpu"] = share * len(placement.devices)
+        devices, last, key = node.devices, "", ""
         for index in placement.devices:
-            key = "gpu:" + node.devices[index].spec.model
-            amounts[key] = amounts.get(key, 0) + share
+            model = devices[index].spec.model
+            if model != last:
+                last, key = model, "gpu:" + model
+                amounts.setdefault(key, 0)
+            amounts[key] += share
     return amounts

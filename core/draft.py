@@ -56,7 +56,9 @@ class Draft:
         for rank, placement in enumerate(placements):
             node = self.cluster.nodes[placement.node_id]
             need = job.spec.roles[placement.role].need
-            if not capacity.has_room(node, placement) or node_refusal(node, job, need) is not None:
+            if not capacity.has_room(node, job, placement):
+                return False
+            if node_refusal(node, job, need) is not None:
                 return False
             self.hold(job, job.attempt + 1, rank, placement)
         return True
@@ -110,19 +112,19 @@ class Draft:
         if rank:
             return
         if job.state.is_active:
-            self._count(job, "stopping", -sign)
+            self._count(job, stopping=-sign)
         elif job.state is not JobState.RESERVED:
-            self._count(job, "active", sign)
+            self._count(job, active=sign)
 
-    def _count(self, job: Job, what: str, by: int) -> None:
-        arguments = (self.cluster.queues, job.spec.queue, what)
-        count(*arguments, by)
-        self._undo.append((count, (*arguments, -by)))
+    def _count(self, job: Job, active: int = 0, stopping: int = 0) -> None:
+        queues, name = self.cluster.queues, job.spec.queue
+        count(queues, name, active, stopping)
+        self._undo.append((count, (queues, name, -active, -stopping)))
 
     def evict(self, job: Job) -> None:
         """What the job's live shards hold is leaving. Those already leaving stay so. O(shards)."""
         if job.state is not JobState.STOPPING:
-            self._count(job, "stopping", 1)
+            self._count(job, stopping=1)
         for node, key in self._live(job):
             if key not in node.leaving:
                 capacity.leave(self.cluster, job, node, key)
@@ -131,7 +133,7 @@ class Draft:
     def keep(self, job: Job) -> None:
         """The inverse of evict, for a victim that proved unnecessary. O(shards)."""
         if job.state is not JobState.STOPPING:
-            self._count(job, "stopping", -1)
+            self._count(job, stopping=-1)
         for node, key in self._live(job):
             if key in node.leaving:
                 capacity.stay(self.cluster, job, node, key)
@@ -139,9 +141,9 @@ class Draft:
 
     def release(self, job: Job) -> None:
         """Everything that the job holds is free: a look into the future. O(shards)."""
-        self._count(job, "active", -1)
+        self._count(job, active=-1)
         if job.state is JobState.STOPPING and job.current.stop_goal is not Goal.RESIZE:
-            self._count(job, "stopping", -1)
+            self._count(job, stopping=-1)
         for node, key in self._live(job):
             was_leaving = key in node.leaving
             placement = capacity.release(self.cluster, job, node, key)
