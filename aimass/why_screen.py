@@ -53,7 +53,7 @@ def why_page(why: scheduler_pb2.Explanation, name: str, colour: str) -> str:
         lines += ["", *(f"  {row.rstrip()}" for row in table_rows), ""]
     lines += rows("order", _order(why))
     lines += rows("held by", _held_by(why))
-    lines += rows("starts", outlook_lines(why.start, why.now_ms))
+    lines += rows("starts", outlook_lines(why.start, why.now_ms) or _unknown(why))
     for change in why.changes:
         lines += rows("now", [f"{clean(change.text)}:", f"  {clean(change.command)}"])
         lines += rows("", [f"  {text}" for text in loss_lines(change.losses)])
@@ -93,6 +93,11 @@ def _held_by(why: scheduler_pb2.Explanation) -> list[str]:
     return found + ([f"and {more} more"] if more > 0 else [])
 
 
+def _unknown(why: scheduler_pb2.Explanation) -> list[str]:
+    is_blind = any(not holder.end_ms for holder in why.held_by)
+    return ["nobody knows when: not all in the way gave a run time"] if is_blind else []
+
+
 def outlook_lines(start: scheduler_pb2.Outlook, now_ms: int) -> list[str]:
     """Give what is known of a start, and how sure it is."""
     if not start.at_ms:
@@ -110,8 +115,7 @@ def outlook_lines(start: scheduler_pb2.Outlook, now_ms: int) -> list[str]:
     if start.latest_ms > start.earliest_ms:
         first, last = (units.span_text(at - now_ms) for at in (start.earliest_ms, start.latest_ms))
         return [f"probably {likely}, in {first} to {last} as far as past runs tell"]
-    doubt = "" if start.is_known else "; it rests on run times that nobody gave"
-    return [f"{likely}, if nobody else comes{doubt}"]
+    return [f"{likely}, if nobody else comes"]
 
 
 def loss_lines(losses: Iterable[scheduler_pb2.Loss]) -> Iterator[str]:

@@ -78,17 +78,19 @@ def predict(snapshot: bytes, job_id: JobId, policy: Policy, steps_max: int = STE
     """
     likely = _Run(restore(snapshot), policy, Pace.LIKELY)
     at_ms = likely.until(job_id, steps_max)
-    if not at_ms:
-        return Outlook(after_ms=likely.cluster.now_ms if likely.is_cut_short else 0)
+    if not at_ms and likely.is_known and likely.is_cut_short:
+        return Outlook(after_ms=likely.cluster.now_ms)
+    if not at_ms or not likely.is_known:
+        return Outlook()  # what is taken for a run time that nobody knows is no forecast
     if not likely.has_spread:
-        return Outlook(at_ms, at_ms, at_ms, likely.is_known)
+        return Outlook(at_ms, at_ms, at_ms, is_known=True)
     ends = [
         _Run(restore(snapshot), policy, pace).until(job_id, steps_max)
         for pace in (Pace.SOONEST, Pace.LATEST)
     ]
     # A schedule may turn out shorter when its jobs run longer (Graham's anomalies): keep the order.
     known = sorted(end_ms for end_ms in (*ends, at_ms) if end_ms)
-    return Outlook(at_ms, known[0], known[-1] if all(ends) else 0, likely.is_known)
+    return Outlook(at_ms, known[0], known[-1] if all(ends) else 0, is_known=True)
 
 
 class _Run:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aimass.core.codec import encode_snapshot
-from aimass.core.forecast import predict
+from aimass.core.forecast import Outlook, predict
 from aimass.core.model import JobState
 from aimass.core.runtimes import run_key
 from aimass.core.spec import JobSpec, Need, Role
@@ -66,7 +66,7 @@ def test_what_nobody_knows_is_not_predicted_as_known() -> None:
     world.submit(0, JobSpec("endless", (Role("w", 1, Need(4000), ("x",)),), preemptible=False))
     waiting = world.submit(0, job(4, 1, 10))
     world.decide()
-    assert not predict(encode_snapshot(world.cluster), waiting.id, world.policy).is_known
+    assert predict(encode_snapshot(world.cluster), waiting.id, world.policy) == Outlook()
 
 
 def test_learned_run_times_give_a_spread() -> None:
