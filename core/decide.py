@@ -22,6 +22,7 @@ from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
 
+ROUNDS_MAX = 8  # passes over the queue in one decision
 FUEL = 5_000_000  # nodes examined in one decision
 
 
@@ -36,9 +37,12 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         stop_what_is_due(search)
         search.stand()
         waits: dict[Group, Wait] = {}
-        while True:
+        for _ in range(ROUNDS_MAX):
             before = len(search.starts)
             _pass(search, waits)
+            if search.is_revoked:
+                search.is_revoked = False
+                continue
             # Roles are placed one after the other: what has started since may have pushed the first
             # of them to where it leaves room for the next. Deciding again must change nothing.
             several = [g for g, w in waits.items() if len(cluster.jobs[w.first].spec.roles) > 1]
@@ -153,8 +157,9 @@ def _make_way(
     search: Search, group: Group, job: Job, found: Turned, future: list[Future]
 ) -> Turned | None:
     """Shrink or stop others for the job, or else promise it a start."""
-    if shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job):
-        return None
+    with search.closing(job, search.cluster.now_ms):
+        if shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job):
+            return None
     if found.is_quota:
         keep_promise(search, job)  # its queue may have room again by then
         return found

@@ -7,6 +7,7 @@ places from the moment the plan commits.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from heapq import heapify, heappop, heappush, nsmallest
 from typing import NamedTuple
@@ -59,16 +60,25 @@ def preempt(search: Search, job: Job) -> bool:
     for want in smallest_forms(search, job):
         for victims in _stages(candidates(search, job, want)):
             mark = draft.checkpoint()
-            draft.is_soon = True
-            try:
+            with claiming(search, job):
                 found = choose(search, job, want, victims)
                 if found is not None:
                     enter(search, job, *found)
                     return True
-                draft.rollback(mark)
-            finally:
-                draft.is_soon = False
+            draft.rollback(mark)
     return False
+
+
+@contextmanager
+def claiming(search: Search, job: Job) -> Iterator[None]:
+    """Meanwhile the draft gives what is free soon, on nodes that no window closes to the job."""
+    draft = search.draft
+    before = (draft.is_soon, draft.closed)
+    draft.is_soon, draft.closed = True, search.closed_for(job, search.cluster.now_ms)
+    try:
+        yield
+    finally:
+        draft.is_soon, draft.closed = before
 
 
 def _stages(victims: list[Victim]) -> Iterator[list[Victim]]:
@@ -139,6 +149,12 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
             owner_rule = rule_for(search, job, amounts, owner)
             if owner_rule is not None:
                 found.append(Victim(owner, owner_rule, 0, claim.placements, is_owner=True))
+    for start in search.starts.values():  # it has not started yet, and had better not
+        if start.job_id not in cluster.claims:
+            starter = cluster.jobs[start.job_id]
+            start_rule = rule_for(search, job, amounts, starter)
+            if start_rule is not None:
+                found.append(Victim(starter, start_rule, 0, start.placements, is_owner=True))
     return found
 
 
@@ -424,8 +440,7 @@ def enter(
     draft, now_ms = search.draft, search.cluster.now_ms
     for owner in victims:
         if owner.is_owner:
-            search.dropped.add(owner.job.id)
-            search.starts.pop(owner.job.id, None)
+            search.revoke(owner.job)
     stops = [
         Stop(
             victim.job.id,

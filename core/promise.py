@@ -215,16 +215,14 @@ def _place(search: Search, job: Job, at_ms: int) -> Placed | None:
     """Where it would start then; the draft is left as it was. Windows of that time are kept."""
     draft = search.draft
     mark = draft.checkpoint()
-    draft.closed = search.closed_for(job, at_ms)
-    try:
+    with search.closing(job, at_ms):
+        placed = None
         for want in forms(job, at_ms):
             placed = search.at_largest(job, want, [])
             if placed is not None:
-                return placed
-        return None
-    finally:
-        draft.rollback(mark)
-        draft.closed = frozenset()
+                break
+    draft.rollback(mark)
+    return placed
 
 
 def _holds(search: Search, job: Job, old: Planned) -> bool:

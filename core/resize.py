@@ -12,6 +12,7 @@ from aimass.core.preempt import (
     Victim,
     candidates,
     choose,
+    claiming,
     enter,
     is_extra,
     is_stoppable,
@@ -62,12 +63,9 @@ def shrink_for(search: Search, job: Job) -> bool:
         if not givers:
             continue
         mark = draft.checkpoint()
-        draft.is_soon = True
-        try:
+        with claiming(search, job):
             if _shrink(search, job, want, givers):
                 return True
-        finally:
-            draft.is_soon = False
         draft.rollback(mark)
     return False
 
@@ -134,7 +132,8 @@ def _all_smaller(search: Search, givers: list[Victim]) -> list[Placed] | None:
 def _place_again(search: Search, job: Job, most: int) -> Placed | None:
     """The active job's next attempt at its largest size up to `most`."""
     for want in forms(job, search.cluster.now_ms):
-        placed = search.at_largest(job, want, [], most)
+        with claiming(search, job):
+            placed = search.at_largest(job, want, [], most)
         if placed is not None:
             return placed
     return None
@@ -152,8 +151,7 @@ def shrink_and_preempt(search: Search, job: Job) -> bool:
         if not givers or not victims:
             continue
         mark = draft.checkpoint()
-        draft.is_soon = True
-        try:
+        with claiming(search, job):
             for giver in givers:
                 draft.evict(giver.job)
             found = choose(search, job, want, sorted(victims, key=price_of))
@@ -162,8 +160,6 @@ def shrink_and_preempt(search: Search, job: Job) -> bool:
                 enter(search, job, *found, tuple(giver.job.id for giver in givers))
                 _restart_smaller(search, job, list(zip(givers, smaller, strict=True)))
                 return True
-        finally:
-            draft.is_soon = False
         draft.rollback(mark)
     return False
 
@@ -242,9 +238,8 @@ def _grow_one(search: Search, job: Job) -> None:
             continue
         for want in forms(job, search.cluster.now_ms):
             draft.evict(job)
-            draft.is_soon = True
-            placed = search.place(job, sized(job, want, shards), [])
-            draft.is_soon = False
+            with claiming(search, job):
+                placed = search.place(job, sized(job, want, shards), [])
             if placed is not None and waits_for_nobody(search, job, placed):
                 reason = f"grows from {has} to {shards} shards into what idles"
                 _restart(search, job, StopRule.GROW, None, reason, placed)
@@ -298,12 +293,9 @@ def make_room(search: Search, job: Job) -> bool:
         if not movable or quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
             continue
         mark = draft.checkpoint()
-        draft.is_soon = True
-        try:
+        with claiming(search, job):
             if _move_for(search, job, want, movable):
                 return True
-        finally:
-            draft.is_soon = False
         draft.rollback(mark)
     return False
 
@@ -317,14 +309,15 @@ def _move_for(search: Search, job: Job, want: Want, movable: list[Victim]) -> bo
     for victim in victims:
         other = victim.job
         sizes = sizes_of(other, other.current.placements)
-        again = next(
-            (
-                place
-                for form in forms(other, search.cluster.now_ms)
-                if (place := search.place(other, Want(sizes, form.gpu_types, form.level), []))
-            ),
-            None,
-        )
+        with claiming(search, other):
+            again = next(
+                (
+                    place
+                    for form in forms(other, search.cluster.now_ms)
+                    if (place := search.place(other, Want(sizes, form.gpu_types, form.level), []))
+                ),
+                None,
+            )
         if again is None or not waits_for_nobody(search, other, again):
             return False
         moves.append((other, again))

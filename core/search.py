@@ -5,6 +5,8 @@ So a fit that no node can take is not tried again, nor a run as long as one that
 away.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aimass.core.cluster import FitKey, Group
@@ -45,6 +47,7 @@ class Search(Kept):
         self.stops: list[Stop] = []
         self.claims: list[Claim] = []
         self.dropped: set[JobId] = set()  # claims that cannot be kept
+        self.is_revoked = False  # a start was taken back: its job is to be looked at again
         self.evicted: set[JobId] = set()  # jobs that the decision stops
         self.hopeless: set[Group] = set()  # nobody will make way for these, nor promise them
         self.wake_ms = 0
@@ -100,8 +103,8 @@ class Search(Kept):
         if run_ms >= self._too_long.get(fit, run_ms + 1):
             return _PROMISED
         quota: list[Refusal] = []
-        self.draft.closed = closed = self.closed_for(job, self.cluster.now_ms)
-        try:
+        with self.closing(job, self.cluster.now_ms):
+            closed = self.draft.closed
             placed = (
                 self._as_promised(job, own, quota)
                 or self._in_some_form(job, quota)
@@ -117,8 +120,6 @@ class Search(Kept):
             if self.hides_something() and self._fits_without_promises(job):
                 self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
                 return _PROMISED
-        finally:
-            self.draft.closed = frozenset()
         if closed:
             return _WINDOW_OR_ROOM
         self._no_room.add((fit, is_waiting))
@@ -157,6 +158,14 @@ class Search(Kept):
         self.starts[job.id] = start
         self._count(job)
 
+    def revoke(self, job: Job) -> None:
+        """Somebody with a right to them takes the places that the job owned or would start on."""
+        self.starts.pop(job.id, None)
+        if job.id in self.cluster.claims:
+            self.dropped.add(job.id)
+        else:
+            self.is_revoked = True
+
     def add_claim(self, claim: Claim, stops: list[Stop]) -> None:
         """The decision claims places for the job; its victims leave."""
         self.claims.append(claim)
@@ -177,6 +186,15 @@ class Search(Kept):
         ends_ms = locality_ends_ms(job)
         self.wake(ends_ms)
         return self.cluster.now_ms < ends_ms
+
+    @contextmanager
+    def closing(self, job: Job, from_ms: int) -> Iterator[None]:
+        """Within the block the placer leaves out nodes closed to the job if it started then."""
+        before, self.draft.closed = self.draft.closed, self.closed_for(job, from_ms)
+        try:
+            yield
+        finally:
+            self.draft.closed = before
 
     def closed_for(self, job: Job, from_ms: int) -> frozenset[NodeId]:
         """Nodes closed to the job if it started then.
