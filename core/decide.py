@@ -16,11 +16,12 @@ from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId
 from aimass.core.plan import Plan, Wait
 from aimass.core.policy import Fuel, Policy
-from aimass.core.preempt import is_extra, might_preempt, preempt
+from aimass.core.preempt import preempt
 from aimass.core.promise import Future, find_promise, improve_first, keep_promise
 from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
+from aimass.core.victims import is_extra, might_preempt
 
 ROUNDS_MAX = 8  # passes over the queue in one decision
 FUEL = 5_000_000  # nodes examined in one decision

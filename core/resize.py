@@ -8,12 +8,13 @@ from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
-from aimass.core.preempt import (
+from aimass.core.preempt import choose, claiming, enter
+from aimass.core.quota import quota_refusal
+from aimass.core.search import Search
+from aimass.core.spec import Elastic
+from aimass.core.victims import (
     Victim,
     candidates,
-    choose,
-    claiming,
-    enter,
     is_extra,
     is_stoppable,
     may_preempt_now,
@@ -21,9 +22,6 @@ from aimass.core.preempt import (
     rule_for,
     smallest_forms,
 )
-from aimass.core.quota import quota_refusal
-from aimass.core.search import Search
-from aimass.core.spec import Elastic
 from aimass.core.wants import amounts_asked, forms, sized, sizes_of
 
 
@@ -81,7 +79,7 @@ def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
             cost = search.policy.victims.cost(search.cluster, other)
             places = other.current.placements
             found.append(Victim(other, StopRule.SHRINK, cost, places))
-    return sorted(found, key=lambda v: (v.cost, v.job.spec.priority, -v.job.submit_seq))
+    return sorted(found, key=price_of)
 
 
 def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
@@ -92,7 +90,7 @@ def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
             search.draft.rollback(mark)
             continue
         search.draft.rollback(mark)
-        for giver in sorted(chosen, key=lambda v: (-v.cost, v.job.submit_seq)):
+        for giver in sorted(chosen, key=price_of, reverse=True):
             rest = [v for v in chosen if v is not giver]
             if rest and _fits_with(search, job, want, rest) is not None:
                 chosen = rest
@@ -288,7 +286,7 @@ def make_room(search: Search, job: Job) -> bool:
         and other.id not in search.evicted
         and is_stoppable(search, other)
     ]
-    movable.sort(key=lambda v: (v.cost, v.job.submit_seq))
+    movable.sort(key=price_of)
     for want in forms(job, cluster.now_ms):
         if not movable or quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
             continue

@@ -4,7 +4,9 @@ from aimass.core.feasible import Code, node_refusal
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, JobState, StopRule
 from aimass.core.plan import Claim, Start, Stop
+from aimass.core.quota import quota_refusal
 from aimass.core.search import Search
+from aimass.core.wants import amounts_placed
 from aimass.core.windows import blocked_nodes, next_change_ms
 
 
@@ -21,6 +23,13 @@ def settle_claims(search: Search) -> None:
             continue  # a resize: its old attempt has not left
         mark = draft.checkpoint()
         draft.unclaim(job, claim.attempt, claim.placements)
+        amounts = amounts_placed(cluster, claim.placements)
+        if quota_refusal(cluster, job, amounts, is_soon=True) is not None:
+            search.dropped.add(job.id)  # a limit was lowered meanwhile
+            continue
+        if quota_refusal(cluster, job, amounts) is not None:
+            draft.rollback(mark)  # somebody of its queue is still leaving
+            continue
         if draft.hold_exactly(job, claim.placements):
             reason = claim.reason
             start = Start(job.id, claim.attempt, claim.placements, reason, claim.trail)
