@@ -39,26 +39,37 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         search.stand()
         waits: dict[Group, Wait] = {}
         for _ in range(ROUNDS_MAX):
-            before = len(search.starts)
-            _pass(search, waits)
-            if search.is_revoked:
-                search.is_revoked = False
-                continue
-            # Roles are placed one after the other: what has started since may have pushed the first
-            # of them to where it leaves room for the next. Deciding again must change nothing.
-            several = [g for g, w in waits.items() if len(cluster.jobs[w.first].spec.roles) > 1]
-            if len(search.starts) == before or not several or not search.fuel.left:
+            if not _again(search, waits, *_pass(search, waits)):
                 break
-            for group in several:
-                del waits[group]
-                for _, job_id in group.jobs:
-                    if job_id in search.promises:
-                        search.break_promise(cluster.jobs[job_id])
-                search.forget(group.fit)
         improve_first(search)
         if search.fuel.left and not _make_room(search, waits):
             grow(search)
         return _plan(search, policy, waits)
+
+
+def _again(search: Search, waits: dict[Group, Wait], starts: int, stops: int) -> bool:
+    """True when this pass changed what an earlier job was told: look at those once more.
+
+    starts, stops: how many there were before it. Deciding again on the result must move nobody.
+    """
+    if not search.fuel.left:
+        return False
+    if search.is_revoked or len(search.stops) > stops:
+        search.is_revoked = False  # who lost a start; and what leaves may be more than was needed
+        again = list(waits)
+    elif len(search.starts) > starts:
+        # Roles are placed one after the other: what has started since may have pushed the first of
+        # them to where it leaves room for the next.
+        jobs = search.cluster.jobs
+        again = [group for group, wait in waits.items() if len(jobs[wait.first].spec.roles) > 1]
+        if not again:
+            return False
+    else:
+        return False
+    for group in again:
+        del waits[group]
+        search.forget(group)
+    return True
 
 
 def decide_new(
@@ -115,8 +126,12 @@ def _wait(search: Search, group: Group, job_id: JobId, turned: Turned) -> Wait:
     return Wait(group.key, job_id, code, text, turned.is_personal, not search.fuel.left)
 
 
-def _pass(search: Search, waits: dict[Group, Wait]) -> None:
-    """Try every queued job once, except those of groups that wait and those that have started."""
+def _pass(search: Search, waits: dict[Group, Wait]) -> tuple[int, int]:
+    """Try every queued job once, except those of groups that wait and those that have started.
+
+    Returns how many starts and stops there were before.
+    """
+    before = (len(search.starts), len(search.stops))
     cluster, order = search.cluster, search.policy.order
     blocked = set(waits)
     future: list[Future] = []
@@ -132,7 +147,8 @@ def _pass(search: Search, waits: dict[Group, Wait]) -> None:
         if is_over and job_id not in search.promises:  # else the next may ask for one as well
             blocked.add(group)
         if order.is_strict or not search.fuel.left:
-            return
+            break
+    return before
 
 
 def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Turned | None:

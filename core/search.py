@@ -348,10 +348,13 @@ class Search(Kept):
             self._shorter[group] = any(run_ms < least_ms for run_ms in runs)
         return self._shorter[group]
 
-    def forget(self, fit: FitKey) -> None:
-        """Try this fit again, though it failed: for gangs of several roles, see decide."""
-        self._no_room -= {(fit, False), (fit, True)}
-        self._too_long.pop(fit, None)
+    def forget(self, group: Group) -> None:
+        """Try this group again, though it failed; its promises are made anew."""
+        self._no_room -= {(group.fit, False), (group.fit, True)}
+        self._too_long.pop(group.fit, None)
+        self.hopeless.discard(group)
+        for job_id in [i for i in self.promises if self.cluster.waiting.group(i) is group]:
+            self.break_promise(self.cluster.jobs[job_id])
 
     def is_claimed(self, job_id: JobId) -> bool:
         """True when the decision made a claim for the job."""
