@@ -20,9 +20,11 @@ from aimass.core.cluster import Cluster
 def apply(cluster: Cluster, event: ev.Event) -> None:
     """Fold one event into the state: `cluster.revision` is one higher. O(shards touched)."""
     cluster.now_ms = event.at_ms
-    advance(cluster)
+    if cluster.timers:
+        advance(cluster)
     _APPLY[type(event)](cluster, event)
-    advance(cluster)  # what the event made due at once
+    if cluster.timers:
+        advance(cluster)  # what the event made due at once
     cluster.revision += 1
 
 

@@ -4,6 +4,7 @@ What is used at a constant rate for a time dt adds rate * (h / ln 2) * (1 - 2^(-
 integral, so that many small steps give what one large step gives, up to rounding.
 """
 
+from functools import lru_cache
 from math import isqrt
 
 BITS = 64
@@ -11,6 +12,7 @@ ONE = 1 << BITS
 LN2 = 12786308645202655660  # ln 2 in units of 2^-64
 _GUARD = 16
 _STEPS = 1024
+_HALF = ONE >> 1
 
 
 def _table() -> tuple[int, ...]:
@@ -28,6 +30,7 @@ def _table() -> tuple[int, ...]:
 POWERS = _table()
 
 
+@lru_cache(maxsize=4096)  # on a busy cluster the same few spans come again and again
 def remainder(span_ms: int, half_life_ms: int) -> int:
     """2^(-span/half-life) in units of 2^-64. half_life_ms 0: nothing is remembered. O(1).
 
@@ -52,13 +55,18 @@ def remainder(span_ms: int, half_life_ms: int) -> int:
     return power >> halvings
 
 
-def fade(history: int, rate: int, span_ms: int, half_life_ms: int) -> int:
-    """A history (amount x ms) after a time in which `rate` was in use. O(1)."""
-    if half_life_ms <= 0:
-        return 0
+def fade(
+    history: dict[str, int], rates: dict[str, int], span_ms: int, half_life_ms: int
+) -> dict[str, int]:
+    """Histories (amount x ms) after a time in which `rates` were in use; without zeros. O(keys)."""
     left = remainder(span_ms, half_life_ms)
-    gained = rate * half_life_ms * (ONE - left) // LN2
-    return (history * left + (ONE >> 1) >> BITS) + gained
+    gain = half_life_ms * (ONE - left)
+    faded = {}
+    for key in history | rates:
+        amount = (history.get(key, 0) * left + _HALF >> BITS) + rates.get(key, 0) * gain // LN2
+        if amount:
+            faded[key] = amount
+    return faded
 
 
 def average(history: int, half_life_ms: int) -> int:

@@ -15,7 +15,9 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
     attempt.ended_ms = at_ms
     cluster.active.pop(job.id)
     attempt.outcome = attempt.stop_reason or "every shard exited with 0"
-    if not any(s.exit is not None and s.exit.reason.is_infrastructure for s in attempt.shards):
+    if job.faults and not any(
+        s.exit is not None and s.exit.reason.is_infrastructure for s in attempt.shards
+    ):
         job.faults.clear()
     goal = _goal(cluster, job, attempt, at_ms)
     if goal is Goal.RESIZE:

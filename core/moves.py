@@ -10,26 +10,54 @@ from aimass.core.timers import set_timer
 
 def move(cluster: Cluster, job: Job, trigger: JobTrigger) -> None:
     """Move the job along the table, and keep the counts of its queues and its array."""
-    count_job(cluster, job, -1)
+    before = _counts(job)
     move_job(job, trigger)
-    count_job(cluster, job, 1)
+    after = _counts(job)
+    if after is not before:
+        _count(cluster, job, *(new - old for new, old in zip(after, before, strict=True)))
     if job.state is not JobState.QUEUED:  # enqueue() follows
         set_timer(cluster, job)
 
 
 def count_job(cluster: Cluster, job: Job, sign: int) -> None:
     """Count the job, by its state, in its queue, all queues above it, and its array."""
-    owns = job.state.is_active or job.state is JobState.RESERVED
-    if owns and job.array_id:
-        cluster.arrays[job.array_id].active += sign
-    if job.state.is_over:
-        return
-    queues, name = cluster.queues, job.spec.queue
-    count(queues, name, "active" if owns else "queued", sign)
-    if job.state is JobState.STOPPING and job.current.stop_goal is not Goal.RESIZE:
-        count(queues, name, "stopping", sign)
-    if job.state.is_active and job.spec.preemptible:
-        count_preemptible(queues[name], job.spec.priority, sign)
+    _count(cluster, job, *(sign * number for number in _counts(job)))
+
+
+_Counts = tuple[int, int, int, int]
+_WAITS, _OWNS, _HOLDS, _LEAVES, _OVER = (
+    *((0, 0, 1, 0), (1, 0, 0, 0), (1, 0, 0, 1)),
+    *((1, 1, 0, 1), (0, 0, 0, 0)),
+)
+_BY_STATE: dict[JobState, _Counts] = {
+    JobState.QUEUED: _WAITS,
+    JobState.HELD: _WAITS,
+    JobState.RESERVED: _OWNS,
+    JobState.PLACED: _HOLDS,
+    JobState.STARTING: _HOLDS,
+    JobState.RUNNING: _HOLDS,
+    JobState.STOPPING: _LEAVES,
+    JobState.SUCCEEDED: _OVER,
+    JobState.FAILED: _OVER,
+    JobState.CANCELLED: _OVER,
+}
+
+
+def _counts(job: Job) -> _Counts:
+    """What it counts as: active, of that stopping, queued; and active if it can be preempted."""
+    if job.state is JobState.STOPPING and job.current.stop_goal is Goal.RESIZE:
+        return _HOLDS
+    return _BY_STATE[job.state]
+
+
+def _count(
+    cluster: Cluster, job: Job, active: int, stopping: int, queued: int, holding: int
+) -> None:
+    if active and job.array_id:
+        cluster.arrays[job.array_id].active += active
+    count(cluster.queues, job.spec.queue, active, stopping, queued)
+    if holding and job.spec.preemptible:
+        count_preemptible(cluster.queues[job.spec.queue], job.spec.priority, holding)
 
 
 def enqueue(cluster: Cluster, job: Job, at_ms: int) -> None:

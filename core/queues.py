@@ -155,25 +155,31 @@ def charge(
 
     Called for every shard that comes or goes: O(depth * resources), spelled out for speed.
     """
-    if sign < 0:
-        amounts = {key: -amount for key, amount in amounts.items()}
     chain = queues[name].tree.chain
     for queue in chain:
         queue.version += 1
         row: Amounts = getattr(queue, table)
-        for key, amount in amounts.items():
-            row[key] += amount
+        if sign > 0:
+            for key, amount in amounts.items():
+                row[key] += amount
+        else:
+            for key, amount in amounts.items():
+                row[key] -= amount
     if not preemptible:
-        sign = -1 if table == "leaving" else 1
+        sign = -sign if table == "leaving" else sign
         for queue in chain:
             for key, amount in amounts.items():
                 queue.firm[key] += sign * amount
 
 
-def count(queues: dict[str, Queue], name: str, what: str, by: int) -> None:
-    """Change a count of jobs ("active", "stopping", "queued") of a queue and all above it."""
+def count(
+    queues: dict[str, Queue], name: str, active: int = 0, stopping: int = 0, queued: int = 0
+) -> None:
+    """Add to the counts of jobs of a queue and all above it. O(depth)."""
     for queue in queues[name].tree.chain:
-        setattr(queue, what, getattr(queue, what) + by)
+        queue.active += active
+        queue.stopping += stopping
+        queue.queued += queued
 
 
 def count_preemptible(queue: Queue, priority: int, by: int) -> None:
@@ -207,9 +213,4 @@ def settle_row(queue: Queue, now_ms: int, half_life_ms: int) -> None:
 
 def history_at(queue: Queue, now_ms: int, half_life_ms: int) -> Amounts:
     """The decayed history as of now; nothing is written. O(1)."""
-    span_ms, steady, faded = now_ms - queue.settled_ms, queue.steady, {}
-    for key in FAIR:
-        history, rate = queue.history.get(key, 0), steady.get(key, 0)
-        if (history or rate) and (left := fade(history, rate, span_ms, half_life_ms)):
-            faded[key] = left
-    return faded
+    return fade(queue.history, queue.steady, now_ms - queue.settled_ms, half_life_ms)

@@ -19,6 +19,8 @@ def due_ms(cluster: Cluster, job: Job) -> int:
     no longer be over by its deadline.
     """
     spec, state = job.spec, job.state
+    if not (spec.walltime_ms or spec.deadline_ms or job.not_before_ms):
+        return 0
     if state is JobState.STOPPING or state.is_over:
         return 0
     if state.is_active:

@@ -52,19 +52,20 @@ def test_many_small_steps_give_what_one_large_step_gives(
     history: int, rate: int, spans: list[int], half_life_ms: int
 ) -> None:
     """Up to rounding: at most two units for every step."""
-    stepped = history
+    begun, rates = {"gpu": history}, {"gpu": rate}
+    stepped = begun
     for span_ms in spans:
-        stepped = fade(stepped, rate, span_ms, half_life_ms)
-    at_once = fade(history, rate, sum(spans), half_life_ms)
-    assert abs(stepped - at_once) <= 2 * len(spans) + 2
+        stepped = fade(stepped, rates, span_ms, half_life_ms)
+    at_once = fade(begun, rates, sum(spans), half_life_ms)
+    assert abs(stepped.get("gpu", 0) - at_once.get("gpu", 0)) <= 2 * len(spans) + 2
 
 
 def test_a_half_life_halves_and_steady_use_is_its_own_average() -> None:
     """After a half-life half is left; a use that lasted long averages to itself."""
-    assert fade(1000, 0, HOUR_MS, HOUR_MS) == 500
-    assert fade(1000, 5, HOUR_MS, 0) == 0
+    assert fade({"gpu": 1000}, {}, HOUR_MS, HOUR_MS) == {"gpu": 500}
+    assert fade({"gpu": 1000}, {"gpu": 5}, HOUR_MS, 0) == {}
     assert remainder(64 * HOUR_MS, HOUR_MS) == 0
-    assert average(fade(0, 8000, 60 * HOUR_MS, HOUR_MS), HOUR_MS) in (7999, 8000)
+    assert average(fade({}, {"gpu": 8000}, 60 * HOUR_MS, HOUR_MS)["gpu"], HOUR_MS) in (7999, 8000)
     assert BITS == 64
 
 
@@ -77,11 +78,11 @@ def test_a_queue_remembers_what_its_jobs_used() -> None:
     world.start(job)
     queue = world.cluster.queues["a"]
     grown = history_at(queue, began_ms + 1000, 10_000)["gpu"]
-    assert grown == fade(0, 2000, 1000, 10_000)
+    assert grown == fade({}, {"gpu": 2000}, 1000, 10_000)["gpu"]
     world.exit(job)
     ended_ms = world.cluster.now_ms
     peak = history_at(queue, ended_ms, 10_000)["gpu"]
-    assert peak == fade(0, 2000, ended_ms - began_ms, 10_000)
+    assert peak == fade({}, {"gpu": 2000}, ended_ms - began_ms, 10_000)["gpu"]
     assert abs(history_at(queue, ended_ms + 10_000, 10_000)["gpu"] - peak // 2) <= 1
     assert world.cluster.queues["default"].history == {}
     again = restore(encode_snapshot(world.cluster))
