@@ -18,6 +18,7 @@ from aimass.core.plan import Plan, Wait
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import preempt
 from aimass.core.promise import Future, find_promise, improve_first, keep_promise
+from aimass.core.queues import ROOT
 from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
@@ -60,8 +61,13 @@ def _again(search: Search, waits: dict[Group, Wait], starts: int, stops: int) ->
     elif len(search.starts) > starts:
         # Roles are placed one after the other: what has started since may have pushed the first of
         # them to where it leaves room for the next.
-        jobs = search.cluster.jobs
-        again = [group for group, wait in waits.items() if len(jobs[wait.first].spec.roles) > 1]
+        # Where somebody is leaving, who started may be one that a job before it has a right over.
+        jobs, is_leaving = search.cluster.jobs, any(search.cluster.queues[ROOT].leaving.values())
+        again = [
+            group
+            for group, wait in waits.items()
+            if len(jobs[wait.first].spec.roles) > 1 or (is_leaving and not wait.code)
+        ]
         if not again:
             return False
     else:

@@ -124,10 +124,15 @@ class Kept:
         """True when a promise keeps something that is free now."""
         nodes = self.cluster.nodes
         for promise in self.others():
-            for placement in promise.placements:
-                node = nodes[placement.node_id]
-                busy = (node.devices[i].used_milli for i in placement.devices)
-                if not placement.devices or any(used < WHOLE_GPU_MILLI for used in busy):
+            for placement, given in zip(promise.placements, self._credits(promise), strict=True):
+                if placement.exclusive or not placement.devices:
+                    return True
+                devices = nodes[placement.node_id].devices
+                if any(devices[i].used_milli < WHOLE_GPU_MILLI for i in placement.devices):
+                    return True
+                if sum(credit.cpu_milli for credit in given) < placement.cpu_milli:
+                    return True
+                if sum(credit.memory_mib for credit in given) < placement.memory_mib:
                     return True
         return False
 

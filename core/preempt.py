@@ -66,11 +66,13 @@ def claiming(search: Search, job: Job) -> Iterator[None]:
 
 
 def _stages(victims: list[Victim]) -> Iterator[list[Victim]]:
-    """The cheapest few, which are nearly always enough; then everybody. Each cheapest first."""
+    """The cheapest few, which are nearly always enough; then everybody. Each cheapest first.
+
+    Nobody at all is a stage as well: what is leaving already may do.
+    """
     if len(victims) > FEW:
         yield nsmallest(FEW, victims, key=price_of)
-    if victims:
-        yield sorted(victims, key=price_of)
+    yield sorted(victims, key=price_of)
 
 
 # ---- the cheapest set that is enough ------------------------------------------------------------

@@ -68,6 +68,7 @@ def might_preempt(search: Search, job: Job) -> bool:
     owners = [
         cluster.jobs[i] for i in cluster.claims if cluster.jobs[i].spec.queue == queue.spec.name
     ]
+    owners += [s for i in search.starts if (s := cluster.jobs[i]).spec.queue == queue.spec.name]
     if any(o.spec.preemptible and outranks(search, job, o) for o in owners):
         return True
     if any(other.spec.quota for other in cluster.queues.values()):
