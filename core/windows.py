@@ -101,10 +101,11 @@ def next_change_ms(cluster: "Cluster") -> int:
     return min(edges, default=0)
 
 
-def window_problems(cluster: "Cluster", spec: WindowSpec) -> list[tuple[str, str]]:
+def window_problems(cluster: "Cluster", spec: WindowSpec, now_ms: int) -> list[tuple[str, str]]:
     """(field, what is wrong and what to do) for everything that makes the reservation impossible.
 
-    The one of the same name that it replaces is not in its way.
+    now_ms: the cluster itself was told the time by its last event, which may be long ago. The one
+    of the same name that it replaces is not in its way.
     """
     found = [*_shape_problems(spec), *_people_problems(cluster, spec)]
     unknown = [name for name in spec.nodes if name not in cluster.nodes]
@@ -112,11 +113,11 @@ def window_problems(cluster: "Cluster", spec: WindowSpec) -> list[tuple[str, str
         found.append(("nodes", f"no node {_some(unknown)}: see what there is with massctl nodes"))
     was = cluster.windows.get(spec.name)
     is_moved = was is None or was.start_ms != spec.start_ms
-    if is_moved and spec.start_ms < cluster.now_ms - LATE_MS:
-        late_s = (cluster.now_ms - spec.start_ms) // 1000
+    if is_moved and spec.start_ms < now_ms - LATE_MS:
+        late_s = (now_ms - spec.start_ms) // 1000
         found.append(("start_ms", f"{late_s} s in the past: give a time to come"))
     if not found:
-        found += _overlap_problems(cluster, spec)
+        found += _overlap_problems(cluster, spec, now_ms)
     return found
 
 
@@ -154,18 +155,20 @@ def _people_problems(cluster: "Cluster", spec: WindowSpec) -> Iterator[tuple[str
         yield "queues", f"no queue {_some(unknown)}: see what there is with massctl queue ls"
 
 
-def _overlap_problems(cluster: "Cluster", spec: WindowSpec) -> Iterator[tuple[str, str]]:
+def _overlap_problems(
+    cluster: "Cluster", spec: WindowSpec, now_ms: int
+) -> Iterator[tuple[str, str]]:
     """Two windows of a node at one time must mean the same people."""
     nodes = set(spec.nodes)
     for other in cluster.windows.values():
         shared = [name for name in other.nodes if name in nodes]
         if other.name == spec.name or not shared or _people(other) == _people(spec):
             continue
-        at_ms = first_meeting(spec, other, cluster.now_ms)
+        at_ms = first_meeting(spec, other, now_ms)
         if at_ms is not None:
             yield (
                 "start_ms",
-                f"in {(at_ms - cluster.now_ms) // 1000} s reservation {other.name} has "
+                f"in {(at_ms - now_ms) // 1000} s reservation {other.name} has "
                 f"{_some(shared)} for other people: choose another time or other nodes, or remove "
                 f"it: massctl reserve rm {other.name}",
             )

@@ -159,7 +159,8 @@ def queues(context: Context, message: scheduler_pb2.QueuesRequest) -> scheduler_
 def put_window(context: Context, message: scheduler_pb2.PutWindowRequest) -> scheduler_pb2.Window:
     """A new reservation, or another in place of the one of this name."""
     cluster, spec = context.cluster, window_from_proto(message.window)
-    _refuse(f"reservation {spec.name[:80]!r}", spec.name, window_problems(cluster, spec))
+    problems = window_problems(cluster, spec, context.now_ms)
+    _refuse(f"reservation {spec.name[:80]!r}", spec.name, problems)
     if cluster.windows.get(spec.name) != spec:
         context.emit(WindowPut(context.now_ms, spec, message.user))
     reply = window_to_proto(cluster, spec, context.now_ms)

@@ -226,7 +226,7 @@ class Scenario:
     def window(self, words: Words) -> list[str] | None:
         """`window NAME nodes=n1,n2 start= length= [every= until= users= queues=] [maintenance]`."""
         spec = window_of(words)
-        refusals = window_problems(self.world.cluster, spec)
+        refusals = window_problems(self.world.cluster, spec, self.world.now_ms)
         if refusals:
             return refused(refusals)
         self.world.do(ev.WindowPut, spec=spec, by="ann")
@@ -293,12 +293,12 @@ class Scenario:
 
     def started(self, words: Words) -> None:
         """`started JOB [RANK ...] [attempt=N]`: without ranks, every shard that lives."""
-        job = self.job(words)
-        attempt = int(words.get("attempt", str(job.attempt)))
-        for rank in ranks_of(job, words):
-            self.world.do(
-                ev.ShardStarted, job_id=job.id, attempt=attempt, rank=rank, pid=100 + rank
-            )
+        for job in self.each(words):
+            attempt = int(words.get("attempt", str(job.attempt)))
+            for rank in ranks_of(job, words):
+                self.world.do(
+                    ev.ShardStarted, job_id=job.id, attempt=attempt, rank=rank, pid=100 + rank
+                )
 
     def exited(self, words: Words) -> None:
         """`exited JOB [RANK ...] [code= signal= reason= detail= attempt=]`."""

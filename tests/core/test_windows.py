@@ -120,7 +120,7 @@ def test_what_cannot_be_is_refused_with_a_fix(
     if wrong.get("until"):
         wrong["until"] += now
     spec = window(**{"start": now + given_start, **wrong})
-    problems = window_problems(world.cluster, spec)
+    problems = window_problems(world.cluster, spec, world.now_ms)
     assert [name for name, _ in problems] == [field]
     assert fix in problems[0][1]
 
@@ -130,5 +130,8 @@ def test_the_same_people_may_overlap_and_a_window_replaces_itself() -> None:
     world.join("n1", inventory("n1", gpus("n1", 1)))
     now = world.cluster.now_ms // HOUR + 1
     world.do(WindowPut, spec=window("a", start=now))
-    assert window_problems(world.cluster, window("b", start=now)) == []
-    assert window_problems(world.cluster, window("a", start=now + 1, users=("bob",))) == []
+    assert window_problems(world.cluster, window("b", start=now), world.now_ms) == []
+    assert (
+        window_problems(world.cluster, window("a", start=now + 1, users=("bob",)), world.now_ms)
+        == []
+    )
