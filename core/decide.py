@@ -17,7 +17,13 @@ from aimass.core.model import Job, JobId
 from aimass.core.plan import Plan, Wait
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import preempt
-from aimass.core.promise import Future, find_promise, improve_first, keep_promise
+from aimass.core.promise import (
+    Future,
+    find_promise,
+    improve_first,
+    keep_promise,
+    keep_standing,
+)
 from aimass.core.queues import ROOT
 from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
 from aimass.core.search import Search, Turned
@@ -42,6 +48,7 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         for _ in range(ROUNDS_MAX):
             if not _again(search, waits, *_pass(search, waits)):
                 break
+        keep_standing(search)
         improve_first(search)
         if search.fuel.left and not _make_room(search, waits):
             grow(search)
@@ -120,8 +127,8 @@ def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
         return False
     if len(planned) < search.policy.options.promises:
         return True
-    jobs, order = search.cluster.jobs, search.policy.order
-    return any(order.is_before(search.cluster, job, jobs[other]) for other in planned)
+    jobs = search.cluster.jobs
+    return any(jobs[other].spec.priority < job.spec.priority for other in planned)
 
 
 def _wait(search: Search, group: Group, job_id: JobId, turned: Turned) -> Wait:
@@ -173,7 +180,7 @@ def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Tur
     try:
         return _make_way(search, group, job, found, future)
     finally:
-        search.lower(behind)
+        search.lower([p for p in behind if p.job_id in search.standing])
 
 
 def _make_way(
@@ -186,14 +193,15 @@ def _make_way(
     if found.is_quota:
         keep_promise(search, job)  # its queue may have room again by then
         return found
-    if len(search.promises) >= search.policy.options.promises or search.policy.order.is_strict:
+    most = search.policy.options.promises
+    if search.policy.order.is_strict or not search.has_slot(job, most):
         search.hopeless.add(group)  # what its first could not get, the next cannot either
-    else:
-        if not future:
-            future.append(Future(search))
-        planned = find_promise(search, future[0], job)
-        if planned is not None:
-            search.promise(job, planned)
+        return found
+    if not future:
+        future.append(Future(search))
+    planned = find_promise(search, future[0], job)
+    if planned is not None:
+        search.promise(job, planned)
     return found
 
 

@@ -56,6 +56,27 @@ class Kept:
         self.lift([planned])
         return planned
 
+    def has_slot(self, job: Job, most: int) -> bool:
+        """True when the job may be promised a start: one of the `most`, or in place of a lower.
+
+        Whoever has a promise keeps it against all others, so that shares that change all the time
+        do not make promises wander.
+        """
+        if job.id in self.cluster.planned:
+            return True
+        if len(self.promises) + len(self.standing) < most:
+            return True
+        jobs = self.cluster.jobs
+        lowest = min(
+            self.standing,
+            key=lambda i: (jobs[i].spec.priority, -jobs[i].submit_seq),
+            default=None,
+        )
+        if lowest is None or jobs[lowest].spec.priority >= job.spec.priority:
+            return False
+        del self.standing[lowest]
+        return True
+
     def others(self) -> list[Planned]:
         """All promises that are kept now."""
         return [*self.promises.values(), *self.standing.values()]

@@ -97,7 +97,8 @@ class Future:
         def give_back(draft: Draft) -> None:
             self._search.lift([promise])
 
-        return _Point(promise.end_ms, job.submit_seq, promise.is_known, job.id, give_back)
+        is_known = promise.is_known and run_estimate(self._search.cluster, job)[2]
+        return _Point(promise.end_ms, job.submit_seq, is_known, job.id, give_back)
 
     def _windows(self) -> list[_Point]:
         """Nothing comes back at the edge of a window, but who may use the nodes changes."""
@@ -139,6 +140,16 @@ def keep_promise(search: Search, job: Job) -> None:
     old = search.cluster.planned.get(job.id)
     if old is not None and _holds(search, job, old):
         search.promise(job, old)
+
+
+def keep_standing(search: Search) -> None:
+    """Who was promised a start keeps it, also when the pass did not come to the job."""
+    for planned in list(search.standing.values()):
+        del search.standing[planned.job_id]
+        search.lift([planned])
+        job = search.cluster.jobs[planned.job_id]
+        if job.id not in search.starts and not search.is_claimed(job.id):
+            keep_promise(search, job)
 
 
 def improve_first(search: Search) -> None:
