@@ -36,15 +36,19 @@ def quota_refusal(
     queue = cluster.queues[job.spec.queue]
     measures = MEASURES[1:] if is_soon else MEASURES
     refusal = _limit_refusal(queue, job, amounts, measures, is_soon)
-    ruled = cluster.queues[ROOT].tree.ruled
+    root = cluster.queues[ROOT]
+    ruled = root.tree.ruled
     if refusal is not None or not ruled:
         return refusal
+    capacity = cluster.index.totals.amounts()
     for key in ruled:
         amount = amounts.get(key, 0)
         if not amount:
             continue
         for measure in measures:
-            if amount > available(cluster, queue, key, measure):
+            # What there is not even without quotas is for the nodes to refuse: they know when.
+            lacking = max(0, measure(root, key) + amount - capacity.get(key, 0))
+            if amount - lacking > available(cluster, queue, key, measure):
                 return _lending_refusal(cluster, queue, key, amount, measure)
         if not job.spec.preemptible:
             refusal = _firm_refusal(cluster, queue, key, amount)
@@ -154,18 +158,30 @@ def _lending_refusal(
 # ---- jobs that cannot be preempted --------------------------------------------------------------
 
 
-def _firm_refusal(cluster: Cluster, queue: Queue, key: str, amount: int) -> Refusal | None:
-    """A job that cannot be preempted stays within guarantees, or others could not have theirs."""
+def in_firm(queue: Queue, key: str) -> int:
+    """What jobs have, and will keep or get, that cannot be preempted."""
+    return queue.firm.get(key, 0)
+
+
+def is_beyond_firm(
+    cluster: Cluster, queue: Queue, key: str, amount: int, firm: Measure = in_firm
+) -> bool:
+    """True when one more such job would keep others from what they are guaranteed. O(queues)."""
     chain = queue.tree.chain
     root = chain[-1]
     if not root.tree.guarantee.get(key):
-        return None
+        return False
     spare = 0
     if key.startswith("gpu:") and any("gpu" in q.tree.named for q in chain):
         # Its guarantee is for GPUs of any model: of this one, what nobody is promised by name.
         capacity = cluster.index.totals.amounts().get(key, 0)
         spare = max(0, capacity - root.tree.guarantee.get(key, 0))
-    if _firm_beyond(root, key, queue, amount) <= spare:
+    return _firm_beyond(root, key, queue, amount, firm) > spare
+
+
+def _firm_refusal(cluster: Cluster, queue: Queue, key: str, amount: int) -> Refusal | None:
+    """A job that cannot be preempted stays within guarantees, or others could not have theirs."""
+    if not is_beyond_firm(cluster, queue, key, amount):
         return None
     text = (
         f"a job that cannot be preempted stays within what its queue is guaranteed: "
@@ -176,14 +192,14 @@ def _firm_refusal(cluster: Cluster, queue: Queue, key: str, amount: int) -> Refu
     return Refusal(Code.QUOTA_FIRM, text)
 
 
-def _firm_beyond(queue: Queue, key: str, asking: Queue, amount: int) -> int:
+def _firm_beyond(queue: Queue, key: str, asking: Queue, amount: int, measure: Measure) -> int:
     """What firm jobs would use beyond the guarantees of the queue and those below it. O(queues)."""
-    firm, beyond = queue.firm.get(key, 0), 0
+    firm, beyond = measure(queue, key), 0
     if not firm and not any(queue is above for above in asking.tree.chain):
         return 0
     for child in queue.tree.children:
-        beyond += _firm_beyond(child, key, asking, amount)
-        firm -= child.firm.get(key, 0)
+        beyond += _firm_beyond(child, key, asking, amount, measure)
+        firm -= measure(child, key)
     own = firm + (amount if queue is asking else 0)
     return max(0, beyond + own - queue.tree.own.get(key, 0))
 
@@ -200,7 +216,9 @@ def is_guaranteed(cluster: Cluster, job: Job, amounts: Amounts) -> bool:
     return any(within_guarantee(queue, amounts) for queue in chain[:-1])
 
 
-def within_guarantee(queue: Queue, amounts: Amounts, direct: bool = False) -> bool:
+def within_guarantee(
+    queue: Queue, amounts: Amounts, direct: bool = False, owned: Measure = Queue.owned
+) -> bool:
     """Whether the queue, given these amounts too, would use no more than it is guaranteed.
 
     Some quota must cover what the job is mainly about: its GPUs, of their model or of any; without
@@ -211,7 +229,7 @@ def within_guarantee(queue: Queue, amounts: Amounts, direct: bool = False) -> bo
     named = queue.spec.quota if direct else tree.named
     for key, amount in amounts.items():
         if amount and key in guarantee:
-            used = direct_use(queue, key) if direct else queue.owned(key)
+            used = direct_use(queue, key, owned) if direct else owned(queue, key)
             if used + amount > guarantee[key]:
                 return False
     if amounts.get("gpu"):
@@ -220,17 +238,24 @@ def within_guarantee(queue: Queue, amounts: Amounts, direct: bool = False) -> bo
     return ("cpu" if amounts.get("cpu") else "memory") in named
 
 
-def direct_use(queue: Queue, key: str) -> int:
+def direct_use(queue: Queue, key: str, owned: Measure = Queue.owned) -> int:
     """What jobs of this very queue own. O(children)."""
-    return queue.owned(key) - sum(child.owned(key) for child in queue.tree.children)
+    return owned(queue, key) - sum(owned(child, key) for child in queue.tree.children)
 
 
-def may_reclaim(cluster: Cluster, job: Job, amounts: Amounts, victim: str) -> bool:
+def may_reclaim(
+    cluster: Cluster,
+    job: Job,
+    amounts: Amounts,
+    victim: str,
+    ours_owned: Measure = Queue.owned,
+    theirs_owned: Measure = Queue.owned,
+) -> bool:
     """Whether the job may take back what jobs of the queue `victim` use beyond its guarantee.
 
     Below the queue that both are in, the job's branch would stay within its guarantee and the
     victim's uses more than its own of something that the job needs; every queue on both ways allows
-    reclaim. O(depth * resources).
+    reclaim. ours_owned, theirs_owned: how much the one and the other use. O(depth * resources).
     """
     ours, theirs = cluster.queues[job.spec.queue].tree.chain, cluster.queues[victim].tree.chain
     if ours[0] is theirs[0]:
@@ -243,7 +268,7 @@ def may_reclaim(cluster: Cluster, job: Job, amounts: Amounts, victim: str) -> bo
         return False
     top = ours[-common]
     ours_direct, theirs_direct = not our_way, not their_way
-    if not within_guarantee(our_way[-1] if our_way else top, amounts, ours_direct):
+    if not within_guarantee(our_way[-1] if our_way else top, amounts, ours_direct, ours_owned):
         return False
     branch = their_way[-1] if their_way else top
     guarantee = branch.tree.own if theirs_direct else branch.tree.guarantee
@@ -253,7 +278,11 @@ def may_reclaim(cluster: Cluster, job: Job, amounts: Amounts, victim: str) -> bo
         if key == "gpu" and by_name:
             continue  # of other models they may use more than is theirs
         if amount and key in cluster.queues[ROOT].tree.ruled:
-            used = direct_use(branch, key) if theirs_direct else branch.owned(key)
+            used = (
+                direct_use(branch, key, theirs_owned)
+                if theirs_direct
+                else theirs_owned(branch, key)
+            )
             if used > guarantee.get(key, 0):
                 return True
     return False

@@ -12,7 +12,7 @@ from aimass.core import events as ev
 from aimass.core.check import check
 from aimass.core.codec import state_hash
 from aimass.core.decide import decide
-from aimass.core.model import Exit, JobId, NodeId, Placement
+from aimass.core.model import Exit, JobId, NodeId, Placement, placement_of
 from aimass.core.plan import Plan, Start
 from aimass.core.spec import JobSpec
 from tests.core.strategies import inventories, job_specs
@@ -168,19 +168,17 @@ def test_a_plan_on_another_revision_starts_nothing(world: World) -> None:
     plan = decide(world.cluster, world.policy)
     world.submit(one_role())
     accepted, rejected = check(world.cluster, plan)
-    assert accepted.starts == ()
-    assert [r.job_id for r in rejected] == [s.job_id for s in plan.starts]
+    assert accepted.is_empty
+    moves = (*plan.starts, *plan.stops, *plan.claims)
+    assert [r.job_id for r in rejected] == [move.job_id for move in moves]
     assert all("the cluster is at" in r.reason for r in rejected)
 
 
 def start_of(world: World, spec: JobSpec, *devices: tuple[int, ...], node: str = "n1") -> Start:
     """A start of a new job on these devices of a node, whether they are free or not."""
     job = world.submit_spec(spec)
-    need = spec.roles[0].need
-    placements = tuple(
-        Placement(0, NodeId(node), d, need.share_milli, need.cpu_milli, need.memory_mib)
-        for d in devices
-    )
+    need, there = spec.roles[0].need, world.cluster.nodes[NodeId(node)]
+    placements = tuple(placement_of(there, 0, d, need, spec.exclusive_node) for d in devices)
     return Start(job.id, 1, placements, "by hand")
 
 

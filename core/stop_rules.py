@@ -1,0 +1,221 @@
+"""Who may be stopped, by which rule and for whom: the part of check() about stops."""
+
+from dataclasses import replace
+
+from aimass.core.cluster import Cluster
+from aimass.core.lost_work import lost_gpu_ms
+from aimass.core.model import Job, JobState, Placement, StopRule
+from aimass.core.plan import Plan, Stop
+from aimass.core.queues import Amounts, Queue
+from aimass.core.quota import may_reclaim
+from aimass.core.spec import PreemptMode
+from aimass.core.wants import amounts_asked, amounts_placed, forms, sizes_of
+from aimass.core.windows import blocked_nodes
+
+OWN_CLAIM = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE)
+DAY_MS = 24 * 3600 * 1000
+
+
+class Takers:
+    """Who gets what in a plan, and whether they may take it from others.
+
+    Reclaim depends on what queues use while the plan is being made. What is proved does not depend
+    on its order: with everybody stopped who is, the taker is within its guarantee; with all starts
+    of the plan and without its other victims, the queue of some victim has more than its own.
+    """
+
+    def __init__(self, cluster: Cluster, plan: Plan) -> None:
+        self.cluster = cluster
+        self.stops = {stop.job_id: stop for stop in plan.stops}
+        self.claims = {claim.job_id: claim for claim in plan.claims}
+        self._places = {m.job_id: m.placements for m in (*plan.starts, *plan.claims)}
+        self._less: dict[str, Amounts] = {}  # by queue: what the plan frees
+        self._more: dict[str, Amounts] = {}  # by queue: what it gives
+        for job_id in self.stops:
+            job = cluster.jobs.get(job_id)
+            if job is not None and job.state.is_active:
+                self._add(self._less, job, job.current.placements)
+        for job_id in plan.unclaims:
+            if job_id in cluster.claims:
+                self._add(self._less, cluster.jobs[job_id], cluster.claims[job_id].placements)
+        for job_id, placements in self._places.items():
+            job = cluster.jobs.get(job_id)
+            if job is not None and _are_there(cluster, job, placements):
+                self._add(self._more, job, placements)
+
+    def _add(
+        self, table: dict[str, Amounts], job: Job, placements: tuple[Placement, ...], sign: int = 1
+    ) -> None:
+        for queue in self.cluster.queues[job.spec.queue].tree.chain:
+            row = table.setdefault(queue.spec.name, {})
+            for key, amount in amounts_placed(self.cluster, placements).items():
+                row[key] = row.get(key, 0) + sign * amount
+
+    def may_take(self, taker: Job, other: Job, rule: StopRule | None = None) -> bool:
+        """True when the taker may have what the other has: by this rule, or by any."""
+        if not other.spec.preemptible:
+            return False
+        if taker.spec.queue == other.spec.queue:
+            is_above = taker.spec.priority > other.spec.priority
+            return is_above and rule is not StopRule.RECLAIM
+        return rule is not StopRule.PRIORITY and self._reclaims(taker, other, {})
+
+    def _reclaims(self, taker: Job, other: Job, without: dict[str, Amounts]) -> bool:
+        def ours(queue: Queue, key: str) -> int:
+            return queue.owned(key) - self._less.get(queue.spec.name, {}).get(key, 0)
+
+        def theirs(queue: Queue, key: str) -> int:
+            more = self._more.get(queue.spec.name, {}).get(key, 0)
+            return queue.owned(key) + more - without.get(queue.spec.name, {}).get(key, 0)
+
+        cluster = self.cluster
+        sizes = sizes_of(taker, self._places[taker.id])
+        asked = [replace(w, sizes=sizes) for w in forms(taker, cluster.now_ms)]
+        queue = other.spec.queue
+        return any(
+            may_reclaim(cluster, taker, amounts_asked(taker, w), queue, ours, theirs) for w in asked
+        )
+
+    def takes_too_much(self, taker: Job, other: Job) -> bool:
+        """True when no order of stopping its victims in the other's branch would be right."""
+        victims = [
+            self.cluster.jobs[i]
+            for i in self.claims[taker.id].victims
+            if self.stops[i].rule is StopRule.RECLAIM
+            and _branch(self.cluster, taker, self.cluster.jobs[i])
+            == _branch(self.cluster, taker, other)
+        ]
+        gone: dict[str, Amounts] = {}
+        for victim in victims:
+            self._add(gone, victim, victim.current.placements)
+        for last in victims:
+            self._add(gone, last, last.current.placements, -1)
+            if self._reclaims(taker, last, gone):
+                return False
+            self._add(gone, last, last.current.placements)
+        return True
+
+    def anybody(self, other: Job) -> bool:
+        """True when somebody whom the plan gives places to may take those of the other."""
+        jobs = (self.cluster.jobs.get(job_id) for job_id in self._places)
+        return any(
+            job is not None
+            and _are_there(self.cluster, job, self._places[job.id])
+            and self.may_take(job, other)
+            for job in jobs
+        )
+
+
+def _are_there(cluster: Cluster, job: Job, placements: tuple[Placement, ...]) -> bool:
+    """Starts are not proved yet when this is asked: a wrong one gives nobody anything."""
+    for placement in placements:
+        node = cluster.nodes.get(placement.node_id)
+        if node is None or not 0 <= placement.role < len(job.spec.roles):
+            return False
+        if any(not 0 <= index < len(node.devices) for index in placement.devices):
+            return False
+    return True
+
+
+def _branch(cluster: Cluster, taker: Job, other: Job) -> str:
+    """The widest queue that the other is in and the taker is not."""
+    ours = [queue.spec.name for queue in cluster.queues[taker.spec.queue].tree.chain]
+    theirs = [queue.spec.name for queue in cluster.queues[other.spec.queue].tree.chain]
+    return next((name for name in reversed(theirs) if name not in ours), theirs[0])
+
+
+def stop_problem(takers: Takers, stop: Stop) -> str | None:
+    """None when the rule allows it, now, for who gains by it."""
+    cluster = takers.cluster
+    job = cluster.jobs.get(stop.job_id)
+    if job is None:
+        return "no such job"
+    if not job.state.is_active or job.state is JobState.STOPPING:
+        return "does not run"
+    if stop.attempt != job.attempt:
+        return f"stops attempt {stop.attempt}, attempt {job.attempt} runs"
+    if not stop.reason:
+        return "no reason is given"
+    lost = lost_gpu_ms(job, cluster.now_ms)
+    if stop.lost_gpu_ms != lost:
+        return f"loses {lost} GPU-ms, not {stop.lost_gpu_ms}"
+    if stop.rule in (StopRule.DRAIN, StopRule.WINDOW):
+        return _due_problem(cluster, job, stop)
+    if stop.rule is StopRule.GROW:
+        if stop.by != job.id:
+            return f"grows for {stop.by or 'nobody'}, not for itself"
+    else:
+        claim = takers.claims.get(stop.by)
+        if claim is None or job.id not in claim.victims or stop.by == job.id:
+            return f"stopped for {stop.by or 'nobody'}, who does not claim what it leaves"
+    if stop.rule in OWN_CLAIM:
+        return _resize_problem(takers, job, stop)
+    return _preempt_problem(takers, job, stop)
+
+
+def _due_problem(cluster: Cluster, job: Job, stop: Stop) -> str | None:
+    """A drain whose time has come, or a window of others that has begun, on a node of the job."""
+    if stop.by:
+        return f"is stopped by {stop.rule.value} for {stop.by}, and that is for nobody"
+    now_ms = cluster.now_ms
+    nodes = {p.node_id for p in job.current.placements}
+    if stop.rule is StopRule.WINDOW:
+        is_due = bool(nodes & blocked_nodes(cluster, job, now_ms, now_ms + 1))
+    else:
+        drains = [cluster.nodes[node_id].drain_ms for node_id in nodes]
+        is_due = any(0 < drain_ms <= now_ms for drain_ms in drains)
+    return None if is_due else f"no {stop.rule.value} of its nodes is due"
+
+
+def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
+    """It claims its next places itself, in a size that the rule means."""
+    claim = takers.claims.get(job.id)
+    if claim is None:
+        return "resized without a claim of its own"
+    if job.state is not JobState.RUNNING:
+        return f"is {job.state.value}: only a running job is resized or moved"
+    had, gets = sizes_of(job, job.current.placements), sizes_of(job, claim.placements)
+    if stop.rule is StopRule.MOVE:
+        if gets != had or not job.spec.movable or not job.spec.checkpoint.signal:
+            return "moves to another size, or may not be moved at all"
+        return _protection(takers.cluster, job)
+    role = job.spec.elastic_role
+    elastic = job.spec.roles[role].elastic if role >= 0 else None
+    if elastic is None:
+        return "is resized, and is not elastic"
+    if takers.cluster.now_ms < job.current.running_ms + elastic.interval_ms:
+        return "is resized again too soon"
+    if (stop.rule is StopRule.GROW) != (gets[role] > had[role]) or gets == had:
+        return f"{stop.rule.value} from {had[role]} to {gets[role]} shards"
+    if stop.rule is StopRule.SHRINK:
+        by = takers.cluster.jobs[stop.by]
+        has_more_than_asked = had[role] > job.spec.roles[role].shards
+        if not has_more_than_asked and not takers.may_take(by, job):
+            return f"{by.id} may not take its extras"
+    return None
+
+
+def _preempt_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
+    cluster = takers.cluster
+    by = cluster.jobs[stop.by]
+    if not job.spec.preemptible or job.spec.preemption.mode is PreemptMode.SHRINK:
+        return "cannot be preempted"
+    if not takers.may_take(by, job, stop.rule):
+        return f"{by.id} may not take what it has, by {stop.rule.value}"
+    if stop.rule is StopRule.RECLAIM and takers.takes_too_much(by, job):
+        return f"{by.id} takes more than queue {job.spec.queue} has beyond its own"
+    if cluster.now_ms < by.queued_ms + by.spec.preemption.delay_ms:
+        return f"{by.id} preempts before its delay has passed"
+    return _protection(cluster, job)
+
+
+def _protection(cluster: Cluster, job: Job) -> str | None:
+    """What it asked for itself: not too early, not too often."""
+    now_ms, asks = cluster.now_ms, job.spec.preemption
+    least_ms = max(asks.min_runtime_ms, cluster.queues[job.spec.queue].spec.min_runtime_ms)
+    if least_ms and now_ms < (job.current.running_ms or now_ms) + least_ms:
+        return f"has not run for {least_ms} ms"
+    recent = [at_ms for at_ms in job.preempted_ms if at_ms > now_ms - DAY_MS]
+    if asks.max_per_day and len(recent) >= asks.max_per_day:
+        return f"was preempted {len(recent)} times in a day"
+    return None
