@@ -8,6 +8,7 @@ Not proved, because it breaks nothing: that what is chosen is best, that nobody 
 and that a promise can be kept.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -36,8 +37,9 @@ def check(cluster: Cluster, plan: Plan) -> tuple[Plan, tuple[Rejection, ...]]:
     """
     if plan.basis != cluster.revision:
         stale = f"decided on revision {plan.basis}, the cluster is at {cluster.revision}"
-        moving = [m.job_id for part in (plan.starts, plan.stops, plan.claims) for m in part]
-        return Plan(plan.basis, plan.policy), tuple(Rejection(i, stale) for i in moving)
+        ids = [start.job_id for start in plan.starts]
+        ids += [stop.job_id for stop in plan.stops] + [claim.job_id for claim in plan.claims]
+        return Plan(plan.basis, plan.policy), tuple(Rejection(i, stale) for i in ids)
     ledger = Ledger(cluster)
     rejected = list(_moves_problems(ledger, plan))
     if rejected:
@@ -78,12 +80,10 @@ def _moves_problems(ledger: Ledger, plan: Plan) -> Iterator[Rejection]:
     cluster = ledger.cluster
     stops = {stop.job_id: stop for stop in plan.stops}
     claims = {claim.job_id: claim for claim in plan.claims}
-    for part in (plan.stops, plan.claims):
-        seen: set[JobId] = set()
-        for move in part:
-            if move.job_id in seen:
-                yield Rejection(move.job_id, "is stopped or claimed for twice")
-            seen.add(move.job_id)
+    for ids in ([stop.job_id for stop in plan.stops], [claim.job_id for claim in plan.claims]):
+        for job_id, count in Counter(ids).items():
+            if count > 1:
+                yield Rejection(job_id, "is stopped or claimed for twice")
     found = False
     for claim in plan.claims:
         reason = _claim_problem(cluster, claim, stops)

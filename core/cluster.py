@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
+from typing import cast
 
 from aimass.core.model import Job, JobId, Node, NodeId
 from aimass.core.node_index import NodeIndex
@@ -52,7 +53,7 @@ class Group:
         self.key = key
         self.queue = job.spec.queue
         self.priority = job.spec.priority
-        self.fit = key[-1]
+        self.fit = cast(FitKey, key[-1])
         self.jobs: list[tuple[int, JobId]] = []
 
 
@@ -141,6 +142,7 @@ class Cluster:
         "claims",
         "cluster_id",
         "dependents",
+        "elastic",
         "freed_revision",
         "index",
         "jobs",
@@ -182,6 +184,7 @@ class Cluster:
         self.by_key: dict[str, JobId] = {}  # idempotency keys of the jobs above
         self.waiting = WaitingIndex()  # QUEUED jobs that may be considered now
         self.active: dict[JobId, Job] = {}  # jobs that hold capacity, in no particular order
+        self.elastic: dict[JobId, Job] = {}  # of these, those with an elastic role
         self.dependents: dict[str, dict[JobId, None]] = {}  # id of a job or array -> who waits
         self.timers: list[tuple[int, int, JobId]] = []  # heap of (at_ms, submit_seq, job)
         self.index = NodeIndex()

@@ -28,7 +28,8 @@ class Takers:
         self.cluster = cluster
         self.stops = {stop.job_id: stop for stop in plan.stops}
         self.claims = {claim.job_id: claim for claim in plan.claims}
-        self._places = {m.job_id: m.placements for m in (*plan.starts, *plan.claims)}
+        self._places = {start.job_id: start.placements for start in plan.starts}
+        self._places |= {claim.job_id: claim.placements for claim in plan.claims}
         self._less: dict[str, Amounts] = {}  # by queue: what the plan frees
         self._more: dict[str, Amounts] = {}  # by queue: what it gives
         for job_id in self.stops:

@@ -18,7 +18,7 @@ def forms(job: Job, now_ms: int) -> list[Want]:
     if not levels or now_ms >= locality_ends_ms(job):
         levels.append(topology.required)
     in_order = next((r.need.gpu_types for r in job.spec.roles if r.need.in_order), ())
-    types = [(model,) for model in in_order] or [None]
+    types: list[tuple[str, ...] | None] = [(model,) for model in in_order] or [None]
     return [Want(sizes, kinds, level) for kinds in types for level in levels]
 
 

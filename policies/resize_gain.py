@@ -18,5 +18,7 @@ class GrowForGain:
         role = job.spec.elastic_role
         has = sum(p.role == role for p in job.current.placements)
         end_ms, is_known = expected_end_ms(cluster, job)
-        left_ms = end_ms - cluster.now_ms if is_known else max(elastic.interval_ms, 10 * elastic.cost_ms)
+        left_ms = end_ms - cluster.now_ms
+        if not is_known:
+            left_ms = max(elastic.interval_ms, 10 * elastic.cost_ms)
         return (shards - has) * max(0, left_ms - elastic.cost_ms) - has * elastic.cost_ms

@@ -102,7 +102,7 @@ class ExactWorld:
         heappush(self._due, (at_ms, self._count, what, (job_id, attempt)))
 
     def run(self, arrivals: list[tuple[int, JobSpec]]) -> None:
-        """Until nothing is due any more; arrivals count from BEGIN_MS. Decides after each moment, as a batch."""
+        """Decide after each moment, until nothing is due; arrivals count from BEGIN_MS."""
         todo = sorted(((BEGIN_MS + t, spec) for t, spec in arrivals), key=lambda a: a[0])
         for _ in range(ROUNDS_MAX):
             times = [todo[0][0]] if todo else []
