@@ -174,6 +174,7 @@ def job_updated(cluster: Cluster, event: ev.JobUpdated) -> None:
         job.spec = replace(job.spec, **{name: getattr(event.spec, name) for name in OF_ACTIVE})
         count_job(cluster, job, 1)
         set_timer(cluster, job)
+        cluster.freed_revision = cluster.revision + 1  # it may now be stopped, or end earlier
         return
     if job.state is JobState.RESERVED:
         drop_claim(cluster, job.id, event.at_ms)

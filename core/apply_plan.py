@@ -68,6 +68,8 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     del job.attempts[:-ATTEMPTS_KEPT]
     settle(cluster.queues, job.spec.queue, at_ms)
     cluster.active[job.id] = job
+    if job.spec.elastic_role >= 0:
+        cluster.elastic[job.id] = job
     move(cluster, job, JobTrigger.PLACE)
     touch_nodes(cluster, attempt)
 

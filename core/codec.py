@@ -186,6 +186,8 @@ def _index_job(cluster: Cluster, job: Job) -> None:
             cluster.waiting.add(job)
     elif job.state.is_active:
         cluster.active[job.id] = job
+        if job.spec.elastic_role >= 0:
+            cluster.elastic[job.id] = job
         _hold_again(cluster, job)
 
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import cmp_to_key
 
 from aimass.core.cluster import Cluster, Group
+from aimass.core.codes import Code
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId
-from aimass.core.plan import Plan, Wait
+from aimass.core.plan import Plan, Planned, Wait
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import preempt
 from aimass.core.promise import (
@@ -23,9 +24,11 @@ from aimass.core.promise import (
     improve_first,
     keep_promise,
     keep_standing,
+    stop_ms,
 )
 from aimass.core.queues import ROOT
 from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
+from aimass.core.runtimes import run_estimate
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
 from aimass.core.victims import is_extra, might_preempt
@@ -175,22 +178,23 @@ def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Tur
         return None
     if not found.may_take or not search.fuel.left or group in search.hopeless:
         return found
-    behind = list(search.standing.values())
-    search.lift(behind)  # less entitled: their promises do not count here
-    try:
+    with search.setting_aside(job):
         return _make_way(search, group, job, found, future)
-    finally:
-        search.lower([p for p in behind if p.job_id in search.standing])
 
 
 def _make_way(
     search: Search, group: Group, job: Job, found: Turned, future: list[Future]
 ) -> Turned | None:
     """Shrink or stop others for the job, or else promise it a start."""
-    with search.closing(job, search.cluster.now_ms):
-        if shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job):
-            return None
-    if found.is_quota:
+    later = _promised_after(search, job)
+    search.lift(later)
+    try:
+        with search.closing(job, search.cluster.now_ms):
+            if shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job):
+                return None
+    finally:
+        search.lower(later)
+    if found.is_quota and found.refusal.code is not Code.QUOTA_LENT:
         keep_promise(search, job)  # its queue may have room again by then
         return found
     most = search.policy.options.promises
@@ -203,6 +207,20 @@ def _make_way(
     if planned is not None:
         search.promise(job, planned)
     return found
+
+
+def _promised_after(search: Search, job: Job) -> list[Planned]:
+    """Promises to jobs ahead that begin when this one, after others made way, should have ended.
+
+    Or else a large job that waits for long would keep its places for whoever is on them now, be
+    they less entitled than all who wait.
+    """
+    if not search.promises or not might_preempt(search, job):
+        return []
+    active = (other for jobs in search.active_by_queue().values() for other in jobs)
+    wait_ms = max((stop_ms(other) for other in active), default=0)
+    ends_ms = search.cluster.now_ms + wait_ms + run_estimate(search.cluster, job)[0]
+    return [p for p in search.promises.values() if p.start_ms >= ends_ms]
 
 
 def _make_room(search: Search, waits: dict[Group, Wait]) -> bool:

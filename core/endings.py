@@ -14,6 +14,7 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
     """No shard of the attempt lives any more: what becomes of the job follows from its goal."""
     attempt.ended_ms = at_ms
     cluster.active.pop(job.id)
+    cluster.elastic.pop(job.id, None)
     attempt.outcome = attempt.stop_reason or "every shard exited with 0"
     if job.faults and not any(
         s.exit is not None and s.exit.reason.is_infrastructure for s in attempt.shards

@@ -36,6 +36,8 @@ def _check_jobs(cluster: Cluster) -> None:
         assert state.is_over == (job.id in cluster.over), f"I6: {job.id} over and not over"
         assert state.is_over == bool(job.outcome), f"I6: {job.id} ended without an outcome"
         assert state.is_active == (job.id in cluster.active), f"I8: {job.id} is (not) active"
+        is_elastic = state.is_active and job.spec.elastic_role >= 0
+        assert is_elastic == (job.id in cluster.elastic), f"I8: {job.id} is (not) elastic"
         waits = state in (JobState.QUEUED, JobState.HELD)
         assert waits or not job.unmet, f"I6: {job.id} is {state.value} and waits for others"
         assert (state is JobState.HELD) == bool(job.hold_reason), f"{job.id}: {job.hold_reason}"

@@ -6,6 +6,7 @@ then: so a promise takes away what would be free when it begins, and not the sam
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aimass.core import capacity
@@ -13,8 +14,10 @@ from aimass.core.cluster import Cluster
 from aimass.core.draft import Draft
 from aimass.core.model import HoldKey, Job, JobId, Node, NodeId, Placement
 from aimass.core.plan import Planned, Start
+from aimass.core.quota import is_guaranteed
 from aimass.core.runtimes import expected_end_ms, run_estimate
 from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.core.wants import amounts_asked, forms
 
 
 class Kept:
@@ -26,6 +29,7 @@ class Kept:
         self.starts: dict[JobId, Start] = {}
         self.promises: dict[JobId, Planned] = {}
         self.standing: dict[JobId, Planned] = {}
+        self.aside: dict[JobId, Planned] = {}  # of the standing: lifted for one that goes before
         self._given: dict[JobId, tuple[Planned, list[tuple[capacity.Credit, ...]]]] = {}
 
     def stand(self) -> None:
@@ -64,18 +68,50 @@ class Kept:
         """
         if job.id in self.cluster.planned:
             return True
-        if len(self.promises) + len(self.standing) < most:
+        if len(self.promises) + len(self.standing) + len(self.aside) < most:
             return True
         jobs = self.cluster.jobs
-        lowest = min(
-            self.standing,
+        weakest = min(
+            self.aside,
             key=lambda i: (jobs[i].spec.priority, -jobs[i].submit_seq),
             default=None,
         )
-        if lowest is None or jobs[lowest].spec.priority >= job.spec.priority:
-            return False
-        del self.standing[lowest]
-        return True
+        if weakest is not None:
+            del self.aside[weakest]
+        return weakest is not None
+
+    @contextmanager
+    def setting_aside(self, job: Job) -> Iterator[None]:
+        """Within the block, promises that do not count against the job are lifted.
+
+        Those are promises to jobs of lower priority, and to borrowers where the job is within its
+        queue's guarantee. Among equals whoever was promised a start first keeps it, though shares
+        change who is next.
+        """
+        jobs = self.cluster.jobs
+        is_owed = self._is_owed(job)
+        weaker = [
+            planned
+            for planned in self.standing.values()
+            if (other := jobs[planned.job_id]).spec.priority < job.spec.priority
+            or (is_owed and not self._is_owed(other))
+        ]
+        self.aside = {planned.job_id: planned for planned in weaker}
+        for job_id in self.aside:
+            del self.standing[job_id]
+        self.lift(weaker)
+        try:
+            yield
+        finally:
+            left = list(self.aside.values())
+            self.lower(left)
+            self.standing.update(self.aside)
+            self.aside = {}
+
+    def _is_owed(self, job: Job) -> bool:
+        """True when the job would stay within what its queue is guaranteed."""
+        want = forms(job, self.cluster.now_ms)[0]
+        return is_guaranteed(self.cluster, job, amounts_asked(job, want))
 
     def others(self) -> list[Planned]:
         """All promises that are kept now."""

@@ -77,7 +77,8 @@ def dequeue(cluster: Cluster, job: Job) -> None:
     """The job may be considered no longer, and nothing is promised to it."""
     if job.id in cluster.waiting:
         cluster.waiting.remove(job)
-    cluster.planned.pop(job.id, None)
+    if cluster.planned.pop(job.id, None) is not None:
+        cluster.freed_revision = cluster.revision + 1  # what was kept for it
 
 
 def give_up_claim(cluster: Cluster, job: Job) -> None:

@@ -254,17 +254,12 @@ def _cheapest(node: Node, need: Need, here: _Here, gone: set[JobId]) -> list[Vic
 
     An estimate that the placement then proves. O(devices + victims here).
     """
-    room = (
-        {
-            i: device.soon_milli
-            for i, device in enumerate(node.devices)
-            if device.spec.healthy and device_suits(device.spec, need)
-        }
-        if need.has_gpu
-        else {}
-    )
-    shares = {i: need.share_on(node.devices[i].spec.memory_mib) for i in room}
-    whole = sum(room[i] >= shares[i] for i in room)
+    room, shares, whole = {}, {}, 0
+    for index, device in enumerate(node.devices) if need.has_gpu else ():
+        if device.spec.healthy and device_suits(device.spec, need):
+            room[index] = device.soon_milli
+            shares[index] = need.share_on(device.spec.memory_mib)
+            whole += room[index] >= shares[index]
     target = (whole // need.devices + 1) * need.devices if need.has_gpu else 0
     cpu_milli, memory_mib = node.cpu_soon_milli, node.memory_soon_mib
     taken = []

@@ -59,7 +59,7 @@ class Future:
             if claim.job_id not in search.dropped and claim.job_id not in search.starts
         ]
         started = [self._started(cluster.jobs[i], s) for i, s in search.starts.items()]
-        promised = [self._promised(promise) for promise in search.promises.values()]
+        promised = [self._promised(promise) for promise in search.others()]
         return sorted([*active, *owned, *started, *promised, *self._windows()], key=_by_time)
 
     def _end_of(self, job: Job) -> _Point:
@@ -127,10 +127,10 @@ def find_promise(search: Search, future: Future, job: Job) -> Planned | None:
         if search.promises or old.start_ms <= search.cluster.now_ms:
             return old
         # The first in line may do better, if that is in nobody's way; the others keep theirs.
-        behind = list(search.standing.values())
-        search.lower(behind)
+        aside = list(search.aside.values())
+        search.lower(aside)
         new = _earliest(search, future, job, old.start_ms)
-        search.lift(behind)
+        search.lift(aside)
         return new if new is not None and new.start_ms < old.start_ms else old
     return _earliest(search, future, job, 0)
 
@@ -257,8 +257,8 @@ def _holds(search: Search, job: Job, old: Planned) -> bool:
                     draft.unplace(holder, start.attempt, start.placements)
             elif expected_end_ms(cluster, holder)[0] <= old.start_ms:
                 draft.release(holder)
-    for promise in search.promises.values():
-        if promise.end_ms <= old.start_ms:
+    for promise in search.others():
+        if promise.end_ms <= old.start_ms or promise.start_ms >= old.end_ms:
             search.lift([promise])
     is_kept = draft.hold_exactly(job, old.placements)
     draft.rollback(mark)

@@ -43,6 +43,8 @@ def _plain_problems(spec: QueueSpec) -> Iterator[Problem]:
     for name in ("max_walltime_ms", "min_runtime_ms", "half_life_ms"):
         if not 0 <= getattr(spec, name) <= SPAN_MS_MAX:
             yield name, f"{getattr(spec, name)}: 0 to {SPAN_MS_MAX} ms"
+    if spec.name != ROOT and spec.half_life_ms != QueueSpec(ROOT).half_life_ms:
+        yield "half_life_ms", f"one for all queues: massctl queue put {ROOT} --half-life ..."
     if spec.priority_min > spec.priority_max:
         yield "priority_min", f"{spec.priority_min}: above priority_max, {spec.priority_max}"
     if max(abs(spec.priority_min), abs(spec.priority_max)) > PRIORITY_ABS_MAX:

@@ -74,11 +74,13 @@ def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
     for other in search.elastic_jobs():
         if not is_extra(other) or not may_resize(search, other):
             continue
-        over = size_of(other) > other.spec.roles[other.spec.elastic_role].shards
-        if over or rule_for(search, job, amounts, other) is not None:
+        asked = other.spec.roles[other.spec.elastic_role].shards
+        is_right = rule_for(search, job, amounts, other) is not None
+        if is_right or size_of(other) > asked:
             cost = search.policy.victims.cost(search.cluster, other)
             places = other.current.placements
-            found.append(Victim(other, StopRule.SHRINK, cost, places))
+            least = elastic_of(other).min_shards if is_right else asked
+            found.append(Victim(other, StopRule.SHRINK, cost, places, least=least))
     return sorted(found, key=price_of)
 
 
@@ -107,31 +109,45 @@ def _fits_with(
 ) -> tuple[Placed, list[Placed]] | None:
     """Place the job among their extras, and each of them again in a smaller size. On the draft."""
     draft = search.draft
+    mark = draft.checkpoint()
     for giver in givers:
         draft.evict(giver.job)
     placed = search.place(job, want, [])
     if placed is None:
         return None
     smaller = _all_smaller(search, givers)
-    return (placed, smaller) if smaller is not None else None
+    if smaller is not None:
+        return placed, smaller
+    draft.rollback(mark)  # it lies where one of them would have to go on: they choose first
+    for giver in givers:
+        draft.evict(giver.job)
+    smaller = _all_smaller(search, givers, is_least=True)
+    placed = search.place(job, want, []) if smaller is not None else None
+    return (placed, smaller) if placed is not None and smaller is not None else None
 
 
-def _all_smaller(search: Search, givers: list[Victim]) -> list[Placed] | None:
-    """Place each of them again at the largest smaller size; None when one has nowhere to go."""
+def _all_smaller(
+    search: Search, givers: list[Victim], is_least: bool = False
+) -> list[Placed] | None:
+    """Place each of them again at the largest smaller size; None when one has nowhere to go.
+
+    is_least: at its smallest size instead.
+    """
     smaller = []
     for giver in givers:
-        again = _place_again(search, giver.job, size_of(giver.job) - elastic_of(giver.job).step)
+        most = giver.least if is_least else size_of(giver.job) - elastic_of(giver.job).step
+        again = _place_again(search, giver.job, most, giver.least)
         if again is None:
             return None
         smaller.append(again)
     return smaller
 
 
-def _place_again(search: Search, job: Job, most: int) -> Placed | None:
-    """The active job's next attempt at its largest size up to `most`."""
+def _place_again(search: Search, job: Job, most: int, least: int) -> Placed | None:
+    """The active job's next attempt at its largest size from `least` to `most`."""
     for want in forms(job, search.cluster.now_ms):
         with claiming(search, job):
-            placed = search.at_largest(job, want, [], most)
+            placed = search.at_largest(job, want, [], most, least)
         if placed is not None:
             return placed
     return None
@@ -148,17 +164,23 @@ def shrink_and_preempt(search: Search, job: Job) -> bool:
         givers = [g for g in _givers(search, job, want) if g.job.id not in names]
         if not givers or not victims:
             continue
+        victims.sort(key=price_of)
         mark = draft.checkpoint()
-        with claiming(search, job):
-            for giver in givers:
-                draft.evict(giver.job)
-            found = choose(search, job, want, sorted(victims, key=price_of))
-            smaller = _all_smaller(search, givers) if found is not None else None
-            if found is not None and smaller is not None:
-                enter(search, job, *found, tuple(giver.job.id for giver in givers))
-                _restart_smaller(search, job, list(zip(givers, smaller, strict=True)))
-                return True
-        draft.rollback(mark)
+        for are_first in (False, True):  # who gives goes on in what the job leaves, or it in theirs
+            with claiming(search, job):
+                for giver in givers:
+                    draft.evict(giver.job)
+                smaller = _all_smaller(search, givers, is_least=True) if are_first else None
+                found = None
+                if smaller is not None or not are_first:
+                    found = choose(search, job, want, victims)
+                if found is not None and not are_first:
+                    smaller = _all_smaller(search, givers)
+                if found is not None and smaller is not None:
+                    enter(search, job, *found, tuple(giver.job.id for giver in givers))
+                    _restart_smaller(search, job, list(zip(givers, smaller, strict=True)))
+                    return True
+            draft.rollback(mark)
     return False
 
 

@@ -16,6 +16,7 @@ from aimass.core.kept import Kept
 from aimass.core.model import Job, JobId, NodeId
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
+from aimass.core.queues import Amounts, QueueSpec
 from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import UNKNOWN_MS, run_estimate
 from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
@@ -61,7 +62,7 @@ class Search(Kept):
         self._by_model = any(
             key.startswith("gpu:")
             for queue in self.cluster.queues.values()
-            for amounts in (queue.spec.quota, queue.spec.limit, queue.spec.borrow_limit)
+            for amounts in _tables(queue.spec)
             for key in amounts
         )
 
@@ -71,17 +72,16 @@ class Search(Kept):
             self.wake_ms = at_ms
 
     def elastic_jobs(self) -> list[Job]:
-        """Active jobs that have an elastic role, by submit order. O(active) once."""
+        """Active jobs that have an elastic role, by submit order. O(those) once."""
         if self._elastic is None:
-            found = [job for job in self.cluster.active.values() if job.spec.elastic_role >= 0]
-            self._elastic = sorted(found, key=_submit_seq)
+            self._elastic = sorted(self.cluster.elastic.values(), key=_submit_seq)
         return self._elastic
 
     def active_by_queue(self) -> dict[str, list[Job]]:
-        """Active jobs that can be preempted, by queue, each in submit order. O(active) once."""
+        """Active jobs that can be preempted, by queue, in no order. O(active) once."""
         if self._preemptible is None:
             self._preemptible = {}
-            for job in sorted(self.cluster.active.values(), key=_submit_seq):
+            for job in self.cluster.active.values():
                 if job.spec.preemptible:
                     self._preemptible.setdefault(job.spec.queue, []).append(job)
         return self._preemptible
@@ -217,9 +217,9 @@ class Search(Kept):
         return None
 
     def at_largest(
-        self, job: Job, want: Want, quota: list[Refusal], most: int = 0
+        self, job: Job, want: Want, quota: list[Refusal], most: int = 0, least: int = 0
     ) -> Placed | None:
-        """Place it at the largest size that fits; most: of its elastic role (0: what it asks).
+        """Place it at the largest size that fits, from `least` to `most` (0: what it asks).
 
         O(log sizes) placements, because what holds many shards holds fewer.
         """
@@ -228,7 +228,9 @@ class Search(Kept):
             return self.place(job, want, quota)
         elastic = job.spec.roles[role].elastic
         assert elastic is not None
-        sizes = elastic.sizes(most or job.spec.roles[role].shards)
+        sizes = [n for n in elastic.sizes(most or job.spec.roles[role].shards) if n >= least]
+        if not sizes:
+            return None
         mark = self.draft.checkpoint()
         if self.place(job, sized(job, want, sizes[-1]), quota) is None:
             return None
@@ -255,9 +257,10 @@ class Search(Kept):
         if placed is None:
             self.draft.rollback(mark)
             return None
-        if not self._by_model or not any(role.need.has_gpu for role in job.spec.roles):
+        needs = [role.need for role in job.spec.roles if role.need.has_gpu]
+        if not needs or not (self._by_model or any(need.gpu_share_mib for need in needs)):
             return placed
-        # Only now it is known which models it would count for.
+        # Only now it is known which models it would count for, and what a share by memory is.
         self.draft.rollback(mark)
         refusal = quota_refusal(
             self.cluster, job, amounts_placed(self.cluster, placed.placements), is_soon
@@ -301,16 +304,13 @@ class Search(Kept):
     def _ahead_of_others(
         self, job: Job, own: Planned | None, quota: list[Refusal]
     ) -> Placed | None:
-        """Use what was promised to less entitled jobs; not for one that has a promise itself."""
+        """Use what was promised to lower jobs; not for one that has a promise itself."""
         if not self.standing or not self.hides_something():
             return None
         if own is not None and own.start_ms > self.cluster.now_ms:
             return None
-        behind = list(self.standing.values())
-        self.lift(behind)
-        placed = self._in_some_form(job, quota)
-        self.lower(behind)
-        return placed
+        with self.setting_aside(job):
+            return self._in_some_form(job, quota) if self.aside else None
 
     def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """Backfill: use what is promised to others from a time when the job will have ended."""
@@ -359,6 +359,10 @@ class Search(Kept):
     def is_claimed(self, job_id: JobId) -> bool:
         """True when the decision made a claim for the job."""
         return any(claim.job_id == job_id for claim in self.claims)
+
+
+def _tables(spec: QueueSpec) -> tuple[Amounts, ...]:
+    return (spec.quota, spec.limit, spec.borrow_limit, spec.lend_limit, spec.job_limit)
 
 
 def _submit_seq(job: Job) -> int:

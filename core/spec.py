@@ -266,7 +266,10 @@ class JobSpec:
     @property
     def elastic_role(self) -> int:
         """Index of the one elastic role; -1 when the job has one size."""
-        return next((i for i, role in enumerate(self.roles) if role.elastic is not None), -1)
+        for index, role in enumerate(self.roles):
+            if role.elastic is not None:
+                return index
+        return -1
 
     @property
     def run_ms(self) -> int:

@@ -84,9 +84,9 @@ class Trial:
             return Tried(found) if isinstance(found, Turned) else Tried(None, found.placements)
         self._stands = None  # from here on the search is of no further use
         dropped = set(search.dropped)
-        search.lift(list(search.standing.values()))
-        if not (shrink_for(search, job) or preempt(search, job)):
-            return Tried(found)
+        with search.setting_aside(job):
+            if not (shrink_for(search, job) or preempt(search, job)):
+                return Tried(found)
         moves: list[Claim | Start] = [*search.claims, *search.starts.values()]
         placements = next(move.placements for move in moves if move.job_id == job.id)
         lost = sorted(search.dropped - dropped)
@@ -99,9 +99,11 @@ class Trial:
         """
         search = self.behind(job)
         self._stands = None
-        search.lift(list(search.standing.values()))
-        search.standing.pop(job.id, None)
-        return find_promise(search, Future(search), job)
+        own = search.standing.pop(job.id, None)
+        if own is not None:
+            search.lift([own])
+        with search.setting_aside(job):
+            return find_promise(search, Future(search), job)
 
     def is_passed_over(self, job: Job) -> bool:
         """True when a strict order lets somebody else go first."""

@@ -27,6 +27,7 @@ class Victim(NamedTuple):
     cost: int
     places: tuple[Placement, ...]
     is_owner: bool = False
+    least: int = 0  # elastic shards that it keeps at least when it only gives up extras
 
 
 def may_preempt_now(search: Search, job: Job) -> bool:
@@ -82,7 +83,7 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
     """Active jobs that may be stopped for this one, in no order. O(active)."""
     cluster = search.cluster
     amounts = amounts_asked(job, want)
-    cost_of = search.policy.victims.cost
+    cost_of, priority = search.policy.victims.cost, job.spec.priority
     found = []
     for queue, others in search.active_by_queue().items():
         rule = StopRule.PRIORITY
@@ -90,8 +91,10 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
             if not others or not may_reclaim(cluster, job, amounts, queue):
                 continue
             rule = StopRule.RECLAIM
+        elif search.policy.order.is_strict:
+            continue
         for other in others:
-            if rule is StopRule.PRIORITY and not outranks(search, job, other):
+            if rule is StopRule.PRIORITY and other.spec.priority >= priority:
                 continue
             if other.id not in search.evicted and is_stoppable(search, other):
                 places = other.current.placements
@@ -154,17 +157,19 @@ def is_stoppable(search: Search, other: Job) -> bool:
     if other.state is JobState.STOPPING or other.spec.preemption.mode is PreemptMode.SHRINK:
         return False
     now_ms, asks = search.cluster.now_ms, other.spec.preemption
-    least_ms = max(asks.min_runtime_ms, search.cluster.queues[other.spec.queue].spec.min_runtime_ms)
-    attempt = other.current
+    least_ms = search.cluster.queues[other.spec.queue].spec.min_runtime_ms
+    if asks.min_runtime_ms > least_ms:
+        least_ms = asks.min_runtime_ms
     if least_ms:
-        until_ms = (attempt.running_ms or now_ms) + least_ms
+        until_ms = (other.current.running_ms or now_ms) + least_ms
         if now_ms < until_ms:
             search.wake(until_ms)
             return False
-    recent = [at_ms for at_ms in other.preempted_ms if at_ms > now_ms - DAY_MS]
-    if asks.max_per_day and len(recent) >= asks.max_per_day:
-        search.wake(recent[-asks.max_per_day] + DAY_MS)
-        return False
+    if asks.max_per_day:
+        recent = [at_ms for at_ms in other.preempted_ms if at_ms > now_ms - DAY_MS]
+        if len(recent) >= asks.max_per_day:
+            search.wake(recent[-asks.max_per_day] + DAY_MS)
+            return False
     return True
 
 

@@ -1,10 +1,11 @@
 """Victims by lost work: the GPU time since their last checkpoint, and what a restart costs them."""
 
 from aimass.core.cluster import Cluster
-from aimass.core.lost_work import lost_gpu_ms
+from aimass.core.lost_work import held_milli, lost_ms
 from aimass.core.model import Job
 
-RESTART_MS = 60_000  # of every GPU, until a resumed job is where it was; an elastic job says its own
+# Of every GPU, until a resumed job is where it was; an elastic job says its own.
+RESTART_MS = 60_000
 
 
 class LeastLostWork:
@@ -15,7 +16,9 @@ class LeastLostWork:
 
     def cost(self, cluster: Cluster, job: Job) -> int:
         """See VictimPolicy.cost; GPU-ms. A job without GPUs counts as one milli-GPU."""
-        elastic = next((r.elastic for r in job.spec.roles if r.elastic is not None), None)
-        restart_ms = elastic.cost_ms if elastic is not None else RESTART_MS
-        gpu_milli = max(1, sum(p.share_milli * len(p.devices) for p in job.current.placements))
-        return lost_gpu_ms(job, cluster.now_ms) + restart_ms * gpu_milli // 1000
+        restart_ms = RESTART_MS
+        for role in job.spec.roles:
+            if role.elastic is not None:
+                restart_ms = role.elastic.cost_ms
+        held = held_milli(job.current.placements)
+        return lost_ms(job, cluster.now_ms) * held // 1000 + restart_ms * (held or 1) // 1000
