@@ -210,17 +210,17 @@ def _make_way(
 
 
 def _promised_after(search: Search, job: Job) -> list[Planned]:
-    """Promises to jobs ahead that begin when this one, after others made way, should have ended.
+    """Promises that begin when the job, after others made way for it, should have ended.
 
     Or else a large job that waits for long would keep its places for whoever is on them now, be
     they less entitled than all who wait.
     """
-    if not search.promises or not might_preempt(search, job):
+    if not search.others() or not might_preempt(search, job):
         return []
     active = (other for jobs in search.active_by_queue().values() for other in jobs)
     wait_ms = max((stop_ms(other) for other in active), default=0)
     ends_ms = search.cluster.now_ms + wait_ms + run_estimate(search.cluster, job)[0]
-    return [p for p in search.promises.values() if p.start_ms >= ends_ms]
+    return [p for p in search.others() if p.start_ms >= ends_ms]
 
 
 def _make_room(search: Search, waits: dict[Group, Wait]) -> bool:
