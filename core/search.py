@@ -100,7 +100,7 @@ class Search(Kept):
         if (fit, is_waiting) in self._no_room:
             return _NO_ROOM
         run_ms = run_estimate(self.cluster, job)[0]
-        if run_ms >= self._too_long.get(fit, run_ms + 1):
+        if own is None and run_ms >= self._too_long.get(fit, run_ms + 1):
             return _PROMISED
         quota: list[Refusal] = []
         with self.closing(job, self.cluster.now_ms):
