@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.catalogue import AIMS, BENCHMARKS
+from benchmarks.catalogue import AIMS, BENCHMARKS, GROUPS
 from benchmarks.daemons import ROOT, BenchmarkError
 from benchmarks.record import Record, as_json, as_table
 
@@ -24,10 +24,12 @@ def main() -> int:
     if options.name == "list":
         width = max(map(len, BENCHMARKS))
         print("\n".join(f"{name:{width}}  {b.about}" for name, b in BENCHMARKS.items()))
+        for group, names in GROUPS.items():
+            print(f"{group:{width}}  all of {', '.join(names)}")
         return 0
     described, commit = machine.describe(), _commit()
     records: list[Record] = []
-    for name in [options.name] if options.name else BENCHMARKS:
+    for name in GROUPS.get(options.name, [options.name]) if options.name else BENCHMARKS:
         print(f"measuring {name} ...", file=sys.stderr)
         try:
             records += BENCHMARKS[name].run(options.scale)
@@ -50,7 +52,10 @@ def _options() -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure AI Mass on this machine."
     )
     parser.add_argument(
-        "name", nargs="?", choices=[*BENCHMARKS, "list"], help="one of them, or list; default: all"
+        "name",
+        nargs="?",
+        choices=[*BENCHMARKS, *GROUPS, "list"],
+        help="one of them, or list; default: all",
     )
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     parser.add_argument(

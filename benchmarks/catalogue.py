@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from benchmarks import (
     apply,
     cli,
+    decide_backlog,
     decide_place,
+    decide_preempt,
+    decide_submit,
     decide_why,
+    memory,
     restart,
     submit_batch,
     submit_start,
@@ -26,6 +30,15 @@ class Benchmark:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "apply": Benchmark("events/s through core.apply, in processor time", apply.run),
+    "decide_submit": Benchmark(
+        "one new job on 1,024 busy nodes with 10,000 pending, ms", decide_submit.run
+    ),
+    "decide_backlog": Benchmark(
+        "a full pass over 10,000 mixed pending jobs, 2,048 GPUs held, ms", decide_backlog.run
+    ),
+    "decide_exit": Benchmark(
+        "the same after one running job has ended, ms", decide_backlog.run_exit
+    ),
     "place_rate": Benchmark(
         "placements/s of 1-GPU jobs filling 5,000 nodes, in processor time", decide_place.run_place
     ),
@@ -33,9 +46,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         "gangs of 16 shards placed and taken back a second, in processor time",
         decide_place.run_gangs,
     ),
+    "preempt": Benchmark(
+        "a decision that finds victims among 8,192 running jobs, ms", decide_preempt.run
+    ),
+    "scale": Benchmark(
+        "decide_submit on 1,000 to 100,000 nodes, and with as many pending", decide_submit.run_scale
+    ),
     "why": Benchmark(
         "one full explanation at 1,024 nodes and 10,000 pending jobs, ms", decide_why.run
     ),
+    "memory": Benchmark("resident MiB with 8,192 running and 100,000 pending jobs", memory.run),
     "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
     "submit_unary": Benchmark("durable submits/s, one call each, 32 in flight", submit_unary.run),
     "submit_batch": Benchmark("durable submits/s over SubmitBatch", submit_batch.run),
@@ -43,14 +63,31 @@ BENCHMARKS: dict[str, Benchmark] = {
     "cli": Benchmark("wall time of massctl beside `python -c pass`, ms", cli.run),
 }
 
+# Names that stand for several benchmarks.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "decide": (
+        *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
+        *("preempt", "scale", "why", "memory"),
+    ),
+}
+
 # By record. Where they come from: docs/decisions and the reference measurements of Slurm and Ray.
 AIMS: dict[str, Aim] = {
     "apply": Aim(200_000, is_upper=False),
+    "decide_submit_p50": Aim(0.3, is_upper=True),
+    "decide_submit_p99": Aim(2, is_upper=True),
+    "decide_backlog": Aim(1_000, is_upper=True),
     "place_rate": Aim(20_000, is_upper=False),
     "gang_rate_8": Aim(2_000, is_upper=False),
     "gang_rate_1024": Aim(2_000, is_upper=False),
+    "preempt_p99": Aim(20, is_upper=True),
+    "scale_nodes_growth_10k": Aim(1.5, is_upper=True),
+    "scale_nodes_growth_100k": Aim(1.5, is_upper=True),
+    "scale_pending_growth_10k": Aim(1.5, is_upper=True),
+    "scale_pending_growth_100k": Aim(1.5, is_upper=True),
     "why_p50": Aim(50, is_upper=True),
     "why_p99": Aim(50, is_upper=True),
+    "memory": Aim(600, is_upper=True),
     "restart": Aim(5, is_upper=True),
     "submit_unary": Aim(2_000, is_upper=False),
     "submit_batch": Aim(20_000, is_upper=False),

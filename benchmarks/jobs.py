@@ -70,9 +70,7 @@ def opening() -> list[ev.Event]:
     found: list[ev.Event] = [ev.ClusterCreated(0, "bench"), ev.TermStarted(0, 1)]
     for index in range(NODES):
         node = f"n{index}"
-        inventory = Inventory(
-            node, "127.0.0.1", 10**6, 2**21, devices_of(node), probe="simulated"
-        )
+        inventory = Inventory(node, "127.0.0.1", 10**6, 2**21, devices_of(node), probe="simulated")
         found.append(ev.NodeRegistered(0, NodeId(node), inventory, "boot", 1))
     return found
 
