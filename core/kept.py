@@ -86,7 +86,7 @@ class Kept:
 
         Those are promises to jobs of lower priority, and to borrowers where the job is within its
         queue's guarantee. Among equals whoever was promised a start first keeps it, though shares
-        change who is next.
+        change who is next; not against one before it that lost its node: it would be at work.
         """
         jobs = self.cluster.jobs
         is_owed = self._is_owed(job)
@@ -95,6 +95,7 @@ class Kept:
             for planned in self.standing.values()
             if (other := jobs[planned.job_id]).spec.priority < job.spec.priority
             or (is_owed and not self._is_owed(other))
+            or (job.losses and _came_later(other, job))
         ]
         self.aside = {planned.job_id: planned for planned in weaker}
         for job_id in self.aside:
@@ -192,6 +193,11 @@ class Kept:
                 if sum(credit.memory_mib for credit in given) < placement.memory_mib:
                     return True
         return False
+
+
+def _came_later(other: Job, job: Job) -> bool:
+    is_equal = other.spec.priority == job.spec.priority and other.spec.queue == job.spec.queue
+    return is_equal and other.submit_seq > job.submit_seq
 
 
 @dataclass(slots=True)
