@@ -26,7 +26,7 @@ SORTS = ("waits", "fresh", "starts")
 SIZES = {"1k": 1_000, "10k": 10_000, "100k": 100_000}
 SCALE_ROUNDS = 3
 SCALE_SAMPLES = 60
-MOST_WHOLE: Shapes = (*(((8, 1),) * 15), *(((1, 1),) * 8))
+MOST_WHOLE: Shapes = (*(((8, 1),) * 6), *(((7, 1), (1, 1)) * 2))  # 10 jobs on 8 nodes
 
 
 def run(scale: float) -> list[Record]:
@@ -53,7 +53,7 @@ def run_scale(scale: float) -> list[Record]:
     samples = max(3, round(SCALE_SAMPLES * scale))
 
     def world(nodes: int, pending: int) -> _Waiting:
-        nodes, pending = max(64, round(nodes * scale)), max(50, round(pending * scale))
+        nodes, pending = max(256, round(nodes * scale)), max(50, round(pending * scale))
         return _Waiting(nodes, pending, samples * SCALE_ROUNDS, MOST_WHOLE)
 
     worlds = {f"scale_nodes_{name}": world(nodes, PENDING) for name, nodes in SIZES.items()}

@@ -219,6 +219,8 @@ def _shards_by_devices(node: Node, need: Need, is_soon: bool) -> int:
     room, is_whole = 0, need.gpu_milli >= WHOLE_GPU_MILLI
     is_picky = bool(need.gpu_types or need.gpu_memory_mib or need.gpu_share_mib)
     for device in node.devices:
+        if not is_soon and device.used_milli >= WHOLE_GPU_MILLI:
+            continue  # most are, on a busy node
         free_milli = device.soon_milli if is_soon else device.free_milli
         if free_milli and (not is_picky or device_suits(device.spec, need)):
             if is_whole:

@@ -17,11 +17,13 @@ def choose_devices(
         return [()] * shards
     if need.gpu_milli < WHOLE_GPU_MILLI:
         return _choose_shares(node, need, shards, is_soon)
+    is_picky = bool(need.gpu_types or need.gpu_memory_mib)
     free = [
         i
         for i, device in enumerate(node.devices)
-        if (device.soon_milli if is_soon else device.free_milli) == WHOLE_GPU_MILLI
-        and device_suits(device.spec, need)
+        if (device.soon_milli if is_soon else not device.used_milli and device.free_milli)
+        == WHOLE_GPU_MILLI
+        and (not is_picky or device_suits(device.spec, need))
     ]
     wanted = need.devices * shards
     assert len(free) >= wanted, f"{node.id}: {len(free)} devices have room, {wanted} are wanted"

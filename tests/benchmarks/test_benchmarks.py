@@ -12,7 +12,7 @@ from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.invariants import check_invariants
 from aimass.core.model import JobState
-from benchmarks.catalogue import AIMS, BENCHMARKS
+from benchmarks.catalogue import AIMS, BENCHMARKS, GROUPS
 from benchmarks.jobs import SIZES, lives, opening
 from benchmarks.record import Aim, Record, as_json, as_table, of_rounds, percentiles
 
@@ -54,10 +54,11 @@ def test_every_benchmark_gives_records_in_the_agreed_form(name: str, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_list_names_every_benchmark(tmp_path: Path) -> None:
-    """One line each."""
+def test_the_list_names_every_benchmark_and_group(tmp_path: Path) -> None:
+    """One line each; a group is made of benchmarks."""
     done = bench("list", folder=tmp_path)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == list(BENCHMARKS)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [*BENCHMARKS, *GROUPS]
+    assert all(set(names) <= set(BENCHMARKS) for names in GROUPS.values())
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["no-such-benchmark"], 2)])
