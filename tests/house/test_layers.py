@@ -46,7 +46,7 @@ PURE = {"core", "policies"}
 PURE_MODULES = {
     *{"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib"},
     *{"heapq", "itertools", "math", "operator", "re", "types", "typing"},
-    "difflib",  # compares two strings: "did you mean" in what the edge refuses
+    *{"contextlib", "difflib"},  # try and take back; "did you mean" in what the edge refuses
 }
 # Calls that reach outside, and two whose answer differs from process to process.
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint", "id", "hash"}
