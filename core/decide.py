@@ -58,15 +58,17 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         return _plan(search, policy, waits)
 
 
-def _again(search: Search, waits: dict[Group, Wait], starts: int, stops: int) -> bool:
+def _again(search: Search, waits: dict[Group, Wait], starts: int, moves: int) -> bool:
     """True when this pass changed what an earlier job was told: look at those once more.
 
-    starts, stops: how many there were before it. Deciding again on the result must move nobody.
+    starts, moves: how many there were before it. Deciding again on the result must move nobody.
     """
     if not search.fuel.left:
         return False
-    if search.is_revoked or len(search.stops) > stops:
-        search.is_revoked = False  # who lost a start; and what leaves may be more than was needed
+    is_moved = len(search.stops) + len(search.claims) > moves
+    if search.is_revoked or search.is_later or is_moved:
+        # Who lost a start; what leaves may be more than was needed; a promise gave way.
+        search.is_revoked = search.is_later = False
         again = list(waits)
     elif len(search.starts) > starts:
         # Roles are placed one after the other: what has started since may have pushed the first of
@@ -145,9 +147,9 @@ def _wait(search: Search, group: Group, job_id: JobId, turned: Turned) -> Wait:
 def _pass(search: Search, waits: dict[Group, Wait]) -> tuple[int, int]:
     """Try every queued job once, except those of groups that wait and those that have started.
 
-    Returns how many starts and stops there were before.
+    Returns how many starts, and how many stops and claims there were before.
     """
-    before = (len(search.starts), len(search.stops))
+    before = (len(search.starts), len(search.stops) + len(search.claims))
     cluster, order = search.cluster, search.policy.order
     blocked = set(waits)
     future: list[Future] = []

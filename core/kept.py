@@ -30,6 +30,8 @@ class Kept:
         self.promises: dict[JobId, Planned] = {}
         self.standing: dict[JobId, Planned] = {}
         self.aside: dict[JobId, Planned] = {}  # of the standing: lifted for one that goes before
+        self.is_later = False  # a promise moved: whoever it turned away may fare better now
+        self._told_ms: dict[JobId, int] = {}
         self._given: dict[JobId, tuple[Planned, list[tuple[capacity.Credit, ...]]]] = {}
 
     def stand(self) -> None:
@@ -51,6 +53,11 @@ class Kept:
 
     def promise(self, job: Job, planned: Planned) -> None:
         """From now on the draft keeps these places for the job."""
+        old = self.cluster.planned.get(job.id)
+        told_ms = self._told_ms.get(job.id, old.start_ms if old is not None else planned.start_ms)
+        if planned.start_ms > told_ms:
+            self.is_later = True
+        self._told_ms[job.id] = planned.start_ms
         self.promises[job.id] = planned
         self.lower([planned])
 

@@ -108,7 +108,6 @@ class Search(Kept):
             placed = (
                 self._as_promised(job, own, quota)
                 or self._in_some_form(job, quota)
-                or self._ahead_of_others(job, own, quota)
                 or self._among_promises(job, quota)
             )
             if placed is not None:
@@ -161,6 +160,7 @@ class Search(Kept):
     def revoke(self, job: Job) -> None:
         """Somebody with a right to them takes the places that the job owned or would start on."""
         self.starts.pop(job.id, None)
+        self.claims = [claim for claim in self.claims if claim.job_id != job.id]
         if job.id in self.cluster.claims:
             self.dropped.add(job.id)
         else:
@@ -301,25 +301,18 @@ class Search(Kept):
         self.lower(others)
         return Placed(own.placements, f"as promised: {own.reason}")
 
-    def _ahead_of_others(
-        self, job: Job, own: Planned | None, quota: list[Refusal]
-    ) -> Placed | None:
-        """Use what was promised to lower jobs; not for one that has a promise itself."""
-        if not self.standing or not self.hides_something():
-            return None
-        if own is not None and own.start_ms > self.cluster.now_ms:
+    def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
+        """Use what is promised: to lower jobs; and to others from when the job will have ended."""
+        if not self.hides_something():
             return None
         with self.setting_aside(job):
-            return self._in_some_form(job, quota) if self.aside else None
-
-    def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
-        """Backfill: use what is promised to others from a time when the job will have ended."""
-        later = self.later_than(job)
-        if not later or not self.hides_something():
-            return None
-        self.lift(later)
-        placed = self._in_some_form(job, quota)
-        self.lower(later)
+            placed = self._in_some_form(job, quota) if self.aside else None
+            later = [] if placed is not None else self.later_than(job)
+            if not later:
+                return placed
+            self.lift(later)
+            placed = self._in_some_form(job, quota)
+            self.lower(later)
         if placed is None:
             return None
         note = f"backfilled: ends before {min(later, key=_start_ms).job_id} starts as promised"

@@ -66,10 +66,8 @@ def might_preempt(search: Search, job: Job) -> bool:
         priority < job.spec.priority for priority in queue.active_by_priority
     ):
         return True
-    owners = [
-        cluster.jobs[i] for i in cluster.claims if cluster.jobs[i].spec.queue == queue.spec.name
-    ]
-    owners += [s for i in search.starts if (s := cluster.jobs[i]).spec.queue == queue.spec.name]
+    claimed = (*cluster.claims, *search.starts, *(claim.job_id for claim in search.claims))
+    owners = [o for i in claimed if (o := cluster.jobs[i]).spec.queue == queue.spec.name]
     if any(o.spec.preemptible and outranks(search, job, o) for o in owners):
         return True
     if any(other.spec.quota for other in cluster.queues.values()):
@@ -105,6 +103,12 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
             owner_rule = rule_for(search, job, amounts, owner)
             if owner_rule is not None:
                 found.append(Victim(owner, owner_rule, 0, claim.placements, is_owner=True))
+    for made in search.claims:  # on what was leaving anyway, a moment ago
+        maker = cluster.jobs[made.job_id]
+        if maker.state is JobState.QUEUED and not made.victims:
+            made_rule = rule_for(search, job, amounts, maker)
+            if made_rule is not None:
+                found.append(Victim(maker, made_rule, 0, made.placements, is_owner=True))
     for start in search.starts.values():  # it has not started yet, and had better not
         if start.job_id not in cluster.claims:
             starter = cluster.jobs[start.job_id]

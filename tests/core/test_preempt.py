@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from aimass.core.decide import decide
 from aimass.core.draft import Draft
-from aimass.core.model import JobState, StopRule
-from aimass.core.plan import Plan
+from aimass.core.model import Job, JobState, StopRule
+from aimass.core.plan import Plan, Planned
 from aimass.core.policy import Fuel, Want
+from aimass.core.runtimes import run_estimate
 from aimass.core.spec import Elastic, JobSpec, Need, Preemption, PreemptMode, Role
 from aimass.core.wants import sizes_of
 from tests.core.exact_world import ExactWorld
@@ -86,18 +87,36 @@ def _victims_are_needed(world: ExactWorld, plan: Plan, job_id: str) -> None:
             for lost in plan.unclaims:
                 owned = world.cluster.claims[lost]
                 draft.unclaim(world.cluster.jobs[lost], owned.attempt, owned.placements)
+            before = {claim.job_id}
             for other in plan.claims:
                 if other is claim:
                     break
+                before.add(other.job_id)
                 draft.claim(world.cluster.jobs[other.job_id], other.attempt, other.placements)
             for stop in plan.stops:
-                if stop is not spared:
+                if stop is not spared and stop.by in before:
                     draft.evict(world.cluster.jobs[stop.job_id])
             for start in (s for s in plan.starts if s.job_id not in world.cluster.claims):
                 draft.claim(world.cluster.jobs[start.job_id], start.attempt, start.placements)
+            for kept in _promises_that_count(world, plan, claimant):
+                draft.claim(world.cluster.jobs[kept.job_id], 999, kept.placements)
             draft.is_soon = True
             found = world.policy.place.place(draft, claimant, want, Fuel(1 << 30))
             assert found is None, f"{spared.job_id} was stopped for nothing"
+
+
+def _promises_that_count(world: ExactWorld, plan: Plan, claimant: Job) -> list[Planned]:
+    """Those to jobs that are no lower, which begin before the claimant should have ended."""
+    planned = {**world.cluster.planned, **{p.job_id: p for p in plan.planned}}
+    moving = {move.job_id for move in (*plan.starts, *plan.claims)}
+    ends_ms = world.cluster.now_ms + run_estimate(world.cluster, claimant)[0]
+    return [
+        p
+        for i, p in planned.items()
+        if i not in moving
+        and world.cluster.jobs[i].spec.priority >= claimant.spec.priority
+        and p.start_ms < ends_ms
+    ]
 
 
 def _stop_is_right(world: ExactWorld, plan: Plan, job_id: str) -> None:
