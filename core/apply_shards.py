@@ -78,6 +78,8 @@ def _count_started(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> 
     attempt.started += 1
     if attempt.started == len(attempt.shards):
         attempt.running_ms = at_ms
+        if job.spec.elastic_role >= 0:
+            cluster.freed_revision = cluster.revision + 1  # it may be resized from now on
         if job.state is not JobState.STOPPING:
             move(cluster, job, JobTrigger.ALL_SHARDS)
     elif job.state is JobState.PLACED:
@@ -143,6 +145,7 @@ def stop_gang(
     attempt.notice_ms = notice_ms
     if job.state is not JobState.STOPPING:
         attempt.stopping_ms = cluster.now_ms
+        cluster.freed_revision = cluster.revision + 1  # what is leaving can be claimed
         move(cluster, job, JobTrigger.STOP)
         for rank, placement in enumerate(attempt.placements):
             if attempt.shards[rank].state is not ShardState.EXITED:

@@ -16,10 +16,12 @@ from aimass.core.spec import WHOLE_GPU_MILLI
 def hold(cluster: Cluster, job: Job, node: Node, key: HoldKey, placement: Placement) -> None:
     """Give a shard its share of the node. The caller has proved that it fits."""
     assert key not in node.holds, f"{key} already holds capacity on {node.id}"
-    for index in placement.devices:
-        device = node.devices[index]
+    devices = [node.devices[index] for index in placement.devices]
+    for device in devices:  # before anything changes: a policy that is wrong must leave no trace
+        used_milli = device.used_milli + placement.share_milli
+        assert used_milli <= WHOLE_GPU_MILLI, f"{node.id}: {device.spec.uuid} given out twice"
+    for device in devices:
         device.used_milli += placement.share_milli
-        assert device.used_milli <= WHOLE_GPU_MILLI, f"{node.id} device {index} given out twice"
         device.holders[key] = placement.share_milli
     node.cpu_used_milli += placement.cpu_milli
     node.memory_used_mib += placement.memory_mib
@@ -137,35 +139,37 @@ class Credit(NamedTuple):
 
 def keep_free(
     cluster: Cluster, node: Node, key: HoldKey, placement: Placement, credits: tuple[Credit, ...]
-) -> None:
-    """Keep a promised place free: claimed on the node, and counted for no queue."""
+) -> tuple[Credit, ...]:
+    """Keep a promised place free: claimed on the node, and counted for no queue.
+
+    Returns the credits that count: those of holders who have not left meanwhile (in a look ahead).
+    """
     assert key not in node.claims, f"{key} already claims capacity on {node.id}"
     node.claims[key] = placement
     _count_claim(node, placement, 1)
-    _count_credits(node, credits, 1)
+    count = tuple(credit for credit in credits if credit.holder in node.holds)
+    for credit in count:
+        node.credits.setdefault(credit.holder, []).append(credit)
+        _add_credit(node, credit, 1)
     cluster.index.touch(node)
+    return count
 
 
 def let_go(
     cluster: Cluster, node: Node, key: HoldKey, placement: Placement, credits: tuple[Credit, ...]
-) -> None:
-    """The inverse of keep_free."""
+) -> tuple[Credit, ...]:
+    """The inverse of keep_free; returns the credits that counted until now."""
     del node.claims[key]
     _count_claim(node, placement, -1)
-    _count_credits(node, credits, -1)
+    counted = tuple(c for c in credits if c in node.credits.get(c.holder, ()))
+    for credit in counted:
+        left = node.credits[credit.holder]
+        left.remove(credit)
+        if not left:
+            del node.credits[credit.holder]
+        _add_credit(node, credit, -1)
     cluster.index.touch(node)
-
-
-def _count_credits(node: Node, credits: tuple[Credit, ...], sign: int) -> None:
-    """A holder who has left meanwhile (in a look ahead) counts no more: see end_credits."""
-    for credit in credits:
-        if credit.holder in node.holds:
-            ends = node.credits.setdefault(credit.holder, [])
-            if sign > 0:
-                ends.append(credit)
-            else:
-                ends.remove(credit)
-            _add_credit(node, credit, sign)
+    return counted
 
 
 def _add_credit(node: Node, credit: Credit, sign: int) -> None:

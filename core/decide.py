@@ -200,7 +200,7 @@ def _make_way(
         keep_promise(search, job)  # its queue may have room again by then
         return found
     most = search.policy.options.promises
-    if search.policy.order.is_strict or not search.has_slot(job, most):
+    if search.policy.order.is_strict or not search.has_slot(job, most - search.futile):
         search.hopeless.add(group)  # what its first could not get, the next cannot either
         return found
     if not future:
@@ -208,6 +208,9 @@ def _make_way(
     planned = find_promise(search, future[0], job)
     if planned is not None:
         search.promise(job, planned)
+    else:
+        search.hopeless.add(group)
+        search.futile += 1
     return found
 
 
@@ -240,6 +243,8 @@ def _make_room(search: Search, waits: dict[Group, Wait]) -> bool:
 
 
 def _plan(search: Search, policy: Policy, waits: dict[Group, Wait]) -> Plan:
+    for planned in search.promises.values():
+        search.wake(planned.start_ms + 1)  # if it has not come true by then, it is made anew
     old = search.cluster.planned
     moving = {*search.starts, *(claim.job_id for claim in search.claims)}
     ended: list[JobId] = [i for i in old if i not in search.promises and i not in moving]

@@ -97,15 +97,15 @@ class Draft:
         self, node: Node, key: HoldKey, placement: Placement, credits: tuple[capacity.Credit, ...]
     ) -> None:
         """Keep a promised place free."""
-        capacity.keep_free(self.cluster, node, key, placement, credits)
-        self._undo.append((capacity.let_go, (self.cluster, node, key, placement, credits)))
+        count = capacity.keep_free(self.cluster, node, key, placement, credits)
+        self._undo.append((capacity.let_go, (self.cluster, node, key, placement, count)))
 
     def let_go(
         self, node: Node, key: HoldKey, placement: Placement, credits: tuple[capacity.Credit, ...]
     ) -> None:
         """Keep it free no longer."""
-        capacity.let_go(self.cluster, node, key, placement, credits)
-        self._undo.append((capacity.keep_free, (self.cluster, node, key, placement, credits)))
+        counted = capacity.let_go(self.cluster, node, key, placement, credits)
+        self._undo.append((capacity.keep_free, (self.cluster, node, key, placement, counted)))
 
     def _count_start(self, job: Job, rank: int, sign: int) -> None:
         """Once for its gang, a job counts as active; one that was active, as staying."""

@@ -4,6 +4,8 @@
 A reason comes with a stable code and the figures behind it.
 """
 
+from itertools import chain, islice
+
 from aimass.core.codes import Code as Code
 from aimass.core.codes import Kind as Kind
 from aimass.core.codes import Refusal as Refusal
@@ -193,15 +195,14 @@ def _room_on(node: Node, need: Need, is_soon: bool) -> tuple[int, Code | None]:
 def _exclusive_refusal(node: Node, job: Job, is_soon: bool) -> Refusal | None:
     """A node that one job has for itself takes nothing of another.
 
-    Where one placement is exclusive all are of its job, so the first of the holds and the first of
-    the claims speak for the others.
+    Where one hold is exclusive all are of its job, so the first speaks for the others; claims may
+    be promises for different times.
     """
-    for table in (node.holds, node.claims):
-        for key, placement in table.items():
-            is_leaving = is_soon and table is node.holds and key in node.leaving
-            if placement.exclusive and key.job_id != job.id and not is_leaving:
-                return Refusal(Code.NODE_EXCLUSIVE, f"{key.job_id} has the node for itself")
-            break
+    tables = (islice(node.holds.items(), 1), node.claims.items())
+    for key, placement in chain(*tables):
+        is_leaving = is_soon and key in node.leaving
+        if placement.exclusive and key.job_id != job.id and not is_leaving:
+            return Refusal(Code.NODE_EXCLUSIVE, f"{key.job_id} has the node for itself")
     if not job.spec.exclusive_node:
         return None
     others = [key.job_id for key in node.claims if key.job_id != job.id]

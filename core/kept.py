@@ -175,9 +175,12 @@ class Kept:
                 placement.memory_mib,
                 dict.fromkeys(placement.devices, placement.share_milli),
             )
-            for key, placement in node.holds.items()
+            for key, placement in sorted(node.holds.items(), key=self._by_submission)
             if key not in node.leaving and self._end_ms(key.job_id) <= start_ms
         ]
+
+    def _by_submission(self, held: tuple[HoldKey, Placement]) -> tuple[int, int]:
+        return (self.cluster.jobs[held[0].job_id].submit_seq, held[0].rank)
 
     def _end_ms(self, job_id: JobId) -> int:
         job = self.cluster.jobs[job_id]

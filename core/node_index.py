@@ -54,10 +54,11 @@ def use_of(node: Node, is_soon: bool) -> NodeUse:
     holds = node.holds
     if is_soon and node.leaving:
         holds = {key: placement for key, placement in holds.items() if key not in node.leaving}
-    for table in (holds, node.claims):
-        for placement in table.values():  # where one is exclusive, all are
-            others = max(others, EXCLUSIVE if placement.exclusive else SHARED)
-            break
+    for placement in holds.values():  # where one is exclusive, all are
+        others = EXCLUSIVE if placement.exclusive else SHARED
+        break
+    for placement in node.claims.values():  # promises for different times may share a node
+        others = max(others, EXCLUSIVE if placement.exclusive else SHARED)
     cpu_milli = node.cpu_soon_milli if is_soon else node.cpu_free_milli
     memory_mib = node.memory_soon_mib if is_soon else node.memory_free_mib
     return NodeUse(whole << PARTIAL_BITS | partial, largest, cpu_milli, memory_mib, others)

@@ -15,7 +15,7 @@ from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, Node, NodeId, Placement, StopRule
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
-from aimass.core.quota import may_reclaim
+from aimass.core.quota import may_reclaim, quota_refusal
 from aimass.core.search import Search
 from aimass.core.spec import Need
 from aimass.core.victims import (
@@ -27,7 +27,7 @@ from aimass.core.victims import (
     price_of,
     smallest_forms,
 )
-from aimass.core.wants import amounts_asked, models_of
+from aimass.core.wants import amounts_asked, amounts_placed, models_of
 
 FEW = 256  # candidates looked at first
 TRIES_MAX = 64  # placements tried while the set of victims grows
@@ -308,7 +308,9 @@ def enter(
     if not stops and not givers:
         mark = draft.checkpoint()
         draft.unclaim(job, attempt, placed.placements)
-        if draft.hold_exactly(job, placed.placements):
+        amounts = amounts_placed(search.cluster, placed.placements)
+        is_allowed = quota_refusal(search.cluster, job, amounts) is None  # now, not only soon
+        if is_allowed and draft.hold_exactly(job, placed.placements):
             search.add_start(job, placed)
             return
         draft.rollback(mark)

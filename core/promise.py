@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from aimass.core.draft import Draft
-from aimass.core.model import Job
+from aimass.core.model import Job, JobState
 from aimass.core.plan import Claim, Planned, Start
 from aimass.core.policy import Placed
 from aimass.core.runtimes import UNKNOWN_MS, expected_end_ms, run_estimate
@@ -70,17 +70,13 @@ class Future:
 
     def _over(self, job: Job, claim: Claim) -> _Point:
         """The end of an attempt that will start when the victims of its claim have left."""
-        cluster = self._search.cluster
-        ends = [cluster.now_ms]
-        ends += [
-            cluster.now_ms + stop_ms(cluster.jobs[i]) for i in claim.victims if i in cluster.jobs
-        ]
-        run_ms, _, is_known = run_estimate(cluster, job)
+        is_known = run_estimate(self._search.cluster, job)[2]
 
         def give_back(draft: Draft) -> None:
             draft.unclaim(job, claim.attempt, claim.placements)
 
-        return _Point(max(ends) + run_ms, job.submit_seq, is_known, job.id, give_back)
+        at_ms = claim_end_ms(self._search, claim)
+        return _Point(at_ms, job.submit_seq, is_known, job.id, give_back)
 
     def _started(self, job: Job, start: Start) -> _Point:
         run_ms, _, is_known = run_estimate(self._search.cluster, job)
@@ -109,6 +105,18 @@ class Future:
             for window in cluster.windows.values()
             for _, end_ms in islice(occurrences(window, cluster.now_ms, until_ms), WINDOWS_TRIED)
         ]
+
+
+def claim_end_ms(search: Search, claim: Claim) -> int:
+    """When the attempt that will start on the claim should have ended."""
+    cluster = search.cluster
+    ends = [cluster.now_ms]
+    for victim in (cluster.jobs[i] for i in claim.victims if i in cluster.jobs):
+        if victim.id in search.evicted:
+            ends.append(cluster.now_ms + stop_ms(victim))
+        elif victim.state is JobState.STOPPING:
+            ends.append(expected_end_ms(cluster, victim)[0])
+    return max(ends) + run_estimate(cluster, cluster.jobs[claim.job_id])[0]
 
 
 def stop_ms(job: Job) -> int:
@@ -175,7 +183,7 @@ def _earliest(search: Search, future: Future, job: Job, before_ms: int) -> Plann
     number, placed = found
     start_ms = max(points[number].at_ms, search.cluster.now_ms)
     run_ms = run_estimate(search.cluster, job)[0]
-    if job.spec.deadline_ms and start_ms + run_ms > job.spec.deadline_ms:
+    if job.spec.deadline_ms and start_ms + job.spec.run_ms > job.spec.deadline_ms:
         return None
     known = all(point.is_known for point in points[: number + 1])
     reason = f"when {points[number].waits_for} has ended; {placed.reason}"
@@ -190,6 +198,7 @@ def _first_fit(search: Search, job: Job, points: list[_Point]) -> tuple[int, Pla
     while low < len(points):
         high = min(len(points), low + step)
         _release(draft, points[low:high])
+        search.fuel.burn(high - low)
         placed = _place(search, job, points[high - 1].at_ms)
         if placed is not None:
             break
@@ -241,7 +250,7 @@ def _holds(search: Search, job: Job, old: Planned) -> bool:
     cluster = search.cluster
     if old.start_ms < cluster.now_ms:
         return False
-    if old.end_ms - old.start_ms != run_estimate(cluster, job)[0]:
+    if job.spec.run_ms and old.end_ms - old.start_ms != run_estimate(cluster, job)[0]:
         return False
     nodes = list(dict.fromkeys(p.node_id for p in old.placements))
     if search.closed_for(job, old.start_ms).intersection(nodes):
@@ -257,6 +266,11 @@ def _holds(search: Search, job: Job, old: Planned) -> bool:
                     draft.unplace(holder, start.attempt, start.placements)
             elif expected_end_ms(cluster, holder)[0] <= old.start_ms:
                 draft.release(holder)
+    for claim in (*cluster.claims.values(), *search.claims):
+        owner = cluster.jobs[claim.job_id]
+        is_there = claim.job_id not in search.dropped and claim.job_id not in search.starts
+        if is_there and claim_end_ms(search, claim) <= old.start_ms:
+            draft.unclaim(owner, claim.attempt, claim.placements)
     for promise in search.others():
         if promise.end_ms <= old.start_ms or promise.start_ms >= old.end_ms:
             search.lift([promise])

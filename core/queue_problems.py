@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId
 from aimass.core.queues import DEFAULT, ROOT, Amounts, Queue, QueueSpec, effective, link
+from aimass.core.spans import span_text
 from aimass.core.spec import JobSpec
 from aimass.core.spec_problems import AMOUNT_MAX, PRIORITY_ABS_MAX, SPAN_MS_MAX, Problem
 from aimass.core.text import amount_text
@@ -160,16 +161,13 @@ def admission_problem(cluster: Cluster, spec: JobSpec, of: Job | None = None) ->
     queue = cluster.queues.get(spec.queue)
     if queue is None:
         return f"there is no queue {spec.queue[:63]!r}{closest(spec.queue, cluster)}"
+    problem = range_problem(cluster, spec)
+    if problem:
+        return problem
     tasks = len(spec.array.indexes) if spec.array is not None else 1
     least = _least(spec)
     for above in queue.tree.chain:
         rules, name = above.spec, above.spec.name
-        if not rules.priority_min <= spec.priority <= rules.priority_max:
-            allowed = f"{rules.priority_min} to {rules.priority_max}"
-            return f"queue {name} takes priorities {allowed}, not {spec.priority}"
-        if rules.max_walltime_ms and not 0 < spec.walltime_ms <= rules.max_walltime_ms:
-            most = f"of at most {rules.max_walltime_ms / 1000:g} s"
-            return f"queue {name} takes jobs with a time limit {most}"
         for key, most_of in (*rules.job_limit.items(), *rules.limit.items()):
             if least.get(key, 0) > most_of:
                 asks, most = amount_text(key, least[key]), amount_text(key, most_of)
@@ -178,6 +176,25 @@ def admission_problem(cluster: Cluster, spec: JobSpec, of: Job | None = None) ->
         if rules.max_queued and not is_there and above.queued + tasks > rules.max_queued:
             text = f"queue {name} has {above.queued} waiting jobs"
             return f"{text}, at most {rules.max_queued} may wait"
+    return ""
+
+
+def range_problem(cluster: Cluster, spec: JobSpec, was: JobSpec | None = None) -> str:
+    """Why the priority or the time limit is out of the queue's bounds; empty when neither is.
+
+    was: the spec of an active job, which keeps what does not change. O(depth).
+    """
+    for above in cluster.queues[spec.queue].tree.chain:
+        rules, name = above.spec, above.spec.name
+        is_new = was is None or spec.priority != was.priority
+        if is_new and not rules.priority_min <= spec.priority <= rules.priority_max:
+            allowed = f"{rules.priority_min} to {rules.priority_max}"
+            return f"queue {name} takes priorities {allowed}, not {spec.priority}"
+        is_new = was is None or spec.walltime_ms != was.walltime_ms
+        most_ms = rules.max_walltime_ms
+        if is_new and most_ms and not 0 < spec.walltime_ms <= most_ms:
+            most = f"of at most {span_text(most_ms)}"
+            return f"queue {name} takes jobs with a time limit {most}"
     return ""
 
 

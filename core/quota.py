@@ -60,6 +60,16 @@ def quota_refusal(
 # ---- limits -------------------------------------------------------------------------------------
 
 
+def max_jobs_refusal(cluster: Cluster, job: Job) -> Refusal | None:
+    """Why a queue takes no further job; who is leaving for good does not count. O(depth)."""
+    for above in cluster.queues[job.spec.queue].tree.chain:
+        most, active = above.spec.max_jobs, above.active - above.stopping
+        if most and active >= most:
+            text = f"queue {above.spec.name} has {active} active jobs, its most are {most}"
+            return Refusal(Code.QUEUE_MAX_JOBS, text)
+    return None
+
+
 def _limit_refusal(
     queue: Queue, job: Job, amounts: Amounts, measures: tuple[Measure, ...], is_soon: bool
 ) -> Refusal | None:

@@ -9,7 +9,7 @@ from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
 from aimass.core.preempt import choose, claiming, enter
-from aimass.core.quota import quota_refusal
+from aimass.core.quota import max_jobs_refusal, quota_refusal
 from aimass.core.search import Search
 from aimass.core.spec import Elastic
 from aimass.core.victims import (
@@ -56,6 +56,8 @@ def shrink_for(search: Search, job: Job) -> bool:
     rules of preemption. Cheapest first, then whoever proved unnecessary keeps its size.
     """
     draft = search.draft
+    if max_jobs_refusal(search.cluster, job) is not None:
+        return False  # who gives up extras goes on, and counts
     for want in smallest_forms(search, job):
         givers = _givers(search, job, want)
         if not givers:
@@ -98,7 +100,9 @@ def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
                 chosen = rest
             search.draft.rollback(mark)
         found = _fits_with(search, job, want, chosen)
-        assert found is not None, "what fitted once fits again"
+        if found is None:  # the search budget has ended meanwhile
+            search.draft.rollback(mark)
+            return False
         _enter_shrink(search, job, found[0], list(zip(chosen, found[1], strict=True)))
         return True
     return False
@@ -156,7 +160,7 @@ def _place_again(search: Search, job: Job, most: int, least: int) -> Placed | No
 def shrink_and_preempt(search: Search, job: Job) -> bool:
     """Start the job where neither extras nor victims are enough, but both together are."""
     draft = search.draft
-    if not may_preempt_now(search, job):
+    if not may_preempt_now(search, job) or max_jobs_refusal(search.cluster, job) is not None:
         return False
     for want in smallest_forms(search, job):
         victims = candidates(search, job, want)

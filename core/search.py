@@ -7,7 +7,7 @@ away.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aimass.core.cluster import FitKey, Group
 from aimass.core.draft import Draft
@@ -50,6 +50,7 @@ class Search(Kept):
         self.dropped: set[JobId] = set()  # claims that cannot be kept
         self.is_revoked = False  # a start was taken back: its job is to be looked at again
         self.evicted: set[JobId] = set()  # jobs that the decision stops
+        self.futile = 0  # looks into the future that found no time; they count as promises made
         self.hopeless: set[Group] = set()  # nobody will make way for these, nor promise them
         self.wake_ms = 0
         self._elastic: list[Job] | None = None
@@ -59,7 +60,7 @@ class Search(Kept):
         self._compared: dict[Group, int] = {}
         self._shorter: dict[Group, bool] = {}
         self._too_long: dict[FitKey, int] = {}  # shortest run that a promise turned away
-        self._by_model = any(
+        self.by_model = any(
             key.startswith("gpu:")
             for queue in self.cluster.queues.values()
             for amounts in _tables(queue.spec)
@@ -97,10 +98,12 @@ class Search(Kept):
         if refusal is not None:
             return Turned(refusal)
         is_waiting = self._is_waiting_for_locality(job)
+        no_room = replace(_NO_ROOM, is_personal=True) if is_waiting else _NO_ROOM
         if (fit, is_waiting) in self._no_room:
-            return _NO_ROOM
+            return no_room
         run_ms = run_estimate(self.cluster, job)[0]
-        if own is None and run_ms >= self._too_long.get(fit, run_ms + 1):
+        is_usual = not is_waiting and not self.closed_for(job, self.cluster.now_ms)
+        if is_usual and own is None and run_ms >= self._too_long.get(fit, run_ms + 1):
             return _PROMISED
         quota: list[Refusal] = []
         with self.closing(job, self.cluster.now_ms):
@@ -117,12 +120,13 @@ class Search(Kept):
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
             if self.hides_something() and self._fits_without_promises(job):
-                self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
+                if is_usual:
+                    self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
                 return _PROMISED
         if closed:
             return _WINDOW_OR_ROOM
         self._no_room.add((fit, is_waiting))
-        return _NO_ROOM
+        return no_room
 
     def start_among(self, job: Job, fit: FitKey) -> Placed | Turned:
         """As start(), but all promises of the cluster count: for a job that comes after a pass."""
@@ -258,7 +262,7 @@ class Search(Kept):
             self.draft.rollback(mark)
             return None
         needs = [role.need for role in job.spec.roles if role.need.has_gpu]
-        if not needs or not (self._by_model or any(need.gpu_share_mib for need in needs)):
+        if not needs or not (self.by_model or any(need.gpu_share_mib for need in needs)):
             return placed
         # Only now it is known which models it would count for, and what a share by memory is.
         self.draft.rollback(mark)
@@ -266,7 +270,10 @@ class Search(Kept):
             self.cluster, job, amounts_placed(self.cluster, placed.placements), is_soon
         )
         if refusal is None:
-            return self.policy.place.place(self.draft, job, want, self.fuel)
+            placed = self.policy.place.place(self.draft, job, want, self.fuel)
+            if placed is None:  # out of fuel meanwhile
+                self.draft.rollback(mark)
+            return placed
         quota.append(refusal)
         return None if want.gpu_types is not None else self._by_one_model(job, want, quota)
 
@@ -291,15 +298,15 @@ class Search(Kept):
         if refusal is not None:
             quota.append(refusal)
             return None
-        mark = self.draft.checkpoint()
-        others = [*self.later_than(job), *self.standing.values()]
-        others = list({p.job_id: p for p in others}.values())
-        self.lift(others)  # behind it, or after it
-        if not self.draft.hold_exactly(job, own.placements):
-            self.draft.rollback(mark)
-            return None
-        self.lower(others)
-        return Placed(own.placements, f"as promised: {own.reason}")
+        with self.setting_aside(job):
+            later = self.later_than(job)
+            self.lift(later)
+            mark = self.draft.checkpoint()
+            is_free = self.draft.hold_exactly(job, own.placements)
+            if not is_free:
+                self.draft.rollback(mark)
+            self.lower(later)
+        return Placed(own.placements, f"as promised: {own.reason}") if is_free else None
 
     def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """Use what is promised: to lower jobs; and to others from when the job will have ended."""

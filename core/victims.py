@@ -50,6 +50,10 @@ def price_of(victim: Victim) -> tuple[int, int, int]:
 def smallest_forms(search: Search, job: Job) -> list[Want]:
     """Its forms in the smallest size: nobody makes way so that a job may be larger than it must."""
     wants = forms(job, search.cluster.now_ms)
+    if search.by_model and any(r.need.has_gpu and not r.need.gpu_types for r in job.spec.roles):
+        # What is guaranteed of one model is had only by asking for it.
+        models = [key[4:] for key in search.cluster.index.totals.amounts() if key[:4] == "gpu:"]
+        wants += [Want(w.sizes, (model,), w.level) for w in wants for model in sorted(models)]
     role = job.spec.elastic_role
     if role < 0:
         return wants

@@ -6,7 +6,10 @@ from aimass.core.runtimes import expected_end_ms
 
 
 class GrowForGain:
-    """Gain in shard-milliseconds of the time that is left, minus the restart of all shards."""
+    """Gain in shard-milliseconds of the time that is left, minus what a restart of them all costs.
+
+    That is the elastic job's own cost, and without a checkpoint signal the work since its last one.
+    """
 
     name = "gain"
     version = 1
@@ -21,4 +24,8 @@ class GrowForGain:
         left_ms = end_ms - cluster.now_ms
         if not is_known:
             left_ms = max(elastic.interval_ms, 10 * elastic.cost_ms)
-        return (shards - has) * max(0, left_ms - elastic.cost_ms) - has * elastic.cost_ms
+        lost_ms = elastic.cost_ms
+        if not job.spec.checkpoint.signal:  # it cannot be asked to save what it has done
+            attempt = job.current
+            lost_ms += cluster.now_ms - max(attempt.running_ms, attempt.checkpoint_ms)
+        return (shards - has) * max(0, left_ms - elastic.cost_ms) - has * lost_ms

@@ -24,6 +24,7 @@ from aimass.policies.registry import make_policy
 from tests.core.world import gpus, inventory
 
 ROUNDS_MAX = 5_000
+SETTLE_MAX = 6  # decisions at one moment until nobody moves; nearly always one
 BEGIN_MS = 1_000_000  # zero means "not yet" in the state
 
 
@@ -65,6 +66,15 @@ class ExactWorld:
 
     def decide(self) -> Plan:
         """Decide and commit, as the daemon does; the plan must hold and be final."""
+        plan = self._decide_once()
+        for _ in range(SETTLE_MAX):
+            if decide(self.cluster, self.policy).is_still:
+                return plan
+            self.decider.forget()
+            plan = self._decide_once()
+        raise AssertionError(f"does not settle: {plan}")
+
+    def _decide_once(self) -> Plan:
         plan = self.decider.decide(self.cluster)
         anew = decide(self.cluster, self.policy)
         assert [s.job_id for s in plan.starts] == [s.job_id for s in anew.starts], "the cache lies"
@@ -74,7 +84,7 @@ class ExactWorld:
         if not plan.is_empty:
             self._commit(accepted)
         self.plans.append(plan)
-        return self.decide() if plan.unclaims else plan
+        return plan
 
     def _commit(self, plan: Plan) -> None:
         now_ms = self.cluster.now_ms

@@ -120,7 +120,7 @@ class Recorder:
         """By any of the policies."""
         order, place = self.chance.choice(sorted(ORDERS)), self.chance.choice(sorted(PLACERS))
         self.world.policy = make_policy(order, place)
-        self.world.plan()
+        self.world.settle()
 
     def active(self) -> list[Job]:
         """Some job that holds capacity, if there is one."""

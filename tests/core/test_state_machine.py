@@ -55,7 +55,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world.join("n2", n2)
         for spec in specs:
             self.world.submit_spec(spec)
-        self.world.plan()
+        self.world.settle()
 
     # ---- clients --------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class ClusterMachine(RuleBasedStateMachine):
         before = state_hash(world.cluster)
         decide(world.cluster, world.policy)
         assert state_hash(world.cluster) == before
-        world.plan()
+        world.settle()
 
     @rule()
     def explain_all(self) -> None:
@@ -292,7 +292,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.heal()
         world.policy = make_policy()
         rounds = 0
-        while not world.plan().is_empty or active_jobs(world.cluster) or self.falls_due():
+        while not world.settle().is_empty or active_jobs(world.cluster) or self.falls_due():
             for job in active_jobs(world.cluster):
                 world.exit(job)
             rounds += 1

@@ -37,6 +37,7 @@ from aimass.policies.registry import make_policy
 
 GIB = 1024
 STEP_MS = 1000
+ROUNDS_MAX = 6  # of decisions, until nobody moves
 
 
 def gpus(
@@ -169,15 +170,31 @@ class World:
 
         The shipped policies never propose what check() rejects.
         """
-        plan = decide(self.cluster, self.policy, fuel_units)
-        accepted, rejected = check(self.cluster, plan)
-        assert (accepted, rejected) == (plan, ())
-        if not plan.is_empty:
-            self.commit(plan)
-        self.wake_ms = plan.wake_ms
+        plan = self._plan_once(fuel_units)
         if plan.fuel_left and not plan.unclaims:  # who lost a claim is looked at next
             again = decide(self.cluster, self.policy)
             assert again.is_still, f"decided otherwise at once: {replace(again, waits=())}"
+        return plan
+
+    def settle(self) -> Plan:
+        """Decide and commit until nobody moves any more: a few rounds, never in circles.
+
+        One is nearly always enough; several queues, windows and claims together may take more.
+        """
+        first = plan = self._plan_once(FUEL)
+        for _ in range(ROUNDS_MAX):
+            if plan.is_still:
+                return first
+            plan = self._plan_once(FUEL)
+        raise AssertionError(f"does not settle: {replace(plan, waits=())}")
+
+    def _plan_once(self, fuel_units: int) -> Plan:
+        plan = decide(self.cluster, self.policy, fuel_units)
+        accepted, rejected = check(self.cluster, plan)
+        assert (accepted, rejected) == (plan, ()), rejected
+        if not plan.is_empty:
+            self.commit(plan)
+        self.wake_ms = plan.wake_ms
         return plan
 
     def commit(self, plan: Plan) -> None:
