@@ -11,7 +11,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, ShardState
 from aimass.core.plan import Claim
 from aimass.core.queues import ROOT, Amounts, Queue
-from aimass.core.quota import available, is_beyond_firm
+from aimass.core.quota import is_beyond_firm, is_lent
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.wants import amounts_placed
 
@@ -213,7 +213,7 @@ class Ledger:
             if not amount:
                 continue
             for measure in measures:
-                if amount > available(self.cluster, queue, key, measure):
+                if not is_lent(self.cluster, queue, key, amount, measure):
                     return f"queue {queue.spec.name}: more {key} than it has and may borrow"
             if not job.spec.preemptible and is_beyond_firm(
                 self.cluster, queue, key, amount, self.firm

@@ -40,15 +40,12 @@ def quota_refusal(
     ruled = root.tree.ruled
     if refusal is not None or not ruled:
         return refusal
-    capacity = cluster.index.totals.amounts()
     for key in ruled:
         amount = amounts.get(key, 0)
         if not amount:
             continue
         for measure in measures:
-            # What there is not even without quotas is for the nodes to refuse: they know when.
-            lacking = max(0, measure(root, key) + amount - capacity.get(key, 0))
-            if amount - lacking > available(cluster, queue, key, measure):
+            if not is_lent(cluster, queue, key, amount, measure):
                 return _lending_refusal(cluster, queue, key, amount, measure)
         if not job.spec.preemptible:
             refusal = _firm_refusal(cluster, queue, key, amount)
@@ -101,6 +98,16 @@ def _limit_refusal(
 
 
 # ---- borrowing and lending ----------------------------------------------------------------------
+
+
+def is_lent(cluster: Cluster, queue: Queue, key: str, amount: int, measure: Measure) -> bool:
+    """True when quotas leave the queue so much more of a ruled resource. O(depth) or O(queues).
+
+    What there would not be even without quotas is for the nodes to refuse: they know until when.
+    """
+    capacity = cluster.index.totals.amounts().get(key, 0)
+    lacking = max(0, measure(cluster.queues[ROOT], key) + amount - capacity)
+    return amount - lacking <= available(cluster, queue, key, measure)
 
 
 def available(cluster: Cluster, queue: Queue, key: str, measure: Measure) -> int:
