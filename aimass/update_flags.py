@@ -34,10 +34,13 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--preemptible/--not-preemptible", default=None, help="Whether others may take its place."
     ),
+    click.option(
+        "--allow-future", is_flag=True, default=None, help="Even if no present nodes could hold it."
+    ),
 ]
 NAMES = (
     *("shards", "elastic", "gpu_types", "topology", "prefer_topology"),
-    *("select", "exclude", "affinity", "exclusive", "preemptible"),
+    *("select", "exclude", "affinity", "exclusive", "preemptible", "allow_future"),
 )
 
 
@@ -69,6 +72,8 @@ def change_shape(job_id: str, spec: "job_pb2.JobSpec", given: dict[str, Any]) ->
         spec.exclusive_node = given["exclusive"]
     if given["preemptible"] is not None:
         spec.not_preemptible = not given["preemptible"]
+    if given["allow_future"]:
+        spec.allow_future = True
     if given["gpu_types"]:
         for role in spec.roles:
             if role.resources.gpu_milli or role.resources.gpu_share_mib:

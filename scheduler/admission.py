@@ -13,7 +13,8 @@ from aimass.core.depends import dependency_problem
 from aimass.core.explain import describe_need
 from aimass.core.feasible import shards_when_empty
 from aimass.core.model import Job, JobId, Node
-from aimass.core.queue_problems import admission_problem
+from aimass.core.queue_problems import admission_problem, closest, range_problem
+from aimass.core.spans import span_text
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role
 from aimass.core.survey import survey
 from aimass.scheduler.errors import Refused, invalid, not_found
@@ -43,18 +44,20 @@ class Admission:
         O(1) for what is like a spec seen before, else O(roles * nodes).
         """
         _check_times(spec, now_ms, of)
+        if of is not None and of.state.is_active:
+            _check_ranges(cluster, spec, of.spec)
+            return  # what else its queue takes, and where it fits, was settled when it started
         if of is None:
             problem = dependency_problem(cluster, spec)
             if problem:
                 raise invalid(f"depends_on: {problem}", fix="change or leave out --after")
+        if spec.queue not in cluster.queues:
+            problem = f"there is no queue {spec.queue[:63]!r}{closest(spec.queue, cluster)}"
+            raise not_found(problem, "see what there is: massctl queue ls", spec.queue)
+        _check_ranges(cluster, spec)
         problem = admission_problem(cluster, spec, of)
         if problem:
-            missing = spec.queue not in cluster.queues
-            raise (
-                not_found(problem, "see what there is: massctl queue ls", spec.queue)
-                if (missing)
-                else invalid(problem, fix=f"massctl queue show {spec.queue}", id=spec.queue)
-            )
+            raise invalid(problem, fix=f"massctl queue show {spec.queue}", id=spec.queue)
         _check_levels(cluster, spec)
         if cluster.nodes and not spec.allow_future:
             self._check_fit(cluster, Job(JobId(""), 0, spec, user, "", now_ms))
@@ -75,23 +78,44 @@ class Admission:
         self._possible[fit] = None
 
 
+def _check_ranges(cluster: Cluster, spec: JobSpec, was: JobSpec | None = None) -> None:
+    problem = range_problem(cluster, spec, was)
+    if problem:
+        fix = f"give --priority and -t TIME within that: massctl queue show {spec.queue}"
+        raise invalid(problem, fix=fix, id=spec.queue)
+
+
 def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
     """Times to come; what a job already has may have passed meanwhile. Raises Refused."""
     was = of.spec if of is not None else None
     if spec.start_after_ms and (was is None or spec.start_after_ms != was.start_after_ms):
-        late_s = (now_ms - spec.start_after_ms) // 1000
-        if late_s * 1000 > LATE_MS:
+        late_ms = now_ms - spec.start_after_ms
+        if late_ms > LATE_MS:
             raise invalid(
-                f"start_after_ms: {late_s} s in the past", fix="leave it out to start at once"
+                f"the start (--begin) is {span_text(late_ms)} in the past",
+                fix="leave it out to start at once",
             )
     if spec.deadline_ms and (was is None or spec.deadline_ms != was.deadline_ms):
-        first_ms = max(now_ms, spec.start_after_ms)
-        if spec.deadline_ms <= first_ms + spec.run_ms:
-            short_s = (first_ms + spec.run_ms - spec.deadline_ms) // 1000 + 1
+        begin_ms = _running_ms(of) or max(now_ms, spec.start_after_ms)
+        short_ms = max(now_ms, begin_ms + spec.run_ms) - spec.deadline_ms
+        if short_ms >= 0:
             raise invalid(
-                f"deadline_ms: the job cannot be over by then, it lacks {short_s} s",
+                f"deadline: the job cannot be over by then, it lacks {span_text(short_ms + 1000)}",
                 fix="give a later deadline, or a shorter run: --expected",
             )
+    if of is not None and _running_ms(of) and spec.walltime_ms not in (0, of.spec.walltime_ms):
+        run_ms = now_ms - _running_ms(of)
+        if run_ms >= spec.walltime_ms:
+            raise invalid(
+                f"{of.id} has run for {span_text(run_ms)}: longer than the new time limit",
+                fix=f"give a longer --time, or stop it: massctl cancel {of.id}",
+                id=of.id,
+            )
+
+
+def _running_ms(of: Job | None) -> int:
+    """Since when the job runs; 0: it does not."""
+    return of.current.running_ms if of is not None and of.state.is_active else 0
 
 
 def _check_levels(cluster: Cluster, spec: JobSpec) -> None:
@@ -159,6 +183,9 @@ def _too_large(cluster: Cluster, job: Job, role: Role, asked: int, most: int) ->
     )
     if most:
         return _refusal(what, "", f"--shards {most}")
+    model = _meant_model(cluster, role.need)
+    if model:
+        return _refusal(what, f"did you mean {model}?", f"--gpu-type {model}")
     smaller = _largest_need(cluster, job, role.need)
     if smaller:
         return _refusal(what, "", f"--gpus {smaller} per shard")
@@ -175,6 +202,21 @@ def _largest_need(cluster: Cluster, job: Job, need: Need) -> int:
         if any(shards_when_empty(node, job, less) for node in cluster.nodes.values()):
             return gpus
     return 0
+
+
+def _meant_model(cluster: Cluster, need: Need) -> str:
+    """A model that is there and has the word that was asked in its name; empty: none, or no need.
+
+    O(devices).
+    """
+    there = {d.spec.model for node in cluster.nodes.values() for d in node.devices}
+    if there.intersection(need.gpu_types):
+        return ""
+    asked = [model.lower() for model in need.gpu_types]
+    near = [model for model in there if any(word in model.lower() for word in asked)]
+    return min(
+        near, key=lambda model: (not model.lower().startswith(tuple(asked)), model), default=""
+    )
 
 
 def _refusal(what: str, why: str, smaller: str) -> Refused:

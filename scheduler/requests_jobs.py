@@ -181,6 +181,5 @@ def _update(
     problem = dependency_problem(context.cluster, spec, job.id)
     if problem:
         raise invalid(f"depends_on: {problem}", fix="change or leave out --after", id=job.id)
-    if not job.state.is_active:
-        admission.admit(context.cluster, spec, job.user, context.now_ms, of=job)
+    admission.admit(context.cluster, spec, job.user, context.now_ms, of=job)
     return JobUpdated(context.now_ms, job.id, spec, user)

@@ -124,6 +124,31 @@ async def test_of_an_active_job_only_limits_change(tmp_path: Path) -> None:
         assert (code, "start_after_ms" in err) == (4, True)
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--deadline", "2020-01-01T00:00Z"), "cannot be over"),
+        (("--time", "3h"), "-t TIME"),
+        (("--priority", "6"), "priorities 0 to 5"),
+    ],
+)
+async def test_a_wrong_update_neither_changes_nor_stops_an_active_job(
+    tmp_path: Path, flags: tuple[str, str], words: str
+) -> None:
+    """What a submission may not ask an update may not either; what stays as it is is not asked."""
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await agent.running(s)
+        bounds = ("--max-walltime", "2h", "--priority", "0:5")
+        code, _, err = await s.massctl("queue", "put", "default", *bounds)
+        assert code == 0, err
+        code, _, err = await s.massctl("update", "j1", *flags)
+        assert (code, words in err) == (2, True), err
+        assert (await s.massctl("update", "j1", "--priority", "5"))[0] == 0
+        assert (await get(s)).state == RUNNING
+
+
 # ---- arrays -------------------------------------------------------------------------------------
 
 
@@ -218,6 +243,29 @@ async def test_what_could_never_fit_is_refused_with_the_largest_that_would(
             second = Agent(s, "n2")
             await second.hello()
             assert await s.submit(spec(**change)) == "j2"  # the answer is not remembered too long
+
+
+async def test_a_gpu_model_that_is_nearly_there_is_named(tmp_path: Path) -> None:
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        asked = spec()
+        asked.roles[0].gpu_types.append("h10")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await s.submit(asked)
+        assert detail(caught.value).why == "did you mean H100?"
+
+
+async def test_an_update_may_allow_what_only_future_nodes_can_hold(tmp_path: Path) -> None:
+    """The fix that the refusal names is one that update has."""
+    async with scheduler(tmp_path) as s:
+        agent = Agent(s, "n1")
+        await agent.hello()
+        await s.submit(spec(start_after_ms=2**47))
+        code, _, err = await s.massctl("update", "j1", "--shards", "3")
+        assert (code, "--allow-future" in err) == (7, True)
+        assert (await s.massctl("update", "j1", "--shards", "3", "--allow-future"))[0] == 0
+        assert (await get(s)).spec.roles[0].shards == 3
 
 
 @pytest.mark.parametrize(
