@@ -16,11 +16,11 @@ from aimass.core.spec import WHOLE_GPU_MILLI
 def hold(cluster: Cluster, job: Job, node: Node, key: HoldKey, placement: Placement) -> None:
     """Give a shard its share of the node. The caller has proved that it fits."""
     assert key not in node.holds, f"{key} already holds capacity on {node.id}"
-    devices = [node.devices[index] for index in placement.devices]
-    for device in devices:  # before anything changes: a policy that is wrong must leave no trace
-        used_milli = device.used_milli + placement.share_milli
-        assert used_milli <= WHOLE_GPU_MILLI, f"{node.id}: {device.spec.uuid} given out twice"
-    for device in devices:
+    for index in placement.devices:  # before anything changes: a wrong policy must leave no trace
+        used_milli = node.devices[index].used_milli + placement.share_milli
+        assert used_milli <= WHOLE_GPU_MILLI, f"{node.id} device {index} given out twice"
+    for index in placement.devices:
+        device = node.devices[index]
         device.used_milli += placement.share_milli
         device.holders[key] = placement.share_milli
     node.cpu_used_milli += placement.cpu_milli
