@@ -123,6 +123,16 @@ def plan(
     """Say what would happen to a job, without submitting it: where, on whose place, when, the cost.
 
     Exit code: 0 it would start, 10 it would wait, 7 it never fits.
+
+    The FILE of --cluster is YAML, one line for each kind of nodes (gpuMemory for each GPU):
+
+    \b
+      levels: [row, rack]
+      nodes:
+        - {count: 4, gpus: 8xH100, gpuMemory: 80GiB, cpus: 64, memory: 512GiB, labels: {rack: r1}}
+        - {name: cpu, cpus: 32, memory: 128GiB, taints: ["kind=cpu:NoSchedule"]}
+
+    Its nodes are empty, and the queue that the job names bounds nothing.
     """
     return show_plan(session, spec_from(flags), form, nodes, cluster)
 

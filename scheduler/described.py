@@ -7,6 +7,7 @@ from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.codec import encode_snapshot
 from aimass.core.model import NodeId
+from aimass.core.queues import QueueSpec
 from aimass.core.whatif import Impossible, More, add_node, what_if
 from aimass.policies.registry import make_policy
 from aimass.scheduler.errors import Refused as Refused
@@ -35,10 +36,13 @@ def plan_on(
         if NodeId(name) in cluster.nodes:
             raise invalid(f"node {name} is described twice", fix="name them differently")
         add_node(cluster, 0, NodeId(name), inventory_from_proto(there))
+    checked = checked_spec(spec)
+    if checked.queue not in cluster.queues:  # nobody described it: it bounds nothing
+        apply(cluster, ev.QueuePut(0, QueueSpec(checked.queue)))
     try:
         answer = what_if(
             encode_snapshot(cluster),
-            checked_spec(spec),
+            checked,
             "",
             make_policy(),
             0,

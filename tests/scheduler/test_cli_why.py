@@ -132,6 +132,9 @@ async def test_plan_on_a_described_cluster_needs_no_scheduler(tmp_path: Path) ->
     words = ("plan", "--gpus", "8", "--shards", "4", "--cluster", str(file), "--", "true")
     code, page = await massctl(None, *words)
     assert (code, page.splitlines()[0]) == (0, "true would start now on n1,n2,n3,n4")
+    words = (*words[:1], "-q", "vision", *words[1:])  # nobody described it: it bounds nothing
+    code, page = await massctl(None, *words)
+    assert (code, page.splitlines()[0]) == (0, "true would start now on n1,n2,n3,n4")
     file.write_text("nodes:\n  - {count: 2, gpus: 8xH100}\n")
     code, page = await massctl(None, *words)
     assert code == 7
