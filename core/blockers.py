@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from aimass.core.cluster import Cluster
-from aimass.core.feasible import Code
+from aimass.core.feasible import Code, suits_some_role
 from aimass.core.model import Job, JobState, NodeId
 from aimass.core.plan import Planned
 from aimass.core.quota import quota_refusal
-from aimass.core.runtimes import run_estimate
+from aimass.core.runtimes import open_run_ms
 from aimass.core.search import Turned
 from aimass.core.survey import Survey
 from aimass.core.wants import amounts_asked, forms, locality_ends_ms
@@ -107,14 +107,17 @@ def _quotas(cluster: Cluster, job: Job) -> list[tuple[Code, str]]:
 
 
 def _windows(cluster: Cluster, job: Job, now_ms: int) -> list[Blocker]:
-    """Reservations of others that begin before the job would be over."""
+    """Reservations of others that begin before the job would be over, on nodes it could use."""
     found = []
-    run_ms = run_estimate(cluster, job)[0]
+    run_ms = open_run_ms(cluster, job)
     for window in cluster.windows.values():
         span = next_overlap(window, now_ms, now_ms + run_ms)
         if span is None or admits(cluster, window, job):
             continue
-        nodes = [NodeId(name) for name in window.nodes]
+        there = [cluster.nodes[i] for i in map(NodeId, window.nodes) if i in cluster.nodes]
+        nodes = [node.id for node in there if suits_some_role(node, job)]
+        if not nodes:
+            continue
         begins = "is in force" if span[0] <= now_ms else f"begins {in_text(span[0] - now_ms)}"
         text = f"reservation {window.name} {begins}"
         found.append(Blocker(Code.WINDOW.value, text, len(nodes), tuple(nodes[:EXAMPLES])))

@@ -20,7 +20,7 @@ from aimass.core.promise import stop_ms
 from aimass.core.relax import Change, relax
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
-from aimass.core.trial import Trial, Tried
+from aimass.core.trial import Trial, Tried, as_of
 from aimass.core.words import describe_need as describe_need
 from aimass.core.words import in_text, some
 
@@ -66,12 +66,17 @@ class Explanation:
 def explain(cluster: Cluster, job: Job, policy: Policy, now_ms: int = 0) -> Explanation:
     """Why the job is where it is; complete for one that waits.
 
-    now_ms: what spans of time in the texts count from (0: the newest event). O(roles * nodes *
-    devices + waiting jobs + changes tried); O(active jobs) to name who holds what it waits for.
+    now_ms: the time it is (0: that of the newest event). O(roles * nodes * devices + waiting jobs +
+    changes tried); O(active jobs) to name who holds what it waits for.
     """
-    now_ms = max(now_ms, cluster.now_ms)
+    with as_of(cluster, now_ms):
+        return _explain(cluster, job, policy)
+
+
+def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
+    now_ms = cluster.now_ms
     if job.state is JobState.RESERVED:
-        return _reserved(cluster, job, now_ms)
+        return _reserved(cluster, job)
     if job.state not in (JobState.QUEUED, JobState.HELD):
         return _not_waiting(job)
     if not cluster.nodes:
@@ -112,7 +117,7 @@ def explain(cluster: Cluster, job: Job, policy: Policy, now_ms: int = 0) -> Expl
 def main_reason(cluster: Cluster, job: Job, policy: Policy) -> Refusal:
     """Only the dominant reason of a job that waits or owns places. O(roles * nodes * devices)."""
     if job.state is JobState.RESERVED:
-        found = _reserved(cluster, job, cluster.now_ms)
+        found = _reserved(cluster, job)
         return Refusal(Code.RESERVED, found.summary)
     if not cluster.nodes:
         return Refusal(Code.NO_NODES, "no node has joined the cluster")
@@ -133,8 +138,9 @@ def _not_waiting(job: Job) -> Explanation:
     return Explanation(job.state.value, f"it does not wait: {alive}, placed by {attempt.reason}")
 
 
-def _reserved(cluster: Cluster, job: Job, now_ms: int) -> Explanation:
+def _reserved(cluster: Cluster, job: Job) -> Explanation:
     """It owns its places already."""
+    now_ms = cluster.now_ms
     claim = cluster.claims[job.id]
     nodes = tuple(dict.fromkeys(p.node_id for p in claim.placements))
     leaving = [cluster.jobs[i] for i in claim.victims if i in cluster.jobs]

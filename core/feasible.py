@@ -56,6 +56,11 @@ def node_refusal(node: Node, job: Job, need: Need) -> Refusal | None:
     return None
 
 
+def suits_some_role(node: Node, job: Job) -> bool:
+    """The node would take a shard of the job if it were empty. O(roles * (devices + rules))."""
+    return any(node_refusal(node, job, role.need) is None for role in job.spec.roles)
+
+
 def _rule_refusal(node: Node, job: Job) -> Refusal | None:
     """What the job's own rules about nodes say of this one."""
     spec, labels = job.spec, node.inventory.labels

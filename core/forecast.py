@@ -71,12 +71,15 @@ def merged(said: Outlook, foreseen: Outlook) -> Outlook:
     return Outlook(at_ms, earliest_ms, said.at_ms, foreseen.is_known, is_promise=True)
 
 
-def predict(snapshot: bytes, job_id: JobId, policy: Policy, steps_max: int = STEPS_MAX) -> Outlook:
+def predict(
+    snapshot: bytes, job_id: JobId, policy: Policy, now_ms: int = 0, steps_max: int = STEPS_MAX
+) -> Outlook:
     """The start of a job that waits, has its hour to come, or owns places that others leave.
 
-    snapshot: of codec.encode_snapshot. O(steps) decisions; three times that with learned run times.
+    snapshot: of codec.encode_snapshot. now_ms: the time it is (0: as there). O(steps)
+    decisions; three times that with learned run times.
     """
-    likely = _Run(restore(snapshot), policy, Pace.LIKELY)
+    likely = _Run(_restored(snapshot, now_ms), policy, Pace.LIKELY)
     at_ms = likely.until(job_id, steps_max)
     if not at_ms and likely.is_known and likely.is_cut_short:
         return Outlook(after_ms=likely.cluster.now_ms)
@@ -85,12 +88,19 @@ def predict(snapshot: bytes, job_id: JobId, policy: Policy, steps_max: int = STE
     if not likely.has_spread:
         return Outlook(at_ms, at_ms, at_ms, is_known=True)
     ends = [
-        _Run(restore(snapshot), policy, pace).until(job_id, steps_max)
+        _Run(_restored(snapshot, now_ms), policy, pace).until(job_id, steps_max)
         for pace in (Pace.SOONEST, Pace.LATEST)
     ]
     # A schedule may turn out shorter when its jobs run longer (Graham's anomalies): keep the order.
     known = sorted(end_ms for end_ms in (*ends, at_ms) if end_ms)
     return Outlook(at_ms, known[0], known[-1] if all(ends) else 0, is_known=True)
+
+
+def _restored(snapshot: bytes, now_ms: int) -> Cluster:
+    cluster = restore(snapshot)
+    if now_ms > cluster.now_ms:
+        apply(cluster, ev.Tick(now_ms))
+    return cluster
 
 
 class _Run:

@@ -24,6 +24,7 @@ from aimass.core.words import some
 CHANGES_MAX = 5
 TRIED_MAX = 4  # of one kind where there may be many: models, queues, priorities
 MINUTE_MS = 60_000
+LIMIT_MS_MAX = 30 * 24 * 60 * MINUTE_MS  # who would run for longer gives no limit to start sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _limit(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> _
             begins.add(span[0])
     limits = {_round_down(at_ms - now_ms - MINUTE_MS) for at_ms in begins}
     for limit_ms in sorted(limits, reverse=True)[: 2 * TRIED_MAX]:
-        if 0 < limit_ms < run_ms:
+        if 0 < limit_ms < run_ms and limit_ms <= LIMIT_MS_MAX:
             text = f"with a time limit of {span_text(limit_ms)}"
             flags = f"--time {limit_ms // 1000}s"
             if limit_ms % MINUTE_MS == 0:

@@ -29,6 +29,15 @@ def run_estimate(cluster: Cluster, job: Job) -> tuple[int, int, bool]:
     return run_ms, spread_ms, is_known
 
 
+def open_run_ms(cluster: Cluster, job: Job) -> int:
+    """For how long nodes must be open to the job so that it may start there, in ms.
+
+    A preemptible job of unknown length may start before a window: it is stopped for it.
+    """
+    run_ms, _, is_known = run_estimate(cluster, job)
+    return run_ms if is_known or not job.spec.preemptible else 1
+
+
 def _estimate(cluster: Cluster, job: Job) -> tuple[int, int, bool]:
     if job.spec.run_ms:
         return job.spec.run_ms, 0, True

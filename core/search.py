@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from aimass.core.cluster import FitKey, Group
 from aimass.core.draft import Draft
-from aimass.core.feasible import Code, Refusal
+from aimass.core.feasible import Code, Refusal, suits_some_role
 from aimass.core.kept import Kept
 from aimass.core.model import Job, JobId, NodeId
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
 from aimass.core.queues import Amounts, QueueSpec
 from aimass.core.quota import quota_refusal
-from aimass.core.runtimes import UNKNOWN_MS, run_estimate
+from aimass.core.runtimes import open_run_ms, run_estimate
 from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
 from aimass.core.windows import blocked_nodes
 
@@ -124,7 +124,9 @@ class Search(Kept):
                     self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
                 return _PROMISED
         if closed:
-            return _WINDOW_OR_ROOM
+            nodes = (self.cluster.nodes[i] for i in closed if i in self.cluster.nodes)
+            is_kept = any(suits_some_role(node, job) for node in nodes)
+            return _WINDOW_OR_ROOM if is_kept else replace(no_room, is_personal=True)
         self._no_room.add((fit, is_waiting))
         return no_room
 
@@ -201,16 +203,10 @@ class Search(Kept):
             self.draft.closed = before
 
     def closed_for(self, job: Job, from_ms: int) -> frozenset[NodeId]:
-        """Nodes closed to the job if it started then.
-
-        A preemptible job of unknown length may start before a window: it is stopped for it.
-        """
+        """Nodes closed to the job if it started then."""
         if not self.cluster.windows:
             return frozenset()
-        run_ms, _, is_known = run_estimate(self.cluster, job)
-        if not is_known:
-            run_ms = 1 if job.spec.preemptible else UNKNOWN_MS
-        return blocked_nodes(self.cluster, job, from_ms, from_ms + run_ms)
+        return blocked_nodes(self.cluster, job, from_ms, from_ms + open_run_ms(self.cluster, job))
 
     def _in_some_form(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """The first form that quota and nodes allow, at the largest size up to what is asked."""

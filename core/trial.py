@@ -5,9 +5,11 @@ them. So a form costs one placement, and what a trial says is what decide() then
 the cluster was decided before. Use it inside `with Draft(cluster)`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from aimass.core.cluster import fit_of
+from aimass.core.cluster import Cluster, fit_of
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId, Placement
 from aimass.core.plan import Claim, Planned, Start, Stop
@@ -20,6 +22,17 @@ from aimass.core.settle import settle_claims
 from aimass.core.spec import JobSpec
 
 FUEL = 1_000_000  # nodes examined for one explanation
+
+
+@contextmanager
+def as_of(cluster: Cluster, now_ms: int) -> Iterator[None]:
+    """Within the block it is now_ms in the cluster, which only events tell the time otherwise."""
+    before_ms = cluster.now_ms
+    cluster.now_ms = max(before_ms, now_ms)
+    try:
+        yield
+    finally:
+        cluster.now_ms = before_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from aimass.core.arrays import jobs_of
 from aimass.core.cluster import Cluster, GroupKey
 from aimass.core.model import Job, JobId, JobState
 from aimass.core.plan import Wait
+from aimass.core.spans import span_text
 from aimass.core.survey import wait_reason
 from aimass.scheduler.errors import invalid, not_found
+from aimass.scheduler.inbox import Context
 from aimass.scheduler.translate_jobs import JOB_STATES, job_to_proto
 from aimass.v1 import job_pb2
 
@@ -81,7 +83,7 @@ def find_job(cluster: Cluster, ref: str, user: str) -> Job:
     return found.jobs[0]
 
 
-def reason_of(cluster: Cluster, job: Job, waits: Waits) -> str:
+def reason_of(cluster: Cluster, job: Job, waits: Waits, now_ms: int) -> str:
     """One line for listings: why it waits, what stops it, or how it ended."""
     if job.state.is_over:
         return job.outcome
@@ -92,17 +94,17 @@ def reason_of(cluster: Cluster, job: Job, waits: Waits) -> str:
     if job.state is JobState.RESERVED:
         claim = cluster.claims.get(job.id)
         return f"RESERVED: {claim.reason}" if claim is not None else ""
-    return _wait_reason(cluster, job, waits) if job.state is JobState.QUEUED else ""
+    return _wait_reason(cluster, job, waits, now_ms) if job.state is JobState.QUEUED else ""
 
 
-def _wait_reason(cluster: Cluster, job: Job, waits: Waits) -> str:
+def _wait_reason(cluster: Cluster, job: Job, waits: Waits, now_ms: int) -> str:
     if job.unmet:
         more = f" and {len(job.unmet) - 3} more" if len(job.unmet) > 3 else ""
         return f"DEPENDENCY: waits for {', '.join(job.unmet[:3])}{more}"
     if job.id not in cluster.waiting:
-        left_s = max(0, job.not_before_ms - cluster.now_ms) // 1000
+        left = span_text(max(0, job.not_before_ms - now_ms))
         code = "BACKOFF" if job.retries and job.spec.start_after_ms != job.not_before_ms else ""
-        return f"{code or 'NOT_BEFORE'}: not considered for another {left_s} s"
+        return f"{code or 'NOT_BEFORE'}: not considered for another {left}"
     wait = waits.get(cluster.waiting.group(job.id).key)
     if wait is None:
         return "BEHIND: jobs before it go first"
@@ -110,11 +112,12 @@ def _wait_reason(cluster: Cluster, job: Job, waits: Waits) -> str:
     return f"{code}: {text}"
 
 
-def found_to_proto(cluster: Cluster, found: Found, waits: Waits) -> job_pb2.Job:
+def found_to_proto(context: Context, found: Found) -> job_pb2.Job:
     """The job; of an array one message that sums its tasks up."""
-    first = found.jobs[0]
+    cluster, first = context.cluster, found.jobs[0]
     if not found.is_array:
-        return job_to_proto(cluster, first, reason_of(cluster, first, waits))
+        reason = reason_of(cluster, first, context.waits, context.now_ms)
+        return job_to_proto(cluster, first, reason)
     row, states = cluster.arrays[found.id], Counter(job.state for job in found.jobs)
     message = job_to_proto(cluster, first, "")
     message.id, message.array_id, message.array_index = found.id, "", 0

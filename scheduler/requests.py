@@ -86,7 +86,7 @@ def submit(
 def get(context: Context, message: scheduler_pb2.GetRequest) -> job_pb2.Job:
     """One job, whole; of an array what became of its tasks in sum."""
     found = find_jobs(context.cluster, message.job, message.user)
-    return found_to_proto(context.cluster, found, context.waits)
+    return found_to_proto(context, found)
 
 
 def list_jobs(context: Context, message: scheduler_pb2.ListRequest) -> scheduler_pb2.ListReply:
@@ -106,10 +106,10 @@ def list_jobs(context: Context, message: scheduler_pb2.ListRequest) -> scheduler
 
     def reason(job: Job) -> str:
         if job.state is not JobState.QUEUED or job.id not in cluster.waiting:
-            return reason_of(cluster, job, context.waits)
+            return reason_of(cluster, job, context.waits, context.now_ms)
         key = cluster.waiting.group(job.id).key
         if key not in of_group:
-            of_group[key] = reason_of(cluster, job, context.waits)
+            of_group[key] = reason_of(cluster, job, context.waits, context.now_ms)
         return of_group[key]
 
     return scheduler_pb2.ListReply(

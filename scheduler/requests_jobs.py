@@ -77,7 +77,7 @@ def cancel(context: Context, message: scheduler_pb2.CancelRequest) -> job_pb2.Jo
         return JobCancelRequested(context.now_ms, job.id, message.user, grace_ms)
 
     _act(context, found, action)
-    return found_to_proto(context.cluster, found, context.waits)
+    return found_to_proto(context, found)
 
 
 def hold(context: Context, message: scheduler_pb2.JobRequest) -> job_pb2.Job:
@@ -142,7 +142,7 @@ def _check_active(job: Job, what: str) -> None:
 def _do(context: Context, message: scheduler_pb2.JobRequest, action: Action) -> job_pb2.Job:
     found = find_jobs(context.cluster, message.job, message.user)
     _act(context, found, action)
-    return found_to_proto(context.cluster, found, context.waits)
+    return found_to_proto(context, found)
 
 
 def update(
@@ -155,7 +155,7 @@ def update(
     was = spec_from_proto(message.was) if message.HasField("was") else None
     found = find_jobs(context.cluster, message.job, message.user)
     _act(context, found, partial(_update, context, spec, was, message.user, admission))
-    return found_to_proto(context.cluster, found, context.waits)
+    return found_to_proto(context, found)
 
 
 def _update(

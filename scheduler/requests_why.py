@@ -54,12 +54,12 @@ class Questions:
         engine, policy = self._engine, self._engine.decisions.deciding
         if request.at_ms:
             return await self._aside(partial(_why_then, engine, request, policy))
-        message, snapshot, found = await engine.ask(
+        message, snapshot, found, now_ms = await engine.ask(
             lambda context: _why_now(context, request, policy)
         )
         if snapshot is not None:
             job_id = JobId(message.job_id)
-            foreseen = await self._aside(partial(predict, snapshot, job_id, policy))
+            foreseen = await self._aside(partial(predict, snapshot, job_id, policy, now_ms))
             message.start.CopyFrom(outlook_to_proto(merged(found.start, foreseen)))
         if request.history:
             message.reasons.extend(await self._reasons(message.job_id, policy))
@@ -129,12 +129,12 @@ def _one_of(cluster: Cluster, ref: str, user: str) -> Job:
 
 def _why_now(
     context: Context, request: scheduler_pb2.WhyRequest, policy: Policy
-) -> tuple[scheduler_pb2.Explanation, bytes | None, Explanation]:
+) -> tuple[scheduler_pb2.Explanation, bytes | None, Explanation, int]:
     cluster = context.cluster
     job = _one_of(cluster, request.job, request.user)
     found = explain(cluster, job, policy, context.now_ms)
     message = explanation_to_proto(cluster, job, found, context.now_ms)
-    return message, seed(cluster, job), found
+    return message, seed(cluster, job), found, context.now_ms
 
 
 def _why_then(
@@ -151,7 +151,7 @@ def _why_then(
     message = explanation_to_proto(cluster, job, found, request.at_ms)
     snapshot = seed(cluster, job)
     if snapshot is not None:
-        foreseen = predict(snapshot, job.id, policy)
+        foreseen = predict(snapshot, job.id, policy, request.at_ms)
         message.start.CopyFrom(outlook_to_proto(merged(found.start, foreseen)))
     if request.history:
         until = (entry for entry in engine.read_journal() if entry[0] <= cluster.revision)

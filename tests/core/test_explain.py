@@ -3,14 +3,17 @@
 import pytest
 
 from aimass.core import events as ev
-from aimass.core.codec import encode_snapshot, restore
+from aimass.core.codec import encode_snapshot, restore, state_hash
 from aimass.core.decide import decide
 from aimass.core.explain import Explanation, describe_need, explain
 from aimass.core.feasible import shards_fit, shards_when_empty
 from aimass.core.model import Job
-from aimass.core.spec import Elastic, Need, Role
+from aimass.core.spec import Elastic, Need, Preemption, Role
+from aimass.core.windows import WindowSpec
 from aimass.policies.registry import make_policy
 from tests.core.world import World, codes, gpus, inventory, one_role
+
+HOUR = 3_600_000
 
 
 def why(world: World, job: Job) -> Explanation:
@@ -150,3 +153,43 @@ def test_an_elastic_job_is_possible_when_its_smallest_size_is() -> None:
     assert (found.code, found.fits_when_empty) == ("GPUS_BUSY", True)
     (change, _) = found.changes
     assert (change.kind, change.command) == ("SHARDS", f"massctl update {job.id} --elastic 1-8:1")
+
+
+def test_why_looks_at_the_time_it_is_and_leaves_the_state_as_it_was() -> None:
+    """A minimum run time passes and losses grow while nothing happens in the cluster."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 4)))
+    rules = Preemption(min_runtime_ms=HOUR)
+    first = world.submit(one_role(gpus=4), preemption=rules, walltime_ms=10 * HOUR)
+    world.settle()
+    world.start(first)
+    job = world.submit(one_role(gpus=4))
+    world.plan()
+    before, then_ms = state_hash(world.cluster), world.cluster.now_ms
+    found = explain(world.cluster, job, world.policy, then_ms)
+    assert not [change for change in found.changes if change.kind == "PRIORITY"]
+    found = explain(world.cluster, job, world.policy, then_ms + 2 * HOUR)
+    (change,) = (change for change in found.changes if change.kind == "PRIORITY")
+    assert change.stops[0].lost_gpu_ms >= 4 * 2 * HOUR
+    assert (state_hash(world.cluster), world.cluster.now_ms) == (before, then_ms)
+
+
+def test_a_reservation_is_a_reason_only_on_nodes_that_the_job_could_use() -> None:
+    """And not for a job that may be stopped when the reservation begins."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 4)))
+    world.join("small", inventory("small", gpus("small", 4, "L4")))
+    world.do(ev.WindowPut, spec=WindowSpec("w", 5 * HOUR, HOUR, ("small",), users=("eve",)))
+    world.submit(one_role(gpus=4, gpu_types=("H100",)))
+    asked = {"roles": one_role(gpus=4, gpu_types=("H100",)), "preemptible": False}
+    job = world.submit(**asked)
+    world.settle()
+    found = why(world, job)
+    assert (found.code, [b.code for b in found.blockers if not b.nodes]) == ("GPUS_BUSY", [])
+    assert "WINDOW" not in {blocker.code for blocker in found.blockers}
+    world.do(ev.WindowPut, spec=WindowSpec("w", 5 * HOUR, HOUR, ("n1",), users=("eve",)))
+    world.settle()
+    blocked = world.submit(**asked)
+    free = world.submit(**{**asked, "preemptible": True})
+    codes_of = [{b.code for b in why(world, j).blockers} for j in (blocked, free)]
+    assert ["WINDOW" in codes for codes in codes_of] == [True, False]
