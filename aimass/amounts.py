@@ -31,6 +31,8 @@ def _milli(key: str, value: str) -> int:
         number = float(value)
     except ValueError:
         raise ValueError(AMOUNTS_ALLOWED) from None
+    if number < 0:
+        raise ValueError(f"possible: {key} is 0 or more")
     return units.cpu_milli(number)  # a quota may be 2.5 GPUs, unlike a shard's request
 
 

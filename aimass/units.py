@@ -34,6 +34,8 @@ SPAN_ALLOWED = "a time with its unit, at most ten years: 90s, 30m, 12h, 7d12h"
 TIME_ALLOWED = "a time with its zone, as 2026-11-22T01:00Z or …T01:00+02:00, or from now: +2h"
 INDEXES_ALLOWED = f'indexes as text, as "0-99" or "0-98:2,200"; at most {INDEXES_MAX} tasks'
 
+INDEXES_TOO_MANY = f'at most {INDEXES_MAX} tasks: indexes as text, as "0-99" or "0-98:2,200"'
+
 
 def gpu_milli(value: object) -> int:
     """Turn 2 or 0.25 into 2000 or 250."""
@@ -132,11 +134,12 @@ def indexes(value: object) -> tuple[int, ...]:
         low, step = int(match[1]), int(match[3] or 1)
         high = int(match[2] or low)
         # Counted before it is built: "0-999999999999" is no way to fill a memory.
-        if high < low or step < 1 or (high - low) // step >= INDEXES_MAX:
+        if high < low or step < 1:
             raise ValueError(INDEXES_ALLOWED)
-        found.update(range(low, high + 1, step))
-        if len(found) > INDEXES_MAX:
-            raise ValueError(INDEXES_ALLOWED)
+        if (high - low) // step < INDEXES_MAX:
+            found.update(range(low, high + 1, step))
+        if (high - low) // step >= INDEXES_MAX or len(found) > INDEXES_MAX:
+            raise ValueError(INDEXES_TOO_MANY)
     if max(found) > AMOUNT_MAX:
         raise ValueError(INDEXES_ALLOWED)
     return tuple(sorted(found))

@@ -107,7 +107,11 @@ def _tree_name(queue: scheduler_pb2.Queue) -> str:
 
 
 def _gpus(given: scheduler_pb2.Amounts) -> str:
-    return amounts.amount_text("gpu", given.of["gpu"]) if "gpu" in given.of else ""
+    """The number of GPUs; where only models are bounded, these: `gpu:H100=16`."""
+    if "gpu" in given.of:
+        return amounts.amount_text("gpu", given.of["gpu"])
+    models = {key: amount for key, amount in given.of.items() if key.startswith("gpu:")}
+    return amounts.amounts_text(models) if models else ""
 
 
 def _rest(given: scheduler_pb2.Amounts) -> str:

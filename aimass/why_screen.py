@@ -143,7 +143,10 @@ def plan_page(plan: scheduler_pb2.PlanReply, name: str, colour: str) -> str:
     lines += rows("why", [clean(plan.summary)])
     lines += rows(
         "asks",
-        [f"{r.role}: {r.asked} shards, at most {r.most}" for r in plan.largest]
+        [
+            f"{r.role}: {r.asked} shard{'s' if r.asked > 1 else ''}, at most {r.most}"
+            for r in plan.largest
+        ]
         if plan.verdict == "NEVER"
         else [],
     )

@@ -11,6 +11,7 @@ from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import open_run_ms
 from aimass.core.search import Turned
 from aimass.core.survey import Survey
+from aimass.core.text import shards_text
 from aimass.core.wants import amounts_asked, forms, locality_ends_ms
 from aimass.core.windows import admits, next_overlap
 from aimass.core.words import in_text
@@ -35,7 +36,7 @@ def node_blockers(found: Survey) -> tuple[Blocker, ...]:
     for fit in found.fits:
         prefix = f"role {fit.role.name}: " if len(found.fits) > 1 else ""
         for node, room, refusal in fit.refused:
-            text = f"room for {room} of {fit.role.shards} shards" if room else refusal.text
+            text = f"room for {room} of {shards_text(fit.role.shards)}" if room else refusal.text
             models = tuple([device.spec.model for device in node.devices])
             if models not in classes:
                 classes[models] = _node_class(models)

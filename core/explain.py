@@ -20,6 +20,7 @@ from aimass.core.promise import stop_ms
 from aimass.core.relax import Change, relax
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
+from aimass.core.text import shards_text
 from aimass.core.trial import Trial, Tried, as_of
 from aimass.core.words import describe_need as describe_need
 from aimass.core.words import in_text, some
@@ -132,7 +133,9 @@ def _not_waiting(job: Job) -> Explanation:
     if job.state.is_over:
         return Explanation(job.state.value, f"it is over: {job.outcome}")
     attempt = job.current
-    alive = f"{attempt.live} of {len(attempt.shards)} shards hold capacity"
+    count = len(attempt.shards)
+    verb = "holds" if count == 1 else "hold"
+    alive = f"{attempt.live} of {shards_text(count)} {verb} capacity"
     if job.state is JobState.STOPPING:
         return Explanation(job.state.value, f"it is stopping ({attempt.stop_reason}); {alive}")
     return Explanation(job.state.value, f"it does not wait: {alive}, placed by {attempt.reason}")
@@ -261,7 +264,9 @@ def _unblock(job: Job, found: Survey, code: Code) -> tuple[str, ...]:
             need = describe_need(fit.role.need)
             labels = "".join(f", label {k}={v}" for k, v in sorted(job.spec.node_selector.items()))
             if fit.empty:
-                ways.append(f"role {fit.role.name}: at most {fit.empty} shards of {need} ever fit")
+                ways.append(
+                    f"role {fit.role.name}: at most {shards_text(fit.empty)} of {need} ever fit"
+                )
             else:
                 ways.append(f"role {fit.role.name}: a node that can hold {need}{labels}")
     if code is Code.ROLES_TOGETHER:

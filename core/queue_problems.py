@@ -43,7 +43,7 @@ def _plain_problems(spec: QueueSpec) -> Iterator[Problem]:
             yield name, f"{getattr(spec, name)}: 0 (any number) to {COUNT_MAX}"
     for name in ("max_walltime_ms", "min_runtime_ms", "half_life_ms"):
         if not 0 <= getattr(spec, name) <= SPAN_MS_MAX:
-            yield name, f"{getattr(spec, name)}: 0 to {SPAN_MS_MAX} ms"
+            yield name, f"0 to {span_text(SPAN_MS_MAX)}"
     if spec.name != ROOT and spec.half_life_ms != QueueSpec(ROOT).half_life_ms:
         yield "half_life_ms", f"one for all queues: massctl queue put {ROOT} --half-life ..."
     if spec.priority_min > spec.priority_max:

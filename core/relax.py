@@ -17,6 +17,7 @@ from aimass.core.search import Turned
 from aimass.core.spans import span_text
 from aimass.core.spec import Elastic, JobSpec, Role, Topology
 from aimass.core.spec_problems import problems
+from aimass.core.text import shards_text
 from aimass.core.trial import Trial, as_updated
 from aimass.core.windows import admits, next_overlap
 from aimass.core.words import some
@@ -200,11 +201,11 @@ def _shards(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> 
         return
     spec = _with_role(job.spec, index, _smaller(role, low))
     if role.elastic is None:
-        text = f"with {low} shard{'s' if low > 1 else ''} instead of {role.shards}"
+        text = f"with {shards_text(low)} instead of {role.shards}"
         yield _Idea("SHARDS", text, f"--shards {low}", spec)
     else:
         sizes = f"{low}-{role.elastic.max_shards}:{role.elastic.step}"
-        text = f"if {low} shard{'s' if low > 1 else ''} were enough to begin with"
+        text = f"if {shards_text(low)} were enough to begin with"
         yield _Idea("SHARDS", text, f"--elastic {sizes}", spec)
 
 

@@ -11,6 +11,7 @@ from aimass.core.feasible import Code, Refusal, shards_fit, shards_when_empty
 from aimass.core.model import Job, Node
 from aimass.core.plan import Wait
 from aimass.core.spec import Role
+from aimass.core.text import shards_text
 from aimass.core.wants import locality_ends_ms
 
 
@@ -73,7 +74,7 @@ class Survey:
         asked = sum(fit.role.shards for fit in self.fits)
         if all(fit.now >= fit.role.least for fit in self.fits):
             return self.apart.text
-        return f"{self.fit_now} of {asked} shards fit now"
+        return f"{self.fit_now} of {shards_text(asked)} {'fits' if asked == 1 else 'fit'} now"
 
 
 def wait_reason(cluster: Cluster, wait: Wait, job: Job) -> tuple[str, str]:

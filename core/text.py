@@ -2,8 +2,15 @@
 
 
 def amount_text(key: str, amount: int) -> str:
-    """An amount of a resource: "4 GPUs", "0.5 H100", "16 CPUs", "2048 MiB"."""
+    """An amount of a resource: "1 GPU", "4 GPUs", "0.5 H100", "16 CPUs", "2048 MiB"."""
     if key == "memory":
         return f"{amount} MiB"
-    what = {"gpu": "GPUs", "cpu": "CPUs"}.get(key) or key.removeprefix("gpu:")
-    return f"{amount / 1000:g} {what}"
+    number = f"{amount / 1000:g}"
+    if key in ("gpu", "cpu"):
+        return f"{number} {key.upper()}{'' if amount == 1000 else 's'}"
+    return f"{number} {key.removeprefix('gpu:')}"
+
+
+def shards_text(shards: int) -> str:
+    """`1 shard`, `4 shards`."""
+    return f"{shards} shard{'' if shards == 1 else 's'}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from aimass.core.spans import span_text
+
 if TYPE_CHECKING:
     from aimass.core.cluster import Cluster
     from aimass.core.model import Job, NodeId
@@ -114,8 +116,8 @@ def window_problems(cluster: "Cluster", spec: WindowSpec, now_ms: int) -> list[t
     was = cluster.windows.get(spec.name)
     is_moved = was is None or was.start_ms != spec.start_ms
     if is_moved and spec.start_ms < now_ms - LATE_MS:
-        late_s = (now_ms - spec.start_ms) // 1000
-        found.append(("start_ms", f"{late_s} s in the past: give a time to come"))
+        late = span_text(now_ms - spec.start_ms)
+        found.append(("start_ms", f"{late} in the past: give a time to come"))
     if not found:
         found += _overlap_problems(cluster, spec, now_ms)
     return found
@@ -129,20 +131,23 @@ def _shape_problems(spec: WindowSpec) -> Iterator[tuple[str, str]]:
     elif len(set(spec.nodes)) < len(spec.nodes):
         yield "nodes", "a node is named twice: name each once"
     if not 0 < spec.length_ms <= SPAN_MS_MAX:
-        yield "length_ms", f"{spec.length_ms}: 1 to {SPAN_MS_MAX}"
+        yield "length_ms", f"1 ms to {span_text(SPAN_MS_MAX)}"
     if not 0 <= spec.start_ms <= 2**53:
         yield "start_ms", f"{spec.start_ms}: epoch milliseconds"
     if spec.every_ms and not EVERY_MS_MIN <= spec.every_ms <= SPAN_MS_MAX:
         yield (
             "every_ms",
-            f"{spec.every_ms}: {EVERY_MS_MIN} to {SPAN_MS_MAX}, or 0 for once",
+            f"{span_text(EVERY_MS_MIN)} to {span_text(SPAN_MS_MAX)}, or 0 for once",
         )
     elif spec.every_ms and spec.length_ms > spec.every_ms:
-        yield "length_ms", f"{spec.length_ms}: at most every_ms {spec.every_ms}, or it meets itself"
+        yield (
+            "length_ms",
+            f"at most {span_text(spec.every_ms)}, how often it comes, or it meets itself",
+        )
     if spec.until_ms and not spec.every_ms:
-        yield "until_ms", "it is not recurring: leave it out, or give every_ms"
+        yield "until_ms", "it is not recurring: leave it out, or say how often it comes: --every"
     elif spec.until_ms and spec.until_ms <= spec.start_ms:
-        yield "until_ms", f"{spec.until_ms} is not after start_ms {spec.start_ms}"
+        yield "until_ms", "it is not after the start"
 
 
 def _people_problems(cluster: "Cluster", spec: WindowSpec) -> Iterator[tuple[str, str]]:
@@ -168,7 +173,7 @@ def _overlap_problems(
         if at_ms is not None:
             yield (
                 "start_ms",
-                f"in {(at_ms - now_ms) // 1000} s reservation {other.name} has "
+                f"in {span_text(at_ms - now_ms)} reservation {other.name} has "
                 f"{_some(shared)} for other people: choose another time or other nodes, or remove "
                 f"it: massctl reserve rm {other.name}",
             )

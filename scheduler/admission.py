@@ -17,6 +17,7 @@ from aimass.core.queue_problems import admission_problem, closest, range_problem
 from aimass.core.spans import span_text
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role
 from aimass.core.survey import survey
+from aimass.core.text import amount_text, shards_text
 from aimass.scheduler.errors import Refused, invalid, not_found
 
 LATE_MS = 60_000  # so late a start is still "now": the request has travelled
@@ -146,7 +147,8 @@ def _misfit(cluster: Cluster, job: Job) -> Refused | None:
         for role in job.spec.roles
     )
     if least > gpus:
-        what = f"all roles together ask for {least / 1000:g} GPUs, the cluster has {gpus / 1000:g}"
+        asks, has = amount_text("gpu", least), amount_text("gpu", gpus)
+        what = f"all roles together ask for {asks}, the cluster has {has}"
         return _refusal(what, "", "fewer shards")
     return None
 
@@ -176,9 +178,9 @@ def _room(nodes: list[Node], job: Job, need: Need, enough: int) -> int:
 def _too_large(cluster: Cluster, job: Job, role: Role, asked: int, most: int) -> Refused:
     """Say what is asked, why it cannot be, and the largest that could."""
     where = f" in one {level}" if (level := job.spec.topology.required) else ""
-    shards = "1 shard" if asked == 1 else f"{asked} shards"
+    needs = describe_need(role.need)
     what = (
-        f"role {role.name}: {shards} of {describe_need(role.need)} can never run{where}: "
+        f"role {role.name}: {shards_text(asked)} of {needs} can never run{where}: "
         f"{f'at most {most} fit' if most else 'none fits'} on the present nodes, even idle"
     )
     if most:

@@ -73,7 +73,7 @@ def cordon(context: Context, message: scheduler_pb2.CordonRequest) -> scheduler_
     if len(message.reason) > REASON_CHARS_MAX:
         raise invalid(f"the reason has {len(message.reason)} characters: {REASON_CHARS_MAX}")
     if message.deadline_ms and not message.drain:
-        raise invalid("deadline_ms is of a drain", fix="massctl drain NODE --deadline TIME")
+        raise invalid("a deadline is of a drain", fix="massctl drain NODE --deadline TIME")
     drain_ms = max(message.deadline_ms, context.now_ms) if message.drain else 0
     found = _named(context.cluster, message.nodes)
     for node in found:
@@ -210,7 +210,15 @@ def _refuse(what: str, name: str, problems: Iterable[tuple[str, str]]) -> None:
     """Raise Refused when there are problems, naming each field."""
     found = list(problems)
     if found:
-        named = "; ".join(f"{field}: {text}" for field, text in found[:PROBLEMS_NAMED])
-        raise invalid(
-            f"{what} cannot be: {named}", fix=f"correct {found[0][0]} and try again", id=name
-        )
+        named = "; ".join(f"{_flag(field)}: {text}" for field, text in found[:PROBLEMS_NAMED])
+        fix = f"correct {_flag(found[0][0])} and try again"
+        raise invalid(f"{what} cannot be: {named}", fix=fix, id=name)
+
+
+def _flag(field: str) -> str:
+    """How people give the field: `--start` for start_ms, `--limit gpu` for limit.gpu."""
+    name, _, key = field.partition(".")
+    if name == "name":
+        return name
+    name = "priority" if name.startswith("priority_") else name.removesuffix("_ms")
+    return f"--{name.replace('_', '-')} {key}".rstrip()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aimass import screens, units
+from aimass import amounts, screens, units, views_admin
 from aimass.scheduler.translate_spec import spec_from_proto
-from aimass.v1 import job_pb2, node_pb2
+from aimass.v1 import job_pb2, node_pb2, scheduler_pb2
 from tests.client.conftest import Massctl
 from tests.client.fake_scheduler import FakeScheduler
 from tests.client.test_cli import ok
@@ -323,3 +323,19 @@ def test_ls_lists_jobs_that_are_held_or_own_what_others_leave(
     fake.jobs["j1"].state = job_pb2.JobState.Value(f"JOB_STATE_{state}")
     assert state in ok(massctl("ls"))
     assert ok(massctl("ls", "--state", state.lower(), "-o", "name")) == "j1\n"
+
+
+def test_a_number_that_is_too_large_or_negative_is_told_so() -> None:
+    """The limit comes first, not the grammar that was followed."""
+    with pytest.raises(ValueError, match="at most 10000 tasks"):
+        units.indexes("0-99999")
+    with pytest.raises(ValueError, match="gpu is 0 or more"):
+        amounts.parse_amounts("gpu=-1")
+
+
+def test_a_quota_of_one_gpu_model_is_listed() -> None:
+    """Where no plain number of GPUs is said, the models are."""
+    queue = scheduler_pb2.Queue(spec=scheduler_pb2.QueueSpec(name="q"))
+    queue.spec.quota.of["gpu:H100"] = 16_000
+    column = next(column for column in views_admin.QUEUES if column.title == "QUOTA")
+    assert column.text(queue) == "gpu:H100=16"

@@ -113,7 +113,7 @@ async def test_plan_says_where_when_and_at_what_cost_by_exit_codes_too(tmp_path:
         assert f"takes    stops {first} (bob) under PRIORITY" in page
         code, page = await massctl(s, "plan", "--gpus", "9", *work)
         assert code == 7
-        assert "worker: 1 shards, at most 0" in page
+        assert "worker: 1 shard, at most 0" in page
         code, page = await massctl(s, "plan", "--gpus", "8", "--node", "+2x8xH100", *work)
         assert code == 0
         assert "would start now on new1" in page
