@@ -124,7 +124,12 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--cpus", type=CPUS, metavar="N", help="CPU cores per shard. Default: 1."),
     click.option("--memory", type=MEMORY, metavar="SIZE", help="Memory per shard: 64GiB."),
     click.option("--shards", type=click.IntRange(1, 4096), help="Processes. Default: 1."),
-    click.option("--elastic", type=ELASTIC, metavar="MIN-MAX[:STEP]", help="Any of these sizes."),
+    click.option(
+        "--elastic",
+        type=ELASTIC,
+        metavar="MIN-MAX[:STEP]",
+        help="Any of these sizes: asks for MIN, or --shards; may grow 10m after a start.",
+    ),
     click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first."),
     click.option("--env", multiple=True, metavar="K=V", help="Environment; repeatable."),
     click.option("--workdir", help="Where it runs, on the nodes. Default: here."),

@@ -45,6 +45,21 @@ def state_dir() -> Path:
 @click.option("--simulate", metavar="SPEC", help="Pretend devices, e.g. 2xH100-SXM5-80GB.")
 @click.option("--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help="For clients.")
 @click.option("--http", default="127.0.0.1:6278", metavar="HOST:PORT", help="Metrics, health.")
+@click.option("--levels", metavar="NAMES", help="Topology, widest first, by label: block,rack.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="[NODE:]KEY=VALUE",
+    help="Of every node, or of n1, n2, …; repeatable.",
+)
+@click.option(
+    "--taint",
+    "taints",
+    multiple=True,
+    metavar="[NODE:]KEY[=VALUE]",
+    help="Keeps jobs away that do not tolerate it; repeatable.",
+)
 @click.option("--keep-jobs", is_flag=True, help="Leave jobs running at the end.")
 @common_options
 @click.pass_obj
@@ -55,6 +70,9 @@ def up(
     simulate: str | None,
     listen: str,
     http: str,
+    levels: str | None,
+    labels: tuple[str, ...],
+    taints: tuple[str, ...],
     keep_jobs: bool,
 ) -> None:
     """Run a whole one-machine cluster in the foreground: a scheduler and its node agents.
@@ -67,11 +85,12 @@ def up(
             fix=f"massctl up --nodes {nodes} --simulate 2xH100-SXM5-80GB",
         )
     data = (data or state_dir()).absolute()
+    options = _node_options(nodes, simulate, labels, taints)
     children: list[Child] = []
     with raising_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         try:
-            _start_scheduler(session, children, data, listen, http)
-            _start_agents(children, data, nodes, simulate)
+            _start_scheduler(session, children, data, listen, http, levels)
+            _start_agents(children, data, options)
             _print_next(session.address, data, nodes)
             _until_one_ends(children, data)
         except KeyboardInterrupt:
@@ -89,27 +108,54 @@ def daemon_argv(module: str, *args: str) -> list[str]:
     return [sys.executable, "-P", "-m", module, *args]
 
 
+def _node_options(
+    nodes: int, simulate: str | None, labels: tuple[str, ...], taints: tuple[str, ...]
+) -> dict[str, list[str]]:
+    """Give the flags of each node's agent. A word that begins with a node's name is for it only."""
+    flags = ["--simulate", simulate] if simulate else []
+    found = {f"n{number}": [*flags] for number in range(1, nodes + 1)}
+    for flag, words in (("--label", labels), ("--taint", taints)):
+        for word in words:
+            name, colon, rest = word.partition(":")
+            if colon and "=" not in name and name not in found:
+                raise click.BadParameter(f"{word!r}: there is no node {name}", param_hint=flag)
+            is_of_one = bool(colon) and name in found
+            for each in [name] if is_of_one else found:
+                found[each] += [flag, rest if is_of_one else word]
+    return found
+
+
 def _start_scheduler(
-    session: Session, children: list[Child], data: Path, listen: str, http: str
+    session: Session,
+    children: list[Child],
+    data: Path,
+    listen: str,
+    http: str,
+    levels: str | None,
 ) -> None:
     """Start the scheduler; the session then talks to it, whatever port it got."""
     session.address = None
     argv = daemon_argv("aimass.scheduler.main", "--data", str(data / "massd"))
-    argv += ["--listen", listen, "--http", http]
+    argv += ["--listen", listen, "--http", http, *(["--levels", levels] if levels else [])]
     changed = threading.Event()
     massd = start("massd", argv, data / "log" / "massd.log", "massd ready on ", changed)
     children.append(massd)
-    line = await_ready(massd, READY_TIMEOUT_S)
+    try:
+        line = await_ready(massd, READY_TIMEOUT_S)
+    except MassError as error:
+        for flag in ("--listen", "--http"):
+            if f"massd {flag} " in error.why:  # the address is in use
+                error.fix = f"massctl up {flag} HOST:PORT (port 0: any); {error.fix}"
+        raise
     session.address = line.removeprefix("massd ready on ").split()[0]
 
 
-def _start_agents(children: list[Child], data: Path, nodes: int, simulate: str | None) -> None:
+def _start_agents(children: list[Child], data: Path, options: dict[str, list[str]]) -> None:
     """Start the agents side by side, and wait until the scheduler has welcomed them all."""
-    for number in range(1, nodes + 1):
-        name = f"n{number}"
+    for name, flags in options.items():
         argv = daemon_argv("aimass.nodeagent.main", "--data", str(data / name), "--node-id", name)
         argv += ["--scheduler", f"@{data / 'massd' / 'massd.json'}"]
-        argv += ["--simulate", simulate] if simulate else []
+        argv += flags
         log = data / "log" / f"{name}.log"
         children.append(start(name, argv, log, f"massnode {name} ready", children[0].changed))
     for child in children[1:]:

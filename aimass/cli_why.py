@@ -32,16 +32,17 @@ _MORE = re.compile(r"\+([1-9]\d{0,4})x(\d{1,2})x([A-Za-z0-9][A-Za-z0-9._-]{0,252
 
 
 def _past(value: object) -> int:
-    """Turn "2h" (ago), or a date, into epoch ms."""
-    now_ms = time.time_ns() // 1_000_000
+    """Turn "2h", "2h ago", or a date that has passed, into epoch ms."""
+    now_ms, text = time.time_ns() // 1_000_000, str(value).strip()
+    with contextlib.suppress(ValueError):
+        return now_ms - units.span_ms(text.removesuffix("ago").strip())
     try:
-        return now_ms - units.span_ms(value)
-    except ValueError:
-        pass
-    try:
-        return amounts.time_ms(value, now_ms)
+        at_ms = amounts.time_ms(text, now_ms)
     except ValueError:
         raise ValueError("how long ago, as 2h, or a date such as 2026-12-01T09:00Z") from None
+    if at_ms > now_ms:
+        raise ValueError("in the past")
+    return at_ms
 
 
 def _node_change(value: object) -> tuple[int, int, str]:

@@ -110,3 +110,22 @@ def test_up_ends_when_a_daemon_does_and_says_how_to_go_on(
     assert "error: n1 ended with signal 9" in err
     assert f"to keep them, start massctl up --data {tmp_path / 'd'} again" in err
     wait_until(lambda: not daemons_in(tmp_path / "d"))
+
+
+def test_up_gives_its_nodes_labels_and_the_cluster_its_levels(tmp_path: Path) -> None:
+    """So topology can be tried on one machine; a word with a node's name is for that one."""
+    words = ("--nodes", "2", "--levels", "rack", "--label", "zone=a")
+    racks = ("--label", "n1:rack=r1", "--label", "n2:rack=r2", "--taint", "n2:slow")
+    with up(tmp_path / "d", *words, *racks) as (_, address), Client(address) as client:
+        labels = {node.id: dict(node.inventory.labels) for node in client.nodes().nodes}
+        assert labels == {"n1": {"zone": "a", "rack": "r1"}, "n2": {"zone": "a", "rack": "r2"}}
+        assert [list(n.inventory.taints) for n in client.nodes().nodes] == [[], ["slow"]]
+
+
+def test_up_names_its_own_flag_when_an_address_is_in_use(tmp_path: Path) -> None:
+    with up(tmp_path / "d") as (_, address):
+        command = [sys.executable, "-m", "aimass.cli", "up", "--data", str(tmp_path / "e")]
+        command += ["--listen", "127.0.0.1:0", "--http", address, "--simulate", "2xH100"]
+        second = subprocess.run(command, capture_output=True, text=True, env=massctl_env())
+    assert second.returncode == 4
+    assert "fix: massctl up --http HOST:PORT (port 0: any)" in second.stderr

@@ -1,7 +1,11 @@
 """massctl why, against a fake scheduler: the page, and the same as JSON."""
 
 import json
+import time
 
+import pytest
+
+from aimass import cli_why
 from aimass.v1 import job_pb2, scheduler_pb2
 from tests.client.conftest import Massctl
 from tests.client.fake_scheduler import FakeScheduler
@@ -76,3 +80,13 @@ def test_why_names_reason_counts_holders_and_what_would_help(
     assert ok(massctl("why", "j1", "-o", "name")) == "GPUS_BUSY\n"
     fake.explanation.state = job_pb2.JOB_STATE_RUNNING
     assert ok(massctl("why", "j1")).startswith("j1 bert does not wait: it is RUNNING\n")
+
+
+def test_a_time_that_has_passed_is_given_as_people_say_it() -> None:
+    """`2h` and `2h ago` are one; what is to come cannot be explained."""
+    now_ms = time.time_ns() // 1_000_000
+    for words in ("2h", "2h ago", " 2hago"):
+        assert abs(now_ms - 7_200_000 - cli_why._past(words)) < 3_600_000
+    for words in ("+2h", "2999-01-01T00:00Z"):
+        with pytest.raises(ValueError, match="in the past"):
+            cli_why._past(words)

@@ -169,6 +169,7 @@ async def test_reservations_are_put_listed_and_removed(tmp_path: Path) -> None:
         code, err = await refused(s, "reserve", "put", "other", *when, "--maintenance")
         assert code == 2
         assert "massctl reserve rm demo" in err
+        assert "cannot be: --start: in " in err
         assert (await refused(s, "reserve", "rm", "other"))[0] == 3
         assert await ok(s, "reserve", "rm", "demo") == "reservation demo removed\n"
         assert await ok(s, "reserve", "ls", "-o", "name") == ""
