@@ -32,11 +32,13 @@ class Kept:
         self.aside: dict[JobId, Planned] = {}  # of the standing: lifted for one that goes before
         self.is_later = False  # a promise moved: whoever it turned away may fare better now
         self._told_ms: dict[JobId, int] = {}
+        self._kept_free: tuple[bool, int, bool] | None = None  # see could_help
         self._given: dict[JobId, tuple[Planned, list[tuple[capacity.Credit, ...]]]] = {}
 
     def stand(self) -> None:
         """Keep on the draft what the cluster has promised, until the pass comes to each job."""
         self.standing = {p.job_id: p for p in self.promised()}
+        self._kept_free = None
         self.lower(list(self.standing.values()))
 
     def promised(self) -> list[Planned]:
@@ -59,6 +61,7 @@ class Kept:
             self.is_later = True
         self._told_ms[job.id] = planned.start_ms
         self.promises[job.id] = planned
+        self._kept_free = None
         self.lower([planned])
 
     def break_promise(self, job: Job) -> Planned:
@@ -188,21 +191,26 @@ class Kept:
             return self.cluster.now_ms + run_estimate(self.cluster, job)[0]
         return expected_end_ms(self.cluster, job)[0]
 
-    def hides_something(self) -> bool:
-        """True when a promise keeps something that is free now."""
-        nodes = self.cluster.nodes
-        for promise in self.others():
-            for placement, given in zip(promise.placements, self._credits(promise), strict=True):
-                if placement.exclusive or not placement.devices:
-                    return True
-                devices = nodes[placement.node_id].devices
-                if any(devices[i].used_milli < WHOLE_GPU_MILLI for i in placement.devices):
-                    return True
-                if sum(credit.cpu_milli for credit in given) < placement.cpu_milli:
-                    return True
-                if sum(credit.memory_mib for credit in given) < placement.memory_mib:
-                    return True
-        return False
+    def could_help(self, job: Job) -> bool:
+        """False when no shard of the job could use what promises keep: too few GPUs are free there.
+
+        O(promised places) when promises have changed, else O(roles). What has started since makes
+        the answer too hopeful, never wrong.
+        """
+        if self._kept_free is None:
+            nodes = self.cluster.nodes
+            names = dict.fromkeys(p.node_id for o in self.others() for p in o.placements)
+            rows = [[d.used_milli for d in nodes[i].devices if d.spec.healthy] for i in names]
+            whole = max((row.count(0) for row in rows), default=0)
+            has_part = any(used < WHOLE_GPU_MILLI for row in rows for used in row)
+            self._kept_free = (bool(names), whole, has_part)
+        is_any, whole, has_part = self._kept_free
+        return is_any and any(
+            not role.need.has_gpu
+            or (role.need.gpu_milli < WHOLE_GPU_MILLI and has_part)
+            or 0 < role.need.devices <= whole
+            for role in job.spec.roles
+        )
 
 
 def _came_later(other: Job, job: Job) -> bool:

@@ -119,7 +119,7 @@ class Search(Kept):
                 return Turned(quota[0], may_take=quota[0].code in _TAKEN_BACK, is_quota=True)
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
-            if self.hides_something() and self._fits_without_promises(job):
+            if self.could_help(job) and self._fits_without_promises(job):
                 if is_usual:
                     self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
                 return _PROMISED
@@ -306,7 +306,7 @@ class Search(Kept):
 
     def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """Use what is promised: to lower jobs; and to others from when the job will have ended."""
-        if not self.hides_something():
+        if not self.could_help(job):
             return None
         with self.setting_aside(job):
             placed = self._in_some_form(job, quota) if self.aside else None
