@@ -111,7 +111,7 @@ def suspend(session: Session, jobs: tuple[str, ...], form: str) -> int:
 @click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first.")
 @click.option("--queue", help="Another queue.")
 @click.option("--time", "walltime_ms", type=_or_none(SPAN), metavar="TIME", help="Longest run.")
-@click.option("--expect", "expected_ms", type=_or_none(SPAN), metavar="TIME", help="Likely run.")
+@click.option("--expected", "expected_ms", type=_or_none(SPAN), metavar="TIME", help="Likely run.")
 @click.option("--begin", "start_after_ms", type=_or_none(TIME), metavar="WHEN", help="Not before.")
 @click.option("--deadline", "deadline_ms", type=_or_none(TIME), metavar="WHEN", help="Over by.")
 @shape_options
