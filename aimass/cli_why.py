@@ -131,7 +131,7 @@ def plan(
       levels: [row, rack]
       nodes:
         - {count: 4, gpus: 8xH100, gpuMemory: 80GiB, cpus: 64, memory: 512GiB, labels: {rack: r1}}
-        - {name: cpu, cpus: 32, memory: 128GiB, taints: ["kind=cpu:NoSchedule"]}
+        - {name: cpu, cpus: 32, memory: 128GiB, taints: [kind=cpu]}
 
     Its nodes are empty, and the queue that the job names bounds nothing.
     """

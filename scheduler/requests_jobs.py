@@ -30,6 +30,7 @@ from aimass.scheduler.translate_spec import spec_from_proto
 from aimass.v1 import job_pb2, scheduler_pb2
 
 REASON_CHARS_MAX = 500
+UPDATE_OF_ACTIVE = "give only --priority, --time, --expected, --deadline or --preemptible"
 
 # The event that does it, None when there is nothing to do; raises Refused when it cannot be.
 Action = Callable[[Job], Event | None]
@@ -175,7 +176,8 @@ def _update(
         )
     problem = update_problem(job, spec)
     if problem:
-        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, problem, id=job.id)
+        fix = UPDATE_OF_ACTIVE if job.state.is_active else ""
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, problem, fix=fix, id=job.id)
     if job.spec == spec:
         return None
     problem = dependency_problem(context.cluster, spec, job.id)

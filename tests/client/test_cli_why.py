@@ -1,11 +1,13 @@
 """massctl why, against a fake scheduler: the page, and the same as JSON."""
 
 import json
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
-from aimass import cli_why
+from aimass import cli_why, clusterfile
 from aimass.v1 import job_pb2, scheduler_pb2
 from tests.client.conftest import Massctl
 from tests.client.fake_scheduler import FakeScheduler
@@ -90,3 +92,14 @@ def test_a_time_that_has_passed_is_given_as_people_say_it() -> None:
     for words in ("+2h", "2999-01-01T00:00Z"):
         with pytest.raises(ValueError, match="in the past"):
             cli_why._past(words)
+
+
+def test_the_cluster_file_in_the_help_of_plan_is_one(tmp_path: Path) -> None:
+    lines = (cli_why.plan.help or "").splitlines()
+    first = next(at for at, line in enumerate(lines) if "levels:" in line)
+    end = lines.index("", first)
+    file = tmp_path / "cluster.yaml"
+    file.write_text(textwrap.dedent("\n".join(lines[first:end])))
+    levels, nodes = clusterfile.load(file)
+    assert levels == ["row", "rack"]
+    assert [len(there.devices) for _, there in nodes] == [8, 8, 8, 8, 0]
