@@ -119,7 +119,7 @@ class Demo:
             why["state"] == "QUEUED"
             and any(b["nodes"] == len(NODES) and COUNTS.search(b["text"]) for b in why["blockers"])
             and self.digits in why["holders"]
-            and bool(why["unblock"]),
+            and bool(why["changes"]),
             why,
         )
 
