@@ -229,5 +229,6 @@ def train(args: argparse.Namespace, device: torch.device, group: Any) -> int:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     exit_code = train(parse(), *join())
+    dist.barrier()  # whoever leaves while another still talks may be ended for it
     dist.destroy_process_group()
     sys.exit(exit_code)
