@@ -261,13 +261,12 @@ class Engine:
         try:
             plan = self.decisions.decide(self._cluster)
         except StuckError:
-            # It was broken off between any two steps, so only the journal knows the state now.
-            self._cluster = await asyncio.to_thread(recover, self._journal)
-            self.decisions.forget()
-            for event in context.events:
-                apply(self._cluster, event)
-            context.cluster = self._cluster
-            plan = self.decisions.decide(self._cluster)
+            await self._rebuild(context)
+            try:
+                plan = self.decisions.decide(self._cluster)
+            except StuckError:  # the built-in policy as well: nothing is decided this time
+                await self._rebuild(context)
+                return False
         if not plan.is_empty:
             context.emit(
                 PlanCommitted(
@@ -283,6 +282,14 @@ class Engine:
                 )
             )
         return bool(plan.unclaims)
+
+    async def _rebuild(self, context: Context) -> None:
+        """A decision was broken off between any two steps: only the journal knows the state."""
+        self._cluster = await asyncio.to_thread(recover, self._journal)
+        self.decisions.forget()
+        for event in context.events:
+            apply(self._cluster, event)
+        context.cluster = self._cluster
 
     async def _store(self, events: list[Event]) -> None:
         crash_point("scheduler-before-append")

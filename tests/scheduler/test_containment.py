@@ -122,3 +122,17 @@ async def test_jobs_run_and_the_operator_is_told(tmp_path: Path, how: str) -> No
         assert policy.tag in out
     async with scheduler(tmp_path) as s:  # what was journalled replays
         assert await s.submit(spec()) == "j2"
+
+
+async def test_when_both_never_end_nothing_is_decided_and_the_daemon_answers(
+    tmp_path: Path,
+) -> None:
+    """The configured policy and the built-in one are broken off in turn; the engine goes on."""
+    policy, _ = bad("loop")
+    async with scheduler(tmp_path, policy=policy) as s:
+        s.engine.decisions = Decisions(policy, policy, retry_every_s=3600, stuck_s=0.2)
+        agent = Agent(s, "n1")
+        await agent.hello()
+        job_id = await s.submit(spec())
+        job = await s.client.Get(scheduler_pb2.GetRequest(job=job_id))
+        assert job.state == job_pb2.JOB_STATE_QUEUED
