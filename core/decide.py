@@ -5,7 +5,7 @@
     grow what may grow; make room by moving, when an operator allows it
 
 The least disruptive first. Who cannot start lets others pass, if they end before what was promised
-or stay out of its way. Deciding again on its own result changes nothing. Time is cluster.now_ms.
+or stay out of its way. Deciding again on its own result is to move nobody. Time is cluster.now_ms.
 """
 
 from dataclasses import replace
