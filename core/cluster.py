@@ -188,5 +188,6 @@ class Cluster:
         self.dependents: dict[str, dict[JobId, None]] = {}  # id of a job or array -> who waits
         self.timers: list[tuple[int, int, JobId]] = []  # heap of (at_ms, submit_seq, job)
         self.index = NodeIndex()
-        # Revision of the last event that may have made something fit that did not fit before.
+        # Revision of the last event after which everybody must be looked at again (decider.py): it
+        # freed or promised to free something, or changed a rule. Part of the snapshot.
         self.freed_revision = 0

@@ -57,10 +57,13 @@ def quota_refusal(
 # ---- limits -------------------------------------------------------------------------------------
 
 
-def max_jobs_refusal(cluster: Cluster, job: Job) -> Refusal | None:
-    """Why a queue takes no further job; who is leaving for good does not count. O(depth)."""
-    for above in cluster.queues[job.spec.queue].tree.chain:
-        most, active = above.spec.max_jobs, above.active - above.stopping
+def max_jobs_refusal(queue: Queue, is_soon: bool = True) -> Refusal | None:
+    """Why a queue takes no further job. is_soon: who is leaving for good does not count.
+
+    O(depth).
+    """
+    for above in queue.tree.chain:
+        most, active = above.spec.max_jobs, above.active - (above.stopping if is_soon else 0)
         if most and active >= most:
             text = f"queue {above.spec.name} has {active} active jobs, its most are {most}"
             return Refusal(Code.QUEUE_MAX_JOBS, text)
@@ -70,14 +73,12 @@ def max_jobs_refusal(cluster: Cluster, job: Job) -> Refusal | None:
 def _limit_refusal(
     queue: Queue, job: Job, amounts: Amounts, measures: tuple[Measure, ...], is_soon: bool
 ) -> Refusal | None:
-    is_new = not job.state.is_active and job.state is not JobState.RESERVED
+    if not job.state.is_active and job.state is not JobState.RESERVED:
+        refusal = max_jobs_refusal(queue, is_soon)
+        if refusal is not None:
+            return refusal
     for above in queue.tree.chain:
         spec = above.spec
-        if is_new and spec.max_jobs:
-            active = above.active - above.stopping if is_soon else above.active
-            if active >= spec.max_jobs:
-                text = f"queue {spec.name} has {active} active jobs, its most are {spec.max_jobs}"
-                return Refusal(Code.QUEUE_MAX_JOBS, text)
         for key, most in spec.job_limit.items():
             if amounts.get(key, 0) > most:
                 asks, allows = amount_text(key, amounts[key]), amount_text(key, most)

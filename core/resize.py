@@ -56,7 +56,7 @@ def shrink_for(search: Search, job: Job) -> bool:
     rules of preemption. Cheapest first, then whoever proved unnecessary keeps its size.
     """
     draft = search.draft
-    if max_jobs_refusal(search.cluster, job) is not None:
+    if max_jobs_refusal(search.cluster.queues[job.spec.queue]) is not None:
         return False  # who gives up extras goes on, and counts
     for want in smallest_forms(search, job):
         givers = _givers(search, job, want)
@@ -160,7 +160,10 @@ def _place_again(search: Search, job: Job, most: int, least: int) -> Placed | No
 def shrink_and_preempt(search: Search, job: Job) -> bool:
     """Start the job where neither extras nor victims are enough, but both together are."""
     draft = search.draft
-    if not may_preempt_now(search, job) or max_jobs_refusal(search.cluster, job) is not None:
+    if (
+        not may_preempt_now(search, job)
+        or max_jobs_refusal(search.cluster.queues[job.spec.queue]) is not None
+    ):
         return False
     for want in smallest_forms(search, job):
         victims = candidates(search, job, want)

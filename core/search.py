@@ -1,8 +1,8 @@
 """Search: one decision under way. It tries forms of a job on the draft and remembers what failed.
 
-A pass gets cheap by what cannot change while it lasts: capacity only shrinks, promises only grow.
-So a fit that no node can take is not tried again, nor a run as long as one that a promise turned
-away.
+A pass gets cheap by what it need not ask twice: a fit that no node can take is not tried again, nor
+a run as long as one that a promise turned away. Where the pass itself gives something back (a stop,
+a start or claim taken back, a promise that moved), decide forgets that and passes once more.
 """
 
 from collections.abc import Iterator

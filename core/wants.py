@@ -1,4 +1,4 @@
-"""wants_of(job): the forms in which a job would start, best first."""
+"""Wants: the forms in which a job would start, best first, and what they would count for."""
 
 from aimass.core.cluster import Cluster
 from aimass.core.model import Job, Placement
