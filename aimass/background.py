@@ -12,7 +12,11 @@ Result = TypeVar("Result")
 
 
 class Background(Generic[Result]):
-    """Runs a function in a thread of its own, which no KeyboardInterrupt reaches."""
+    """Runs a function in a thread of its own, which no KeyboardInterrupt reaches.
+
+    It begins with the first call of `result`: by then the caller handles interrupts. The thread
+    exists before, because an interrupt in the middle of making it could lose it.
+    """
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._results: list[Result] = []
@@ -21,9 +25,11 @@ class Background(Generic[Result]):
         self._unfinished = threading.Lock()
         self._unfinished.acquire()
         self._is_done = False
+        self._may_begin = threading.Event()
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
 
     def _run(self, work: Callable[[], Result]) -> None:
+        self._may_begin.wait()
         try:
             self._results.append(work())
         except BaseException as error:  # raised again in result(), where somebody can act on it
@@ -34,6 +40,7 @@ class Background(Generic[Result]):
 
     def result(self) -> Result:
         """Wait for the end of the work and give what it gave. Ctrl-C interrupts only the wait."""
+        self._may_begin.set()
         if not self._is_done:
             with self._unfinished:
                 pass

@@ -72,9 +72,9 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
 def print_value(view: Any, form: str) -> None:
     """Print one object as json, jsonl or yaml."""
     if form == "yaml":
-        import yaml
+        from aimass import yamldoc
 
-        print(yaml.safe_dump(view, sort_keys=False, allow_unicode=True), end="")
+        print(yamldoc.write(view), end="")
     else:
         print(as_json(view, indent=2 if form == "json" else None), flush=True)
 

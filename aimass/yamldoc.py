@@ -28,6 +28,24 @@ _CONSTANTS = {
 }
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML 1.1, with quotes also around words that `read` takes for numbers: 0e0, 012."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Quote what would come back as a number; leave the rest to PyYAML."""
+        style = '"' if _INT.match(text) or _FLOAT.match(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def write(value: Any) -> str:
+    """Give plain values as a YAML document that `read` gives back unchanged."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a file. line and column count from 1; path: as in `roles.0.shards`."""

@@ -187,11 +187,12 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, *massd: str, agents: tuple[str, ...] = ("n1",)) -> Iterator[Cluster]:
-    """A cluster whose agents have been started; closed at the end of the block."""
+    """A cluster whose agents are READY; closed at the end of the block."""
     made = Cluster(folder, *massd)
     try:
         for name in agents:
             made.start_agent(name)
+        made.wait_ready(len(agents))
         yield made
     finally:
         made.close()

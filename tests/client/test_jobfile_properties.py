@@ -92,8 +92,16 @@ def test_any_values_in_any_fields_are_accepted_or_refused(document: dict[str, An
 
 
 def parsed(document: dict[str, Any], file: str = "f.yaml") -> job_pb2.JobSpec:
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    return jobfile.parse(text.encode(), file, now_ms=NOW_MS)
+    return jobfile.parse(yamldoc.write(document).encode(), file, now_ms=NOW_MS)
+
+
+numeric = st.text("0123456789+-.eE:_xo~naif")
+
+
+@given(st.lists(numeric))
+def test_words_that_look_like_numbers_stay_words_when_written(words: list[str]) -> None:
+    document = yamldoc.read(yamldoc.write(words).encode())
+    assert (document.value, document.problems) == (words, [])
 
 
 @settings(max_examples=100)

@@ -223,7 +223,6 @@ def test_logs_follow_across_a_killed_scheduler_without_gap_or_repeat(
 
 def test_a_second_agent_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with cluster(tmp_path) as c:
-        c.wait_ready(1)
         second = start(
             *("aimass.nodeagent.main", "--data", str(tmp_path / "n1"), "--node-id", "n1"),
             *("--simulate", "1xH100-SXM5-80GB", "--scheduler", c.address),

@@ -53,7 +53,6 @@ def test_a_preempted_gang_saves_its_work_leaves_and_goes_on(tmp_path: Path) -> N
     truth.touch()
     file.write_text(JOB.format(python=sys.executable, script=script, truth=truth, saved=saved))
     with cluster(tmp_path, "--heartbeat", "100ms", agents=("n1", "n2")) as c:
-        c.wait_ready(2)
         gang = c.submit(str(file))
         c.wait_for(gang, "RUNNING")
         wait_until(lambda: truth.read_text().count("begin") == 2, what="both ranks are up")

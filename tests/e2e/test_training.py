@@ -36,7 +36,6 @@ def test_two_ranks_on_two_nodes_train_through_the_loss_of_an_agent(tmp_path: Pat
     examples = REPOSITORY / "examples"
     file.write_text(JOB.format(examples=examples, python=sys.executable, checkpoints=checkpoints))
     with cluster(tmp_path, agents=("n1", "n2")) as c:
-        c.wait_ready(2)
         job_id = c.submit(str(file))
         wait_until(lambda: len(steps(checkpoints)) > 10, 60, what="the training to be under way")
         c.kill(c._agents["n2"])
