@@ -21,15 +21,17 @@ class Background(Generic[Result]):
     def __init__(self, work: Callable[[], Result]) -> None:
         self._results: list[Result] = []
         self._errors: list[BaseException] = []
-        # A bare lock, because Thread.join forgets the thread after an interrupt (Python 3.11).
+        # Bare locks: Thread.join forgets the thread after an interrupt (Python 3.11), and an Event
+        # that is interrupted in set() can stay locked.
+        self._closed = threading.Lock()
+        self._closed.acquire()
         self._unfinished = threading.Lock()
         self._unfinished.acquire()
         self._is_done = False
-        self._may_begin = threading.Event()
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
 
     def _run(self, work: Callable[[], Result]) -> None:
-        self._may_begin.wait()
+        self._closed.acquire()
         try:
             self._results.append(work())
         except BaseException as error:  # raised again in result(), where somebody can act on it
@@ -40,7 +42,8 @@ class Background(Generic[Result]):
 
     def result(self) -> Result:
         """Wait for the end of the work and give what it gave. Ctrl-C interrupts only the wait."""
-        self._may_begin.set()
+        if self._closed.locked():
+            self._closed.release()
         if not self._is_done:
             with self._unfinished:
                 pass
