@@ -6,7 +6,7 @@ import sys
 
 from tests.house.tree import ROOT
 
-TRAINING = {"torch", "numpy", "sklearn", "scipy"}
+TRAINING = {"torch", "numpy", "sklearn", "scipy", "numba", "highspy", "matplotlib"}
 
 
 def loaded_by(code: str) -> set[str]:

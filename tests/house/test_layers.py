@@ -16,15 +16,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policies": {"core"},
     "scheduler": {"core", "policies", "v1"},
     "nodeagent": {"core", "v1"},
+    "simulator": {"core", "policies"},
     "aimass": {"v1"},
     "v1": set(),
 }
 
 # By name, and only inside a function: `massctl journal` reads a journal where the scheduler's code
-# is installed, and says so where it is not.
+# is installed, and says so where it is not. `massctl sim` needs the extra `sim` in the same way.
 MAY_IMPORT_LAZILY = {
     ("aimass", "aimass.scheduler.journal_tools"),
     ("aimass", "aimass.scheduler.described"),
+    ("aimass", "aimass.simulator"),
 }
 
 # Layer -> other people's packages. What an extra does not install, its layer cannot import.
@@ -36,10 +38,14 @@ THIRD_PARTY: dict[str, set[str]] = {
         *{"msgspec", "uvloop", "structlog", "prometheus_client", "grpc_health", "grpc_reflection"},
     },
     "nodeagent": {"grpc", "google", "click", "pydantic", "pynvml", "uvloop", "structlog"},
+    "simulator": {"numpy", "highspy", "matplotlib"},
     "aimass": {"grpc", "google", "click", "yaml", "pydantic"},
     "v1": {"grpc", "google"},
 }
-THIRD_PARTY_BY_FILE = {"core/codec.py": {"msgspec"}}
+# Kernels of scores are named pack_*.py; no daemon imports them without the extras `sim` and `fast`.
+THIRD_PARTY_BY_FILE = {"core/codec.py": {"msgspec"}} | {
+    name_of(path): {"numpy", "numba"} for path in LAYERS["policies"].glob("pack_*.py")
+}
 
 # The pure folders get nothing that reads a clock, a disk, a network, an environment or chance.
 PURE = {"core", "policies"}
@@ -187,9 +193,12 @@ def package_of(path: Path) -> str:
         ("nodeagent", "nodeagent/x.py", "from aimass.scheduler import config"),
         ("nodeagent", "nodeagent/x.py", "import prometheus_client"),
         ("nodeagent", "nodeagent/x.py", "import torch"),
+        ("simulator", "simulator/x.py", "from aimass.scheduler import engine"),
+        ("simulator", "simulator/x.py", "import torch"),
         ("aimass", "aimass/x.py", "from aimass.scheduler import journal_tools"),
         ("aimass", "aimass/x.py", "def f():\n    from aimass.scheduler import engine"),
         ("aimass", "aimass/x.py", "from .core import plan"),
+        ("aimass", "aimass/x.py", "from aimass.simulator import packing"),
     ],
 )
 def test_a_planted_violation_is_seen(layer: str, file: str, source: str) -> None:
@@ -205,6 +214,9 @@ def test_a_planted_violation_is_seen(layer: str, file: str, source: str) -> None
         ("core", "core/codec.py", "import msgspec"),
         ("policies", "policies/x.py", "from aimass.core import plan"),
         ("scheduler", "scheduler/x.py", "from aimass import __version__\nimport asyncio"),
+        ("policies", "policies/pack_shapes.py", "import numpy\nimport numba"),
+        ("simulator", "simulator/x.py", "import time\nfrom aimass.policies import gang"),
+        ("aimass", "aimass/x.py", "def f():\n    from aimass.simulator.packing import pack"),
         ("aimass", "aimass/x.py", "def f():\n    from aimass.scheduler import journal_tools"),
         ("aimass", "aimass/x.py", "def f():\n    from aimass.scheduler.journal_tools import dump"),
     ],

@@ -1,0 +1,23 @@
+"""What a pod asks of a node, as far as packing looks: the one key that scores are cached by."""
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """The resources of one pod, which all come from one node. Equal shapes score equally."""
+
+    cpu_milli: int
+    memory_mib: int
+    gpus: int  # devices, 0..8
+    gpu_milli: int  # of each device; 1000 is a whole one; 0 when there are none
+    models: tuple[str, ...]  # that will do, sorted and without repeats; () is any
+
+    @property
+    def total_milli(self) -> int:
+        """The milli-GPU of all its devices."""
+        return self.gpus * self.gpu_milli
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it wants a part of one device."""
+        return self.gpus == 1 and self.gpu_milli < 1000
