@@ -17,7 +17,7 @@ from aimass.cli_base import (
     output_option,
     window_argument,
 )
-from aimass.output import hint, print_listing, print_value
+from aimass.output import hint, print_listing, print_removed, print_value
 
 if TYPE_CHECKING:
     from aimass.client import Client
@@ -225,15 +225,16 @@ def ls(session: Session, form: str) -> None:
     examples="""
     massctl reserve rm demo
     massctl reserve rm demo sundays
-    massctl reserve rm demo --address 10.0.0.1:6277
+    massctl reserve rm demo -o json
     """,
 )
 @window_argument("names", nargs=-1, required=True, metavar="NAME…")
+@output_option(*FORMATS)
 @common_options
 @click.pass_obj
-def rm(session: Session, names: tuple[str, ...]) -> None:
+def rm(session: Session, names: tuple[str, ...], form: str) -> None:
     """Remove reservations; the nodes are everybody's again."""
     with session.client() as client:
         for name in names:
             client.admin.delete_window(name)
-            print(f"reservation {name} removed")
+            print_removed("reservation", name, form)

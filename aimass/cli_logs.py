@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aimass.cli_base import Command, Session, common_options, job_argument
-from aimass.log_lines import LineMux
+from aimass.cli_base import Command, Session, common_options, job_argument, output_option
+from aimass.log_lines import LineMux, json_line, prefixed
 from aimass.output import clean, hint
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     massctl logs -f j12
     massctl logs j12 --rank 3 --tail 100
     massctl logs j12 --attempt 1 > first-try.log
+    massctl logs j12 -o json | jq -r 'select(.rank == 0).line'
     """,
 )
 @job_argument()
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tail", type=click.IntRange(1), help="Only the last N lines of each.")
 @click.option("--attempt", type=click.IntRange(1), help="Of this attempt. Default: the newest.")
+@output_option("text", "json", "jsonl")
 @common_options
 @click.pass_obj
 def logs(
@@ -38,8 +40,12 @@ def logs(
     ranks: tuple[int, ...],
     tail: int | None,
     attempt: int | None,
+    form: str,
 ) -> None:
-    """Print a job's output. Of several ranks each line starts with its rank, as in `[0] `."""
+    """Print a job's output. Of several ranks each line starts with its rank, as in `[0] `.
+
+    json and jsonl: one object a line, {attempt, rank, line}. When a line was printed is not known.
+    """
     with session.client() as client:
         print_logs(
             client,
@@ -48,6 +54,7 @@ def logs(
             ranks=ranks,
             tail_lines=tail or 0,
             attempt=attempt or 0,
+            is_json=form != "text",
         )
 
 
@@ -59,22 +66,30 @@ def print_logs(
     ranks: Sequence[int] = (),
     tail_lines: int = 0,
     attempt: int = 0,
+    is_json: bool = False,
 ) -> None:
-    """Copy output to stdout as it comes: raw for one rank, whole lines with prefix for several."""
+    """Copy output to stdout as it comes: raw for one rank, whole lines with prefix for several.
+
+    is_json: each line an object of its own, for one rank as well.
+    """
     from aimass.views import shards_of
 
     reading = client.get(job)
     ranks = tuple(dict.fromkeys(ranks))
     is_prefixed = (len(ranks) or shards_of(reading)) > 1
     out = sys.stdout.buffer
-    mux = LineMux()
+    attempts: dict[int, int] = {}  # of each rank: whose output is being read
+    mux = LineMux(
+        (lambda rank, line: json_line(attempts[rank], rank, line)) if is_json else prefixed
+    )
     chunks = client.logs(
         reading.id, ranks=ranks, attempt=attempt, follow=follow, tail_lines=tail_lines
     )
     try:
         for chunk in chunks:
             _print_remarks(chunk.rank, chunk.skipped_bytes, chunk.note, is_prefixed)
-            if is_prefixed:
+            attempts[chunk.rank] = chunk.attempt
+            if is_prefixed or is_json:
                 out.write(mux.feed(chunk.rank, chunk.data))
                 out.write(mux.end(chunk.rank) if chunk.eof else b"")
             else:

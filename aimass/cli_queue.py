@@ -17,7 +17,7 @@ from aimass.cli_base import (
     output_option,
     queue_argument,
 )
-from aimass.output import hint, print_listing, print_value
+from aimass.output import hint, print_listing, print_removed, print_value
 
 if TYPE_CHECKING:
     from aimass.v1 import scheduler_pb2
@@ -177,18 +177,19 @@ def show(session: Session, name: str, form: str) -> None:
     examples="""
     massctl queue rm vision-dev
     massctl queue rm vision-dev vision
-    massctl queue rm old --address 10.0.0.1:6277
+    massctl queue rm old -o json
     """,
 )
 @queue_argument("names", nargs=-1, required=True, metavar="NAME…")
+@output_option("table", "json", "jsonl", "yaml", "name")
 @common_options
 @click.pass_obj
-def rm(session: Session, names: tuple[str, ...]) -> None:
+def rm(session: Session, names: tuple[str, ...], form: str) -> None:
     """Remove queues that have no jobs and no queues below them."""
     with session.client() as client:
         for name in names:
             client.admin.delete_queue(name)
-            print(f"queue {name} removed")
+            print_removed("queue", name, form)
 
 
 @click.command(

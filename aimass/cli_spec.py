@@ -34,6 +34,7 @@ ROLE_FLAGS = {
     "shards": "--shards",
     "gpu_types": "--gpu-type",
     "elastic": "--elastic",
+    "elastic_interval": "--elastic-interval",
 }
 CONDITIONS = ("success", "any", "failure", "each")
 LATE_MS = 60_000  # a start time that has just gone by means "now"
@@ -128,7 +129,10 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         "--elastic",
         type=ELASTIC,
         metavar="MIN-MAX[:STEP]",
-        help="Any of these sizes: asks for MIN, or --shards; may grow 10m after a start.",
+        help="Any of these sizes: asks for MIN, or --shards; may grow later.",
+    ),
+    click.option(
+        "--elastic-interval", type=SPAN, metavar="TIME", help="From a start to a resize: 10m."
     ),
     click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first."),
     click.option("--env", multiple=True, metavar="K=V", help="Environment; repeatable."),
@@ -329,6 +333,8 @@ def _apply_to_role(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
         role.gpu_types_in_order = False
     if flags["elastic"] is not None:
         apply_elastic(role, *flags["elastic"], is_size_given=flags["shards"] is not None)
+    if flags["elastic_interval"] is not None:
+        apply_interval(role, flags["elastic_interval"])
 
 
 def apply_elastic(
@@ -345,3 +351,13 @@ def apply_elastic(
             fix=f"--shards {low}, or sizes that include {role.shards}",
         )
     role.shards = low
+
+
+def apply_interval(role: "job_pb2.Role", interval_ms: int) -> None:
+    """Set how long the elastic role runs in one size at least."""
+    if not role.HasField("elastic"):
+        raise InvalidRequest(
+            f"--elastic-interval: role {role.name} has one size, nothing resizes it",
+            fix="give its sizes as well, as --elastic 2-8:2",
+        )
+    role.elastic.interval_ms = interval_ms

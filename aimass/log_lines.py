@@ -1,13 +1,29 @@
-"""Several ranks' output on one stream: whole lines with their rank before them. Bytes, not text."""
+"""Several ranks' output on one stream: whole lines that say their rank. Bytes, not text."""
+
+import json
+from collections.abc import Callable
 
 LINE_BYTES_MAX = 1 << 20  # a longer line is broken here, so that memory stays bounded
 
 
-class LineMux:
-    """Gives complete lines with a `[rank] ` prefix; keeps unfinished ones until they end."""
+def prefixed(rank: int, line: bytes) -> bytes:
+    """Give a line with `[rank] ` before it."""
+    return b"[%d] %s\n" % (rank, line)
 
-    def __init__(self) -> None:
+
+def json_line(attempt: int, rank: int, line: bytes) -> bytes:
+    """Give a line as a JSON object of its own; bytes that are no UTF-8 become U+FFFD."""
+    text = line.removesuffix(b"\r").decode(errors="replace")
+    view = {"attempt": attempt, "rank": rank, "line": text}
+    return json.dumps(view, ensure_ascii=False).encode() + b"\n"
+
+
+class LineMux:
+    """Gives complete lines, each as `show` writes it; keeps unfinished ones until they end."""
+
+    def __init__(self, show: Callable[[int, bytes], bytes] = prefixed) -> None:
         self._unfinished: dict[int, bytes] = {}
+        self._show = show
 
     def feed(self, rank: int, data: bytes) -> bytes:
         """Take output of a rank; give what can be printed now."""
@@ -16,12 +32,12 @@ class LineMux:
             lines.append(rest[:LINE_BYTES_MAX])
             rest = rest[LINE_BYTES_MAX:]
         self._unfinished[rank] = rest
-        return b"".join(b"[%d] %s\n" % (rank, line) for line in lines)
+        return b"".join(self._show(rank, line) for line in lines)
 
     def end(self, rank: int) -> bytes:
         """Give the last line of a rank that ended without a newline."""
         rest = self._unfinished.pop(rank, b"")
-        return b"[%d] %s\n" % (rank, rest) if rest else b""
+        return self._show(rank, rest) if rest else b""
 
     def end_all(self) -> bytes:
         """Give every unfinished line, by rank."""

@@ -79,6 +79,17 @@ def print_value(view: Any, form: str) -> None:
         print(as_json(view, indent=2 if form == "json" else None), flush=True)
 
 
+def print_removed(what: str, name: str, form: str) -> None:
+    """Say in any of the formats that something with a name is there no more."""
+    if form == "name":
+        print(name)
+    elif form == "table":
+        print(f"{what} {name} removed", flush=True)
+    else:
+        view = {"apiVersion": "aimass/v1", "kind": "Removed", "what": what, "name": name}
+        print_value(view, form)
+
+
 def print_listing(
     items: Sequence[Item],
     form: str,

@@ -4,6 +4,7 @@ from aimass import units
 from aimass.jobwords import ACTIONS, CONDITIONS, LABEL_OPS, MODES, named
 from aimass.v1 import job_pb2
 
+DEFAULT_INTERVAL_MS = 600_000  # as in job.proto; not worth a word
 _OPS = {"in": "in", "notIn": "not in", "exists": "exists", "absent": "absent"}
 
 
@@ -23,6 +24,10 @@ def role_text(role: job_pb2.Role) -> str:
         elastic = role.elastic
         step = f" in steps of {elastic.step}" if elastic.step > 1 else ""
         parts.append(f"elastic {elastic.min_shards} to {elastic.max_shards}{step}")
+        if elastic.HasField("interval_ms") and elastic.interval_ms != DEFAULT_INTERVAL_MS:
+            parts.append(
+                f"resized {units.duration_text(elastic.interval_ms)} after a start or later"
+            )
     return f"{role.name}: {role.shards} x {', '.join(parts)}"
 
 

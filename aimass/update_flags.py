@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aimass.cli_base import Function
-from aimass.cli_spec import ELASTIC, PREFERRED, apply_elastic
+from aimass.cli_base import SPAN, Function
+from aimass.cli_spec import ELASTIC, PREFERRED, apply_elastic, apply_interval
 from aimass.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ NONE = "none"
 _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--shards", type=click.IntRange(1, 4096), help="Another number of processes."),
     click.option("--elastic", type=ELASTIC, metavar="MIN-MAX[:STEP]", help="Any of these sizes."),
+    click.option("--elastic-interval", type=SPAN, metavar="TIME", help="From a start to a resize."),
     click.option(
         "--gpu-type", "gpu_types", multiple=True, help="Device model, or any; repeatable."
     ),
@@ -39,7 +40,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     ),
 ]
 NAMES = (
-    *("shards", "elastic", "gpu_types", "topology", "prefer_topology"),
+    *("shards", "elastic", "elastic_interval", "gpu_types", "topology", "prefer_topology"),
     *("select", "exclude", "affinity", "exclusive", "preemptible", "allow_future"),
 )
 
@@ -78,7 +79,7 @@ def change_shape(job_id: str, spec: "job_pb2.JobSpec", given: dict[str, Any]) ->
         for role in spec.roles:
             if role.resources.gpu_milli or role.resources.gpu_share_mib:
                 role.gpu_types[:] = [] if "any" in given["gpu_types"] else given["gpu_types"]
-    if given["shards"] is not None or given["elastic"] is not None:
+    if any(given[flag] is not None for flag in ("shards", "elastic", "elastic_interval")):
         _resize(job_id, spec, given)
 
 
@@ -98,10 +99,12 @@ def _resize(job_id: str, spec: "job_pb2.JobSpec", given: dict[str, Any]) -> None
     if len(roles) != 1:
         names = ", ".join(role.name for role in roles)
         raise InvalidRequest(
-            f"{job_id} has several roles ({names}): whose --shards?",
+            f"{job_id} has several roles ({names}): whose size?",
             fix=f"massctl show {job_id} -o yaml, change the file, cancel the job and submit it",
         )
     if given["shards"] is not None:
         roles[0].shards = given["shards"]
     if given["elastic"] is not None:
         apply_elastic(roles[0], *given["elastic"], is_size_given=given["shards"] is not None)
+    if given["elastic_interval"] is not None:
+        apply_interval(roles[0], given["elastic_interval"])

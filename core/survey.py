@@ -13,6 +13,7 @@ from aimass.core.plan import Wait
 from aimass.core.spec import Role
 from aimass.core.text import shards_text
 from aimass.core.wants import locality_ends_ms
+from aimass.core.words import in_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,10 @@ def survey(cluster: Cluster, job: Job) -> Survey:
 def _apart(cluster: Cluster, job: Job) -> Refusal:
     """What keeps roles that fit alone from starting: a level of the topology, or each other."""
     topology = job.spec.topology
-    if topology.preferred and cluster.now_ms < locality_ends_ms(job):
-        return Refusal(Code.LOCALITY_WAIT, f"waits for room within one {topology.preferred}")
+    left_ms = locality_ends_ms(job) - cluster.now_ms
+    if topology.preferred and left_ms > 0:
+        text = f"waits for room within one {topology.preferred}, takes any {in_text(left_ms)}"
+        return Refusal(Code.LOCALITY_WAIT, text)
     if topology.required:
         text = f"fits now, but no one {topology.required} has room for all of it"
         return Refusal(Code.TOPOLOGY, text)

@@ -10,6 +10,7 @@ from aimass.core.model import Job, JobId, JobState
 from aimass.core.plan import Wait
 from aimass.core.spans import span_text
 from aimass.core.survey import wait_reason
+from aimass.core.trial import as_of
 from aimass.scheduler.errors import invalid, not_found
 from aimass.scheduler.inbox import Context
 from aimass.scheduler.translate_jobs import JOB_STATES, job_to_proto
@@ -108,7 +109,8 @@ def _wait_reason(cluster: Cluster, job: Job, waits: Waits, now_ms: int) -> str:
     wait = waits.get(cluster.waiting.group(job.id).key)
     if wait is None:
         return "BEHIND: jobs before it go first"
-    code, text = wait_reason(cluster, wait, job)
+    with as_of(cluster, now_ms):
+        code, text = wait_reason(cluster, wait, job)
     return f"{code}: {text}"
 
 

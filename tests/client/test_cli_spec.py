@@ -78,6 +78,20 @@ def test_an_elastic_job_starts_from_its_least_or_from_shards(
     assert (role.elastic.min_shards, role.elastic.max_shards, role.elastic.step) == (2, 8, step)
 
 
+def test_how_often_an_elastic_job_is_resized_is_a_flag(
+    massctl: Massctl, fake: FakeScheduler
+) -> None:
+    """Beside --elastic, or on top of a job file that has sizes; and of a job that exists."""
+    spec = submitted(massctl, fake, "--elastic 2-8:2 --elastic-interval 5m")
+    assert spec.roles[0].elastic.interval_ms == 300_000
+    job_file = f"{HEAD}elastic: {{min: 2, max: 8, resizeCost: 30s}}\n".encode()
+    ok(massctl("submit", "-", "--elastic-interval", "0s", stdin=job_file))
+    elastic = list(fake.jobs.values())[-1].spec.roles[0].elastic
+    assert (elastic.cost_ms, elastic.HasField("interval_ms"), elastic.interval_ms) == (30_000, 1, 0)
+    screen = ok(massctl("show", "j1"))
+    assert "elastic 2 to 8 in steps of 2, resized 5m after a start or later" in screen
+
+
 def test_flags_win_over_the_file_and_lists_add_to_it(
     massctl: Massctl, fake: FakeScheduler, tmp_path: Path
 ) -> None:
@@ -120,6 +134,8 @@ def test_flags_win_over_the_file_and_lists_add_to_it(
         ("--elastic 8-2", "MIN at most MAX"),
         ("--elastic 2", "2-8:2"),
         ("--elastic 2-8:0", "STEP from 1"),
+        ("--elastic-interval 5m", "give its sizes as well, as --elastic 2-8:2"),
+        ("--elastic 2-8 --elastic-interval 5", "a time with its unit"),
         ("--elastic 2-8 --shards 9", "--shards 2, or sizes that include 9"),
         ("--prefer-topology :5m", "rack:10m"),
         ("--retries 101", "0<=x<=100"),

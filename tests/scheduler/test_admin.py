@@ -175,6 +175,30 @@ async def test_reservations_are_put_listed_and_removed(tmp_path: Path) -> None:
         assert await ok(s, "reserve", "ls", "-o", "name") == ""
 
 
+@pytest.mark.parametrize(
+    ("made", "removed", "what"),
+    [
+        ("queue put demo", "queue rm demo", "queue"),
+        (
+            "reserve put demo --nodes n1 --start +1h --length 1h --maintenance",
+            "reserve rm demo",
+            "reservation",
+        ),
+    ],
+)
+async def test_what_is_removed_is_said_in_every_format(
+    tmp_path: Path, made: str, removed: str, what: str
+) -> None:
+    async with scheduler(tmp_path) as s:
+        await Agent(s, "n1").hello()
+        for form, expected in (("table", f"{what} demo removed\n"), ("name", "demo\n")):
+            await ok(s, *made.split())
+            assert await ok(s, *removed.split(), "-o", form) == expected
+        await ok(s, *made.split())
+        view = json.loads(await ok(s, *removed.split(), "-o", "json"))
+        assert view == {"apiVersion": "aimass/v1", "kind": "Removed", "what": what, "name": "demo"}
+
+
 async def test_the_asyncio_client_has_the_same_calls(tmp_path: Path) -> None:
     async with scheduler(tmp_path) as s, AsyncClient(s.address, user="ada") as client:
         agent = Agent(s, "n1")
