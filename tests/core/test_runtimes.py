@@ -85,7 +85,7 @@ def test_what_is_learned_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_active_job_ends_after_its_estimate_again_and_again() -> None:
-    """Always in the future; its limit and grace are the last word."""
+    """Always in the future, and the same for a minute when nothing is known any more."""
     world = a_world()
     job = world.submit(one_role(gpus=1), expected_ms=10 * MINUTE_MS, walltime_ms=20 * MINUTE_MS)
     world.plan()
@@ -100,7 +100,22 @@ def test_an_active_job_ends_after_its_estimate_again_and_again() -> None:
     world.do(ev.Tick, 1)
     assert expected_end_ms(world.cluster, job) == (world.now_ms + 30_000, True)
     world.do(ev.Tick, 40_000)
-    assert expected_end_ms(world.cluster, job) == (world.now_ms + 1, True)
+    for _ in range(2):
+        late_ms = began_ms + 20 * MINUTE_MS + job.spec.grace_ms
+        assert expected_end_ms(world.cluster, job) == (late_ms + MINUTE_MS, True)
+        world.do(ev.Tick, 49_000)
+
+
+def test_a_job_that_does_not_stop_is_looked_at_again_by_the_minute() -> None:
+    world = a_world()
+    job = world.submit(one_role(gpus=1))
+    world.plan()
+    world.start(job)
+    world.cancel(job, grace_ms=10_000)
+    stopping_ms = world.now_ms
+    for ran_ms, ends_ms in ((0, 10_000), (9_999, 10_000), (1, 70_000), (59_999, 70_000)):
+        world.do(ev.Tick, ran_ms)
+        assert expected_end_ms(world.cluster, job) == (stopping_ms + ends_ms, True)
 
 
 def test_a_deadline_makes_the_end_known() -> None:
