@@ -36,7 +36,7 @@ def show(session: Session, job: str, form: str) -> None:
     from aimass.cli_list import print_jobs
 
     with session.client() as client:
-        reading = client.get(job)
+        reading = client.get(job, foresee=True)
         is_listed = views.is_array(reading) and form in ("table", "wide")
         tasks = client.list(array=reading.id).jobs if is_listed else []
     print_job(reading, session, form)

@@ -114,9 +114,13 @@ class Client:
             self._await_scheduler(failures, self._timeout_s)
             failures += 1
 
-    def get(self, job: str) -> job_pb2.Job:
-        """Give one job, by its id, a unique prefix of it, or "@last"."""
-        return self._call(self._stub.Get, scheduler_pb2.GetRequest(job=job, user=self.user))
+    def get(self, job: str, *, foresee: bool = False) -> job_pb2.Job:
+        """Give one job, by its id, a unique prefix of it, or "@last".
+
+        foresee: also when it will start, or come back: takes longer, as `why` does.
+        """
+        request = scheduler_pb2.GetRequest(job=job, user=self.user, foresee=foresee)
+        return self._call(self._stub.Get, request)
 
     def list(
         self,

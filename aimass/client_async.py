@@ -99,9 +99,9 @@ class AsyncClient:
             await self._await_scheduler(failures, self._timeout_s)
             failures += 1
 
-    async def get(self, job: str) -> job_pb2.Job:
-        """Give one job, by its id, a unique prefix of it, or "@last"."""
-        return await self._get(job, 0)
+    async def get(self, job: str, *, foresee: bool = False) -> job_pb2.Job:
+        """Give one job, as `Client.get`."""
+        return await self._get(job, 0, foresee=foresee)
 
     async def list(
         self,
@@ -219,8 +219,8 @@ class AsyncClient:
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         return await self._wait_until(await self.get(job), wire.is_over, deadline)
 
-    async def _get(self, job: str, patience_s: float) -> job_pb2.Job:
-        request = scheduler_pb2.GetRequest(job=job, user=self.user)
+    async def _get(self, job: str, patience_s: float, *, foresee: bool = False) -> job_pb2.Job:
+        request = scheduler_pb2.GetRequest(job=job, user=self.user, foresee=foresee)
         return await self._call(self._stub.Get, request, patience_s=patience_s)
 
     async def _call(

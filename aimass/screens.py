@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from aimass import tables, units, views
+from aimass.outlooks import outlook_lines, when
 from aimass.output import clean, paint, table, wants_colour
 from aimass.specscreen import role_text, spec_rows
 from aimass.v1 import job_pb2
 from aimass.wire import is_over
+
+QUEUED, RESERVED = job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_RESERVED
 
 
 def rows(title: str, texts: Iterable[str]) -> list[str]:
@@ -26,6 +29,7 @@ def job_screen(job: job_pb2.Job, colour: str, *, is_wide: bool) -> str:
         *rows("user", [clean(job.user)]),
         *rows("times", [_times(job)]),
         *rows("waits", _waits(job)),
+        *rows("starts", _starts(job)),
         *rows("array", _array_lines(job)),
         *rows("asks", [clean(role_text(role)) for role in spec.roles]),
     ]
@@ -38,7 +42,7 @@ def job_screen(job: job_pb2.Job, colour: str, *, is_wide: bool) -> str:
         lines += rows("labels", [clean(f"{k}={v}") for k, v in sorted(spec.labels.items())])
     for attempt in job.attempts:
         lines.append("")
-        lines += _attempt_lines(attempt, colour, is_wide)
+        lines += _attempt_lines(job, attempt, colour, is_wide)
     return "\n".join(lines) + "\n"
 
 
@@ -83,6 +87,14 @@ def _waits(job: job_pb2.Job) -> list[str]:
     return [clean(line) for line in lines]
 
 
+def _starts(job: job_pb2.Job) -> list[str]:
+    """Say when a job that waits is expected to start, if that was asked."""
+    if not job.HasField("start") or job.state not in (QUEUED, RESERVED):
+        return []
+    known = outlook_lines(job.start, tables.now_ms())
+    return known or [f"nobody knows when: massctl why {job.id}"]
+
+
 def _planned_text(planned: job_pb2.PlannedStart) -> str:
     text = f"planned to start {clock(planned.start_ms)}"
     text += f" on {tables.some(list(planned.nodes))}" if planned.nodes else ""
@@ -105,7 +117,9 @@ def _array_lines(job: job_pb2.Job) -> list[str]:
     return [f"{task}{array.total} tasks, {array.active} active, {array.over} over{failed}"]
 
 
-def _attempt_lines(attempt: job_pb2.Attempt, colour: str, is_wide: bool) -> list[str]:
+def _attempt_lines(
+    job: job_pb2.Job, attempt: job_pb2.Attempt, colour: str, is_wide: bool
+) -> list[str]:
     outcome = f": {clean(attempt.outcome)}" if attempt.outcome else ""
     lines = [f"attempt {attempt.number}{outcome}"]
     lines += [f"  placed: {clean(attempt.reason)}"] if attempt.reason else []
@@ -114,6 +128,7 @@ def _attempt_lines(attempt: job_pb2.Attempt, colour: str, is_wide: bool) -> list
         lines.append(f"  checkpoint: {clock(attempt.checkpoint_ms)}")
     if attempt.HasField("receipt"):
         lines.append(f"  {clean(receipt_text(attempt.receipt))}")
+        lines.append(f"  {return_text(job, attempt)}")
     rows = table(attempt.shards, tables.SHARDS, colour=colour)
     return lines + [f"  {row.rstrip()}" for row in rows]
 
@@ -125,10 +140,28 @@ def receipt_text(receipt: job_pb2.Receipt) -> str:
     """Say who stopped an attempt, when, under which rule, and what it cost."""
     rule = views.rule_of(receipt)
     did = "preempted" if rule in ("PRIORITY", "RECLAIM") else _STOPPED.get(rule, "stopped")
-    by = f" {'by' if did == 'preempted' else 'for'} {receipt.by}" if receipt.by else ""
+    who = f"{receipt.by} ({receipt.by_user})" if receipt.by_user else receipt.by
+    by = f" {'by' if did == 'preempted' else 'for'} {who}" if who else ""
     lost = f"lost {lost_text(receipt.lost_gpu_ms)} since the last checkpoint"
     text = f"{did}{by} at {clock(receipt.at_ms)} under {rule}: {lost}"
     return f"{text} ({receipt.reason})" if receipt.reason else text
+
+
+def return_text(job: job_pb2.Job, attempt: job_pb2.Attempt) -> str:
+    """Say when a job that was stopped goes on, or why it does not."""
+    receipt, mode = attempt.receipt, job.spec.preemption.mode
+    is_preempted = views.rule_of(receipt) in ("PRIORITY", "RECLAIM")
+    if receipt.is_back:
+        return f"back at {clock(receipt.back_ms)}"
+    if is_over(job) or (is_preempted and mode == job_pb2.PREEMPT_MODE_CANCEL):
+        return "not back: it is over" if is_over(job) else "not back: it is cancelled, as it asks"
+    if job.state == job_pb2.JOB_STATE_HELD or (
+        is_preempted and mode == job_pb2.PREEMPT_MODE_SUSPEND
+    ):
+        return f"back when it is released: massctl release {job.id}"
+    if receipt.back_ms:
+        return f"expected back {when(receipt.back_ms, tables.now_ms())}"
+    return f"nobody knows yet when it is back: massctl why {job.id}"
 
 
 def lost_text(gpu_ms: int) -> str:

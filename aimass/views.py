@@ -57,6 +57,18 @@ def time_view(ms: int) -> str | None:
     return units.time_text(ms) if ms else None
 
 
+def outlook_view(start: job_pb2.Outlook) -> dict[str, Any]:
+    """Give when a job will start."""
+    return {
+        "at": time_view(start.at_ms),
+        "earliest": time_view(start.earliest_ms),
+        "latest": time_view(start.latest_ms),
+        "isKnown": start.is_known,
+        "isPromise": start.is_promise,
+        "notBefore": time_view(start.after_ms),
+    }
+
+
 def rule_of(receipt: job_pb2.Receipt) -> str:
     """Give the rule under which an attempt was stopped, e.g. "RECLAIM"."""
     return job_pb2.StopRule.Name(receipt.rule).removeprefix("STOP_RULE_")
@@ -85,6 +97,7 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
         "array": _array_view(job) if job.HasField("array") else None,
         "planned": _planned_view(job.planned) if job.HasField("planned") else None,
         "claim": _claim_view(job.claim) if job.HasField("claim") else None,
+        "start": outlook_view(job.start) if job.HasField("start") else None,
         "retries": job.retries,
         "preemptions": job.preemptions,
         "avoidNodes": list(job.avoid_nodes),
@@ -131,6 +144,9 @@ def _receipt_view(receipt: job_pb2.Receipt) -> dict[str, Any]:
         "by": receipt.by,
         "reason": receipt.reason,
         "lostGpuMs": receipt.lost_gpu_ms,
+        "byUser": receipt.by_user,
+        "backAt": time_view(receipt.back_ms),
+        "isBack": receipt.is_back,
     }
 
 

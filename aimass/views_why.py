@@ -5,7 +5,7 @@ from typing import Any
 from aimass import units
 from aimass.specview import API_VERSION
 from aimass.v1 import job_pb2, scheduler_pb2
-from aimass.views import state_of, time_view
+from aimass.views import outlook_view, state_of, time_view
 
 View = dict[str, Any]
 
@@ -42,7 +42,7 @@ def why_view(why: scheduler_pb2.Explanation) -> View:
             for one in why.held_by
         ],
         "holdersTotal": why.holders_total,
-        "start": _outlook_view(why.start),
+        "start": outlook_view(why.start),
         "owned": None,
         "changes": [
             {
@@ -70,17 +70,6 @@ def why_view(why: scheduler_pb2.Explanation) -> View:
     return view
 
 
-def _outlook_view(start: scheduler_pb2.Outlook) -> View:
-    return {
-        "at": time_view(start.at_ms),
-        "earliest": time_view(start.earliest_ms),
-        "latest": time_view(start.latest_ms),
-        "isKnown": start.is_known,
-        "isPromise": start.is_promise,
-        "notBefore": time_view(start.after_ms),
-    }
-
-
 def _loss_view(loss: scheduler_pb2.Loss) -> View:
     return {
         "id": loss.job_id,
@@ -103,7 +92,7 @@ def plan_view(plan: scheduler_pb2.PlanReply, spec: job_pb2.JobSpec) -> View:
         "nodes": list(plan.nodes),
         "trail": list(plan.trail),
         "losses": [_loss_view(loss) for loss in plan.losses],
-        "start": _outlook_view(plan.start),
+        "start": outlook_view(plan.start),
         "gpuHours": round(plan.gpu_ms / 3_600_000, 4),
         "queues": [
             {
@@ -149,4 +138,5 @@ def entry_view(entry: scheduler_pb2.HistoryEntry) -> View:
         "lostGpuHours": round(entry.lost_gpu_ms / 3_600_000, 4),
         "startsAt": time_view(entry.start_ms),
         "backAt": time_view(entry.back_ms),
+        "isBack": entry.is_back,
     }

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from aimass import tables, units, views
+from aimass.outlooks import outlook_lines, second, when
 from aimass.output import Column, clean, paint, table, wants_colour
 from aimass.screens import rows
 from aimass.v1 import job_pb2, scheduler_pb2
@@ -18,23 +19,6 @@ def gpu_hours(gpu_ms: int) -> str:
         return "less than 0.01 GPU-hours"
     text = f"{hours:.1f}" if hours >= 0.1 else f"{hours:.2f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} GPU-hours"
-
-
-def when(at_ms: int, now_ms: int) -> str:
-    """Turn a time into "in 2h (2026-11-21T17:00Z)"; "now" when it has come."""
-    if at_ms <= now_ms:
-        return "now"
-    return f"in {units.span_text(at_ms - now_ms)} ({minute(at_ms)})"
-
-
-def minute(at_ms: int) -> str:
-    """Turn a time into "2026-11-21T17:00Z"."""
-    return f"{units.time_text(at_ms)[:16]}Z"
-
-
-def second(at_ms: int) -> str:
-    """Turn a time into "2026-11-21T17:00:05Z"."""
-    return f"{units.time_text(at_ms)[:19]}Z"
 
 
 # ---- why ----------------------------------------------------------------------------------------
@@ -96,26 +80,6 @@ def _held_by(why: scheduler_pb2.Explanation) -> list[str]:
 def _unknown(why: scheduler_pb2.Explanation) -> list[str]:
     is_blind = any(not holder.end_ms for holder in why.held_by)
     return ["nobody knows when: not all in the way gave a run time"] if is_blind else []
-
-
-def outlook_lines(start: scheduler_pb2.Outlook, now_ms: int) -> list[str]:
-    """Give what is known of a start, and how sure it is."""
-    if not start.at_ms:
-        if start.is_promise:
-            return ["when those who hold its promised places end; nobody knows when"]
-        if start.after_ms > now_ms:
-            return [f"not before {when(start.after_ms, now_ms)}, if nothing changes"]
-        return []
-    likely = when(start.at_ms, now_ms)
-    if start.is_promise:
-        if start.latest_ms > start.at_ms:
-            latest = when(start.latest_ms, now_ms)
-            return [f"probably {likely}, at the latest {latest}: that is promised"]
-        return [f"at the latest {likely}: that is promised"]
-    if start.latest_ms > start.earliest_ms:
-        first, last = (units.span_text(at - now_ms) for at in (start.earliest_ms, start.latest_ms))
-        return [f"probably {likely}, in {first} to {last} as far as past runs tell"]
-    return [f"{likely}, if nobody else comes"]
 
 
 def loss_lines(losses: Iterable[scheduler_pb2.Loss]) -> Iterator[str]:
@@ -206,7 +170,10 @@ def _said(entry: scheduler_pb2.HistoryEntry) -> str:
         parts.append(
             f"lost {lost} since its last checkpoint" if entry.lost_gpu_ms else "lost no work"
         )
-        parts += [f"back at {second(entry.back_ms)}"] if entry.back_ms else []
+        if entry.back_ms:
+            parts.append(
+                f"{'back' if entry.is_back else 'expected back'} at {second(entry.back_ms)}"
+            )
     elif entry.what == "PROMISED":
         known = f"at {second(entry.start_ms)}" if entry.start_ms else "some day"
         parts.insert(0, known)

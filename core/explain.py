@@ -115,6 +115,17 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
     )
 
 
+def outlook(cluster: Cluster, job: Job, policy: Policy, now_ms: int = 0) -> Outlook:
+    """When a job that waits will start, as explain() says it, and nothing else of that."""
+    with as_of(cluster, now_ms):
+        if job.state is JobState.RESERVED:
+            return _reserved(cluster, job).start
+        if job.state is not JobState.QUEUED or not cluster.nodes:
+            return NOBODY_KNOWS
+        with Draft(cluster) as draft:
+            return _outlook(Trial(draft, policy), cluster, job)
+
+
 def main_reason(cluster: Cluster, job: Job, policy: Policy) -> Refusal:
     """Only the dominant reason of a job that waits or owns places. O(roles * nodes * devices)."""
     if job.state is JobState.RESERVED:

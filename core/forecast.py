@@ -14,10 +14,11 @@ from aimass.core.check import check
 from aimass.core.cluster import Cluster
 from aimass.core.codec import encode_snapshot, restore
 from aimass.core.decider import Decider
-from aimass.core.model import Exit, ExitReason, Job, JobId, JobState
+from aimass.core.model import Exit, ExitReason, Goal, Job, JobId, JobState
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
 from aimass.core.runtimes import expected_end_ms, run_estimate
+from aimass.core.spec import PreemptMode
 from aimass.core.timers import next_timer_ms
 
 STEPS_MAX = 500  # moments looked at; beyond, it is only known to be later
@@ -54,10 +55,19 @@ def seed(cluster: Cluster, job: Job) -> bytes | None:
 
     O(jobs that are not over).
     """
-    waits = job.state in (JobState.QUEUED, JobState.RESERVED)
-    if not waits or len(cluster.waiting) > WAITING_MAX or len(cluster.active) > ACTIVE_MAX:
+    is_to_come = job.state in (JobState.QUEUED, JobState.RESERVED) or comes_back(job)
+    if not is_to_come or len(cluster.waiting) > WAITING_MAX or len(cluster.active) > ACTIVE_MAX:
         return None
     return encode_snapshot(cluster, with_ended=False)
+
+
+def comes_back(job: Job) -> bool:
+    """True while the job is stopping for the sake of others, and goes on afterwards."""
+    if job.state is not JobState.STOPPING:
+        return False
+    goal = job.current.stop_goal
+    is_requeued = job.spec.preemption.mode is PreemptMode.REQUEUE
+    return goal in (Goal.REQUEUE, Goal.RESIZE) or (goal is Goal.PREEMPT and is_requeued)
 
 
 def merged(said: Outlook, foreseen: Outlook) -> Outlook:

@@ -14,6 +14,7 @@ from aimass.core.explain import main_reason
 from aimass.core.model import ExitReason, Job, JobId, JobState
 from aimass.core.plan import Start, Stop
 from aimass.core.policy import Policy
+from aimass.core.receipts import lost_at_last
 from aimass.core.spans import span_text
 from aimass.core.spec import JobSpec
 from aimass.core.words import some
@@ -28,8 +29,8 @@ REASONS_PER_STRIDE = 200  # reasons looked for before every second moment is lef
 class Entry:
     """One thing that happened. what: a stable word. by: the user or job that brought it about.
 
-    lost_gpu_ms: of work, by a stop. back_ms: when a job that was stopped ran again, or is promised
-    to. policy and trail: of a decision, how it was weighed.
+    lost_gpu_ms: of work, by a stop, in the end. back_ms: when a job that was stopped ran again
+    (is_back), or is promised to. policy and trail: of a decision, how it was weighed.
     """
 
     revision: int
@@ -43,27 +44,35 @@ class Entry:
     lost_gpu_ms: int = 0
     start_ms: int = 0
     back_ms: int = 0
+    is_back: bool = False
 
 
 def history(journal: Journalled, job_id: JobId) -> list[Entry]:
     """Everything that happened to the job, oldest first; empty when it never was."""
     entries: list[Entry] = []
+    lost: dict[int, int] = {}  # by attempt, as far as known
     for cluster, revision, event, before in _followed(journal, job_id):
         job = cluster.jobs.get(job_id)
         found = [*_said(cluster, event, job_id, before), *_changed(before, job)]
         entries += [replace(e, revision=revision, at_ms=event.at_ms) for e in found]
+        if job is not None and job.attempts:
+            lost[job.attempt] = lost_at_last(job.attempts[-1])
     return [
-        replace(e, back_ms=_back_ms(entries[n + 1 :])) if e.what == "STOPPED" else e
+        _with_sequel(e, entries[n + 1 :], lost) if e.what == "STOPPED" else e
         for n, e in enumerate(entries)
     ]
 
 
-def _back_ms(later: list[Entry]) -> int:
-    """When a job that was stopped started again, else when it is promised to."""
-    for entry in later:
-        if entry.what == "STARTED":
-            return entry.at_ms
-    return next((e.start_ms for e in reversed(later) if e.what in ("PROMISED", "PROMISE_ENDED")), 0)
+def _with_sequel(stopped: Entry, later: list[Entry], lost: dict[int, int]) -> Entry:
+    """The receipt with what was lost in the end, and when the job went on or is promised to."""
+    promises = (e.start_ms for e in reversed(later) if e.what in ("PROMISED", "PROMISE_ENDED"))
+    back_ms = next((e.at_ms for e in later if e.what == "STARTED"), 0)
+    return replace(
+        stopped,
+        lost_gpu_ms=lost.get(stopped.attempt, stopped.lost_gpu_ms),
+        back_ms=back_ms or next(promises, 0),
+        is_back=bool(back_ms),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ One replay or look into the future at a time, in a thread: they are long, and th
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from aimass.core.cluster import Cluster
 from aimass.core.codec import encode_snapshot
-from aimass.core.explain import Explanation, explain
-from aimass.core.forecast import merged, predict, seed
+from aimass.core.explain import Explanation, explain, outlook
+from aimass.core.forecast import Outlook, merged, predict, seed
 from aimass.core.history import cluster_at, history, reasons
 from aimass.core.model import Job, JobId, JobState, NodeId
 from aimass.core.policy import Policy
@@ -24,14 +24,15 @@ from aimass.scheduler.errors import Refused, invalid, not_found
 from aimass.scheduler.inbox import Context
 from aimass.scheduler.lookup import find_jobs
 from aimass.scheduler.requests import checked_spec
+from aimass.scheduler.requests import get as get_job
+from aimass.scheduler.translate_jobs import outlook_to_proto
 from aimass.scheduler.translate_why import (
     entry_to_proto,
     explanation_to_proto,
-    outlook_to_proto,
     plan_to_proto,
     reasons_to_proto,
 )
-from aimass.v1 import scheduler_pb2
+from aimass.v1 import job_pb2, scheduler_pb2
 
 T = TypeVar("T")
 MORE_NODES_MAX = 10_000
@@ -69,6 +70,28 @@ class Questions:
         read = self._engine.read_journal
         return reasons_to_proto(await self._aside(lambda: reasons(read(), JobId(job_id), policy)))
 
+    async def get(self, request: scheduler_pb2.GetRequest) -> job_pb2.Job:
+        """One job with when it will start, or come back after a stop."""
+        policy = self._engine.decisions.deciding
+        message, foresight = await self._engine.ask(
+            lambda context: (get_job(context, request), _foresight(context, request, policy))
+        )
+        start = await self._foresee(foresight, policy)
+        message.start.CopyFrom(outlook_to_proto(start))
+        last = message.attempts[-1] if message.attempts else None
+        if last is not None and last.HasField("receipt") and not last.receipt.is_back:
+            last.receipt.back_ms = start.at_ms or last.receipt.back_ms
+        return message
+
+    async def _foresee(self, foresight: "_Foresight | None", policy: Policy) -> Outlook:
+        if foresight is None:
+            return Outlook()
+        if foresight.snapshot is None:
+            return foresight.said
+        snapshot, job_id, now_ms = foresight.snapshot, foresight.job_id, foresight.now_ms
+        foreseen = await self._aside(partial(predict, snapshot, job_id, policy, now_ms))
+        return merged(foresight.said, foreseen)
+
     async def plan(self, request: scheduler_pb2.PlanRequest) -> scheduler_pb2.PlanReply:
         """What would happen to a job; nothing is written."""
         spec = checked_spec(request.spec)
@@ -100,9 +123,46 @@ class Questions:
         entries = await self._aside(lambda: history(read(), job_id))
         if not entries:
             raise not_found(f"no job {request.job!r} in the journal", "massctl ls --all", job_id)
-        return scheduler_pb2.HistoryReply(
+        reply = scheduler_pb2.HistoryReply(
             job_id=job_id, entries=[entry_to_proto(e) for e in entries], revision=revision
         )
+        await self._add_return(reply)
+        return reply
+
+    async def _add_return(self, reply: scheduler_pb2.HistoryReply) -> None:
+        """Say when a job that was stopped last is expected back."""
+        receipt = next((e for e in reversed(reply.entries) if e.what == "STOPPED"), None)
+        if receipt is None or receipt.is_back:
+            return
+        policy, asked = self._engine.decisions.deciding, scheduler_pb2.GetRequest(job=reply.job_id)
+        foresight = await self._engine.ask(lambda context: _foresight(context, asked, policy))
+        start = await self._foresee(foresight, policy)
+        receipt.back_ms = start.at_ms or receipt.back_ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Foresight:
+    """What the start of a job is foreseen from. said: what is known without looking ahead."""
+
+    job_id: JobId
+    said: Outlook
+    snapshot: bytes | None
+    now_ms: int
+
+
+def _foresight(
+    context: Context, request: scheduler_pb2.GetRequest, policy: Policy
+) -> _Foresight | None:
+    """None for an array, and for a job that memory has forgotten."""
+    try:
+        found = find_jobs(context.cluster, request.job, request.user)
+    except Refused:
+        return None
+    if found.is_array:
+        return None
+    job = found.jobs[0]
+    said = outlook(context.cluster, job, policy, context.now_ms)
+    return _Foresight(job.id, said, seed(context.cluster, job), context.now_ms)
 
 
 def _answer(

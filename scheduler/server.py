@@ -95,6 +95,8 @@ class SchedulerServer(scheduler_pb2_grpc.SchedulerServicer):
 
     async def Get(self, request: scheduler_pb2.GetRequest, context: Call) -> job_pb2.Job:
         """See scheduler.proto."""
+        if request.foresee:
+            return await _or_abort(context, self._questions.get(request))
         return await self._ask(context, partial(requests.get, message=request))
 
     async def List(

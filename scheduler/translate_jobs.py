@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aimass.core.cluster import Cluster
+from aimass.core.forecast import Outlook
 from aimass.core.model import (
     Attempt,
     Exit,
@@ -16,6 +17,7 @@ from aimass.core.model import (
     ShardState,
     StopRule,
 )
+from aimass.core.receipts import back_ms, lost_at_last
 from aimass.scheduler.translate_spec import spec_to_proto
 from aimass.v1 import job_pb2
 
@@ -78,7 +80,7 @@ def job_to_proto(cluster: Cluster, job: Job, reason: str, *, in_short: bool = Fa
         reason=reason,
         submitted_ms=job.submitted_ms,
         ended_ms=job.ended_ms,
-        attempts=[_attempt_to_proto(job, attempt) for attempt in attempts],
+        attempts=[_attempt_to_proto(cluster, job, attempt) for attempt in attempts],
         revision=cluster.revision,
         array_id=job.array_id,
         array_index=max(0, job.array_index),
@@ -133,7 +135,7 @@ def _nodes_of(placements: Iterable[Placement]) -> list[str]:
     return list(dict.fromkeys(placement.node_id for placement in placements))
 
 
-def _attempt_to_proto(job: Job, attempt: Attempt) -> job_pb2.Attempt:
+def _attempt_to_proto(cluster: Cluster, job: Job, attempt: Attempt) -> job_pb2.Attempt:
     message = job_pb2.Attempt(
         number=attempt.number,
         placed_ms=attempt.placed_ms,
@@ -141,7 +143,9 @@ def _attempt_to_proto(job: Job, attempt: Attempt) -> job_pb2.Attempt:
         ended_ms=attempt.ended_ms,
         reason=attempt.reason,
         outcome=attempt.outcome or attempt.stop_reason,
-        receipt=_receipt_to_proto(attempt.receipt) if attempt.receipt else None,
+        receipt=_receipt_to_proto(cluster, job, attempt, attempt.receipt)
+        if attempt.receipt
+        else None,
         checkpoint_ms=attempt.checkpoint_ms,
         trail=attempt.trail,
         stopping_ms=attempt.stopping_ms,
@@ -163,11 +167,30 @@ def _attempt_to_proto(job: Job, attempt: Attempt) -> job_pb2.Attempt:
     return message
 
 
-def _receipt_to_proto(receipt: Receipt) -> job_pb2.Receipt:
+def _receipt_to_proto(
+    cluster: Cluster, job: Job, attempt: Attempt, receipt: Receipt
+) -> job_pb2.Receipt:
+    at_ms, is_back = back_ms(cluster, job, attempt)
+    by = cluster.jobs.get(receipt.by)
     return job_pb2.Receipt(
         at_ms=receipt.at_ms,
         rule=_STOP_RULES[receipt.rule],
         by=receipt.by,
         reason=receipt.reason,
-        lost_gpu_ms=receipt.lost_gpu_ms,
+        lost_gpu_ms=lost_at_last(attempt),
+        back_ms=at_ms,
+        is_back=is_back,
+        by_user=by.user if by is not None else "",
+    )
+
+
+def outlook_to_proto(start: Outlook) -> job_pb2.Outlook:
+    """When a job will start."""
+    return job_pb2.Outlook(
+        at_ms=start.at_ms,
+        earliest_ms=start.earliest_ms,
+        latest_ms=start.latest_ms,
+        is_known=start.is_known,
+        is_promise=start.is_promise,
+        after_ms=start.after_ms,
     )

@@ -2,13 +2,12 @@
 
 from aimass.core.cluster import Cluster
 from aimass.core.explain import Explanation
-from aimass.core.forecast import Outlook
 from aimass.core.history import Entry, Reason
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Stop
 from aimass.core.relax import Change
 from aimass.core.whatif import Answer, Verdict
-from aimass.scheduler.translate_jobs import JOB_STATES
+from aimass.scheduler.translate_jobs import JOB_STATES, outlook_to_proto
 from aimass.v1 import scheduler_pb2
 
 
@@ -56,18 +55,6 @@ def explanation_to_proto(
             scheduler_pb2.Owned(nodes=owned.nodes, victims=owned.victims, by_ms=owned.by_ms)
         )
     return message
-
-
-def outlook_to_proto(start: Outlook) -> scheduler_pb2.Outlook:
-    """When a job will start."""
-    return scheduler_pb2.Outlook(
-        at_ms=start.at_ms,
-        earliest_ms=start.earliest_ms,
-        latest_ms=start.latest_ms,
-        is_known=start.is_known,
-        is_promise=start.is_promise,
-        after_ms=start.after_ms,
-    )
 
 
 def _loss_to_proto(stop: Stop, user: str) -> scheduler_pb2.Loss:
@@ -156,4 +143,5 @@ def entry_to_proto(entry: Entry) -> scheduler_pb2.HistoryEntry:
         lost_gpu_ms=entry.lost_gpu_ms,
         start_ms=entry.start_ms,
         back_ms=entry.back_ms,
+        is_back=entry.is_back,
     )

@@ -35,7 +35,7 @@ def test_why_names_reason_counts_holders_and_what_would_help(
             scheduler_pb2.Holder(job_id="j9", user="ann", gpu_milli=500),
         ],
         holders_total=4,
-        start=scheduler_pb2.Outlook(at_ms=7_200_000, latest_ms=7_200_000, is_promise=True),
+        start=job_pb2.Outlook(at_ms=7_200_000, latest_ms=7_200_000, is_promise=True),
         changes=[
             scheduler_pb2.Change(
                 kind="PRIORITY",

@@ -411,18 +411,24 @@ class Shard(_message.Message):
     def __init__(self, rank: _Optional[int] = ..., role: _Optional[str] = ..., node_id: _Optional[str] = ..., device_uuids: _Optional[_Iterable[str]] = ..., gpu_milli: _Optional[int] = ..., state: _Optional[_Union[ShardState, str]] = ..., pid: _Optional[int] = ..., started_ms: _Optional[int] = ..., exited_ms: _Optional[int] = ..., exit: _Optional[_Union[Exit, _Mapping]] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("at_ms", "rule", "by", "reason", "lost_gpu_ms")
+    __slots__ = ("at_ms", "rule", "by", "reason", "lost_gpu_ms", "back_ms", "is_back", "by_user")
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     LOST_GPU_MS_FIELD_NUMBER: _ClassVar[int]
+    BACK_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_BACK_FIELD_NUMBER: _ClassVar[int]
+    BY_USER_FIELD_NUMBER: _ClassVar[int]
     at_ms: int
     rule: StopRule
     by: str
     reason: str
     lost_gpu_ms: int
-    def __init__(self, at_ms: _Optional[int] = ..., rule: _Optional[_Union[StopRule, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., lost_gpu_ms: _Optional[int] = ...) -> None: ...
+    back_ms: int
+    is_back: bool
+    by_user: str
+    def __init__(self, at_ms: _Optional[int] = ..., rule: _Optional[_Union[StopRule, str]] = ..., by: _Optional[str] = ..., reason: _Optional[str] = ..., lost_gpu_ms: _Optional[int] = ..., back_ms: _Optional[int] = ..., is_back: _Optional[bool] = ..., by_user: _Optional[str] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("number", "placed_ms", "running_ms", "ended_ms", "reason", "outcome", "shards", "receipt", "checkpoint_ms", "trail", "stopping_ms")
@@ -488,8 +494,24 @@ class ArrayProgress(_message.Message):
     active: int
     def __init__(self, total: _Optional[int] = ..., over: _Optional[int] = ..., failed: _Optional[int] = ..., active: _Optional[int] = ...) -> None: ...
 
+class Outlook(_message.Message):
+    __slots__ = ("at_ms", "earliest_ms", "latest_ms", "is_known", "is_promise", "after_ms")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_MS_FIELD_NUMBER: _ClassVar[int]
+    LATEST_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    IS_PROMISE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    earliest_ms: int
+    latest_ms: int
+    is_known: bool
+    is_promise: bool
+    after_ms: int
+    def __init__(self, at_ms: _Optional[int] = ..., earliest_ms: _Optional[int] = ..., latest_ms: _Optional[int] = ..., is_known: _Optional[bool] = ..., is_promise: _Optional[bool] = ..., after_ms: _Optional[int] = ...) -> None: ...
+
 class Job(_message.Message):
-    __slots__ = ("id", "submit_seq", "spec", "state", "user", "reason", "submitted_ms", "ended_ms", "attempts", "revision", "array_id", "array_index", "array", "not_before_ms", "unmet", "hold_reason", "retries", "preemptions", "queued_ms", "planned", "claim", "avoid_nodes")
+    __slots__ = ("id", "submit_seq", "spec", "state", "user", "reason", "submitted_ms", "ended_ms", "attempts", "revision", "array_id", "array_index", "array", "not_before_ms", "unmet", "hold_reason", "retries", "preemptions", "queued_ms", "planned", "claim", "avoid_nodes", "start")
     ID_FIELD_NUMBER: _ClassVar[int]
     SUBMIT_SEQ_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
@@ -512,6 +534,7 @@ class Job(_message.Message):
     PLANNED_FIELD_NUMBER: _ClassVar[int]
     CLAIM_FIELD_NUMBER: _ClassVar[int]
     AVOID_NODES_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     id: str
     submit_seq: int
     spec: JobSpec
@@ -534,4 +557,5 @@ class Job(_message.Message):
     planned: PlannedStart
     claim: Claim
     avoid_nodes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., submit_seq: _Optional[int] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., user: _Optional[str] = ..., reason: _Optional[str] = ..., submitted_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., revision: _Optional[int] = ..., array_id: _Optional[str] = ..., array_index: _Optional[int] = ..., array: _Optional[_Union[ArrayProgress, _Mapping]] = ..., not_before_ms: _Optional[int] = ..., unmet: _Optional[_Iterable[str]] = ..., hold_reason: _Optional[str] = ..., retries: _Optional[int] = ..., preemptions: _Optional[int] = ..., queued_ms: _Optional[int] = ..., planned: _Optional[_Union[PlannedStart, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., avoid_nodes: _Optional[_Iterable[str]] = ...) -> None: ...
+    start: Outlook
+    def __init__(self, id: _Optional[str] = ..., submit_seq: _Optional[int] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., user: _Optional[str] = ..., reason: _Optional[str] = ..., submitted_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., revision: _Optional[int] = ..., array_id: _Optional[str] = ..., array_index: _Optional[int] = ..., array: _Optional[_Union[ArrayProgress, _Mapping]] = ..., not_before_ms: _Optional[int] = ..., unmet: _Optional[_Iterable[str]] = ..., hold_reason: _Optional[str] = ..., retries: _Optional[int] = ..., preemptions: _Optional[int] = ..., queued_ms: _Optional[int] = ..., planned: _Optional[_Union[PlannedStart, _Mapping]] = ..., claim: _Optional[_Union[Claim, _Mapping]] = ..., avoid_nodes: _Optional[_Iterable[str]] = ..., start: _Optional[_Union[Outlook, _Mapping]] = ...) -> None: ...

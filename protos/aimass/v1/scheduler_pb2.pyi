@@ -60,12 +60,14 @@ class SubmitBatchReply(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[SubmitBatchReply.Entry, _Mapping]]] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("job", "user")
+    __slots__ = ("job", "user", "foresee")
     JOB_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    FORESEE_FIELD_NUMBER: _ClassVar[int]
     job: str
     user: str
-    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+    foresee: bool
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., foresee: _Optional[bool] = ...) -> None: ...
 
 class ListRequest(_message.Message):
     __slots__ = ("states", "user", "limit", "array", "queue")
@@ -212,12 +214,12 @@ class Explanation(_message.Message):
     kind: str
     held_by: _containers.RepeatedCompositeFieldContainer[Holder]
     holders_total: int
-    start: Outlook
+    start: _job_pb2.Outlook
     owned: Owned
     changes: _containers.RepeatedCompositeFieldContainer[Change]
     now_ms: int
     reasons: _containers.RepeatedCompositeFieldContainer[Reason]
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., code: _Optional[str] = ..., summary: _Optional[str] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., ahead: _Optional[int] = ..., shards_asked: _Optional[int] = ..., shards_fit_now: _Optional[int] = ..., fits_when_empty: _Optional[bool] = ..., holders: _Optional[_Iterable[str]] = ..., unblock: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., waiting_ms: _Optional[int] = ..., kind: _Optional[str] = ..., held_by: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., holders_total: _Optional[int] = ..., start: _Optional[_Union[Outlook, _Mapping]] = ..., owned: _Optional[_Union[Owned, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., now_ms: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., code: _Optional[str] = ..., summary: _Optional[str] = ..., blockers: _Optional[_Iterable[_Union[Blocker, _Mapping]]] = ..., ahead: _Optional[int] = ..., shards_asked: _Optional[int] = ..., shards_fit_now: _Optional[int] = ..., fits_when_empty: _Optional[bool] = ..., holders: _Optional[_Iterable[str]] = ..., unblock: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., waiting_ms: _Optional[int] = ..., kind: _Optional[str] = ..., held_by: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., holders_total: _Optional[int] = ..., start: _Optional[_Union[_job_pb2.Outlook, _Mapping]] = ..., owned: _Optional[_Union[Owned, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., now_ms: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
 
 class Holder(_message.Message):
     __slots__ = ("job_id", "user", "gpu_milli", "end_ms", "is_leaving")
@@ -232,22 +234,6 @@ class Holder(_message.Message):
     end_ms: int
     is_leaving: bool
     def __init__(self, job_id: _Optional[str] = ..., user: _Optional[str] = ..., gpu_milli: _Optional[int] = ..., end_ms: _Optional[int] = ..., is_leaving: _Optional[bool] = ...) -> None: ...
-
-class Outlook(_message.Message):
-    __slots__ = ("at_ms", "earliest_ms", "latest_ms", "is_known", "is_promise", "after_ms")
-    AT_MS_FIELD_NUMBER: _ClassVar[int]
-    EARLIEST_MS_FIELD_NUMBER: _ClassVar[int]
-    LATEST_MS_FIELD_NUMBER: _ClassVar[int]
-    IS_KNOWN_FIELD_NUMBER: _ClassVar[int]
-    IS_PROMISE_FIELD_NUMBER: _ClassVar[int]
-    AFTER_MS_FIELD_NUMBER: _ClassVar[int]
-    at_ms: int
-    earliest_ms: int
-    latest_ms: int
-    is_known: bool
-    is_promise: bool
-    after_ms: int
-    def __init__(self, at_ms: _Optional[int] = ..., earliest_ms: _Optional[int] = ..., latest_ms: _Optional[int] = ..., is_known: _Optional[bool] = ..., is_promise: _Optional[bool] = ..., after_ms: _Optional[int] = ...) -> None: ...
 
 class Owned(_message.Message):
     __slots__ = ("nodes", "victims", "by_ms")
@@ -342,7 +328,7 @@ class PlanReply(_message.Message):
     reason: str
     trail: _containers.RepeatedScalarFieldContainer[str]
     losses: _containers.RepeatedCompositeFieldContainer[Loss]
-    start: Outlook
+    start: _job_pb2.Outlook
     gpu_ms: int
     queues: _containers.RepeatedCompositeFieldContainer[QueueUse]
     largest: _containers.RepeatedCompositeFieldContainer[RoleSize]
@@ -351,7 +337,7 @@ class PlanReply(_message.Message):
     tasks_total: int
     revision: int
     now_ms: int
-    def __init__(self, verdict: _Optional[str] = ..., summary: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., trail: _Optional[_Iterable[str]] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., start: _Optional[_Union[Outlook, _Mapping]] = ..., gpu_ms: _Optional[int] = ..., queues: _Optional[_Iterable[_Union[QueueUse, _Mapping]]] = ..., largest: _Optional[_Iterable[_Union[RoleSize, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., tasks: _Optional[int] = ..., tasks_total: _Optional[int] = ..., revision: _Optional[int] = ..., now_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, verdict: _Optional[str] = ..., summary: _Optional[str] = ..., nodes: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., trail: _Optional[_Iterable[str]] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., start: _Optional[_Union[_job_pb2.Outlook, _Mapping]] = ..., gpu_ms: _Optional[int] = ..., queues: _Optional[_Iterable[_Union[QueueUse, _Mapping]]] = ..., largest: _Optional[_Iterable[_Union[RoleSize, _Mapping]]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., tasks: _Optional[int] = ..., tasks_total: _Optional[int] = ..., revision: _Optional[int] = ..., now_ms: _Optional[int] = ...) -> None: ...
 
 class QueueUse(_message.Message):
     __slots__ = ("queue", "resource", "used", "after", "quota", "limit")
@@ -398,7 +384,7 @@ class HistoryReply(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
-    __slots__ = ("revision", "at_ms", "what", "text", "by", "attempt", "policy", "trail", "lost_gpu_ms", "start_ms", "back_ms")
+    __slots__ = ("revision", "at_ms", "what", "text", "by", "attempt", "policy", "trail", "lost_gpu_ms", "start_ms", "back_ms", "is_back")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     WHAT_FIELD_NUMBER: _ClassVar[int]
@@ -410,6 +396,7 @@ class HistoryEntry(_message.Message):
     LOST_GPU_MS_FIELD_NUMBER: _ClassVar[int]
     START_MS_FIELD_NUMBER: _ClassVar[int]
     BACK_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_BACK_FIELD_NUMBER: _ClassVar[int]
     revision: int
     at_ms: int
     what: str
@@ -421,7 +408,8 @@ class HistoryEntry(_message.Message):
     lost_gpu_ms: int
     start_ms: int
     back_ms: int
-    def __init__(self, revision: _Optional[int] = ..., at_ms: _Optional[int] = ..., what: _Optional[str] = ..., text: _Optional[str] = ..., by: _Optional[str] = ..., attempt: _Optional[int] = ..., policy: _Optional[str] = ..., trail: _Optional[_Iterable[str]] = ..., lost_gpu_ms: _Optional[int] = ..., start_ms: _Optional[int] = ..., back_ms: _Optional[int] = ...) -> None: ...
+    is_back: bool
+    def __init__(self, revision: _Optional[int] = ..., at_ms: _Optional[int] = ..., what: _Optional[str] = ..., text: _Optional[str] = ..., by: _Optional[str] = ..., attempt: _Optional[int] = ..., policy: _Optional[str] = ..., trail: _Optional[_Iterable[str]] = ..., lost_gpu_ms: _Optional[int] = ..., start_ms: _Optional[int] = ..., back_ms: _Optional[int] = ..., is_back: _Optional[bool] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("job", "user", "attempt", "ranks", "follow", "offsets", "tail_lines")
