@@ -26,6 +26,7 @@ NO_TIME_MS = -1  # of a pod whose file has no times
 LINE_BYTES_MAX = 2**16  # a longer line is no row, and must not be held in memory to find that out
 COUNT_MAX = 10**12  # sums over any cluster stay far inside 64 bits
 WHOLE_MILLI = 1000
+GPUS_MAX = 8  # of one node, and so of one pod: the packing engine has room for no more
 
 _COUNT = re.compile(r"[0-9]{1,15}\Z")
 _SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?\Z")
@@ -109,8 +110,9 @@ def read_nodes(path: Path) -> list[PackNode]:
             what = f"node {_quoted(name)} is on line {lines[name]} already"
             raise row.problem(what, "give every node a name of its own")
         lines[name] = row.line
-        amounts = (row.count("cpu_milli"), row.count("memory_mib"), row.count("gpu"))
-        nodes.append(PackNode(name, *amounts, row.fields["model"]))
+        amounts = (row.count("cpu_milli"), row.count("memory_mib"))
+        gpus = row.count("gpu", GPUS_MAX)
+        nodes.append(PackNode(name, *amounts, gpus, row.fields["model"]))
     if not any(node.gpus for node in nodes):
         fix = "name a cluster with GPUs: column gpu is their number on each node"
         raise FileProblem(path, 1, "no node has a GPU", fix)
@@ -186,7 +188,7 @@ def _places(
 
 
 def _shape(row: Row) -> Shape:
-    gpus, gpu_milli = row.count("num_gpu"), row.count("gpu_milli", WHOLE_MILLI)
+    gpus, gpu_milli = row.count("num_gpu", GPUS_MAX), row.count("gpu_milli", WHOLE_MILLI)
     if gpus == 0 and gpu_milli:
         fix = "gpu_milli is 0 where num_gpu is 0"
         raise row.problem(f"{gpu_milli} gpu_milli of no GPU", fix)

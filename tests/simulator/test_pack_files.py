@@ -98,6 +98,7 @@ def test_other_ways_to_write_the_same_read_the_same(tmp_path: Path, same: bytes)
         (NODES.replace("sn,", "sn,sn,").replace("\n", "\nx,"), 1, "twice"),
         (NODES.replace("8,G2", "-8,G2"), 2, "gpu is '-8'"),
         (NODES.replace("8,G2", "8.0,G2"), 2, "gpu is '8.0'"),
+        (NODES.replace("8,G2", "9,G2"), 2, "gpu is '9'"),
         (NODES.replace("96000", "lots"), 2, "cpu_milli is 'lots'"),
         (NODES.replace("96000", ""), 2, "cpu_milli is ''"),
         (NODES.replace("96000", "9" * 500), 2, "cpu_milli is '9"),
@@ -141,7 +142,8 @@ def test_a_broken_cluster_is_refused_at_its_line(
         ("427061.5", "never", 3, "deletion_time is 'never'"),
         ("427061.5", "-1", 3, "deletion_time is '-1'"),
         ("P100|G2", "P100|H100", 3, "model 'H100'"),
-        ("1,1000,,", "9,1000,,", 2, "pod 'p' is larger than any node"),
+        ("1,1000,,", "9,1000,,", 2, "num_gpu is '9'"),
+        ("12000", "96001", 2, "pod 'p' is larger than any node"),
         ("16384", "393217", 2, "pod 'p' is larger than any node"),
         ("\np,", "\n,", 2, "name is empty"),
     ],
@@ -162,7 +164,7 @@ def test_pods_pass_without_a_cluster_and_when_only_their_models_are_too_small(
 ) -> None:
     """gpuspec10 has two such pods; every policy drops them."""
     nodes = read_nodes(written(tmp_path, NODES))
-    for text in (PODS.replace("1,460", "9,1000"), PODS.replace("P100|G2", "H100")):
+    for text in (PODS.replace("6000", "96001"), PODS.replace("P100|G2", "H100")):
         assert len(read_pods(written(tmp_path, text))) == 3
     eight_p100 = PODS.replace("1,460,P100|G2|P100", "8,1000,P100")
     assert read_pods(written(tmp_path, eight_p100), nodes)[1].shape.models == ("P100",)
