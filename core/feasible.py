@@ -203,6 +203,11 @@ def _exclusive_refusal(node: Node, job: Job, is_soon: bool) -> Refusal | None:
     Where one hold is exclusive all are of its job, so the first speaks for the others; claims may
     be promises for different times.
     """
+    if not job.spec.exclusive_node and not node.claims:
+        for placement in node.holds.values():
+            if not placement.exclusive:
+                return None
+            break
     tables = (islice(node.holds.items(), 1), node.claims.items())
     for key, placement in chain(*tables):
         is_leaving = is_soon and key in node.leaving
@@ -225,7 +230,7 @@ def _shards_by_devices(node: Node, need: Need, is_soon: bool) -> int:
     room, is_whole = 0, need.gpu_milli >= WHOLE_GPU_MILLI
     is_picky = bool(need.gpu_types or need.gpu_memory_mib or need.gpu_share_mib)
     for device in node.devices:
-        if not is_soon and device.used_milli >= WHOLE_GPU_MILLI:
+        if not is_soon and device.used_milli and (is_whole or device.used_milli >= WHOLE_GPU_MILLI):
             continue  # most are, on a busy node
         free_milli = device.soon_milli if is_soon else device.free_milli
         if free_milli and (not is_picky or device_suits(device.spec, need)):

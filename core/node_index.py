@@ -42,9 +42,11 @@ def use_of(node: Node, is_soon: bool) -> NodeUse:
     for device in node.devices:
         if not device.spec.healthy:
             continue
+        free = WHOLE_GPU_MILLI - device.used_milli
         owed = device.claimed_milli - device.leaving_milli
-        owed -= 0 if is_soon else device.credit_milli
-        free = WHOLE_GPU_MILLI - device.used_milli - (owed if is_soon or owed > 0 else 0)
+        if owed:
+            owed -= 0 if is_soon else device.credit_milli
+            free -= owed if is_soon or owed > 0 else 0
         if free >= WHOLE_GPU_MILLI:
             whole += 1
         elif free > 0:

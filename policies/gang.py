@@ -113,7 +113,8 @@ def _domains(
 
 
 def _describe(placements: tuple[Placement, ...]) -> str:
+    if len(placements) == 1:
+        return f"1 shard on {placements[0].node_id}"
     nodes = list(dict.fromkeys([p.node_id for p in placements]))
     where = ", ".join(nodes[:4]) + (f" and {len(nodes) - 4} more" if len(nodes) > 4 else "")
-    shards = "1 shard" if len(placements) == 1 else f"{len(placements)} shards"
-    return f"{shards} on {where}"
+    return f"{len(placements)} shards on {where}"
