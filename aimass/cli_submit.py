@@ -11,7 +11,7 @@ from aimass.background import Background, raising_on
 from aimass.cli_base import JobCommand, Session, common_options, output_option
 from aimass.cli_spec import job_options, spec_from
 from aimass.errors import InvalidRequest
-from aimass.output import hint, print_value
+from aimass.output import clean, hint, print_value
 
 if TYPE_CHECKING:
     from aimass.client import Client
@@ -64,6 +64,7 @@ def submit(
     client = session.client()  # not closed: after Ctrl-C a call is still under way
     _resolve_last(client, spec)
     reply = client.submit(spec, idempotency_key=flags["idempotency_key"], held=hold)
+    _print_warnings(reply)
     if not (wait or follow) or form == "name":
         _print_submitted(reply, spec, form)
     if not (wait or follow):
@@ -135,8 +136,19 @@ def _print_submitted(
         tasks = f": {job_id}_{indexes[0]} to {job_id}_{indexes[-1]}" if indexes else ""
         print(f"{job_id} {spec.name}{known}{tasks}", flush=True)
     else:
-        view = {"apiVersion": "aimass/v1", "kind": "Submitted", "id": job_id, "name": spec.name}
-        print_value({**view, "existed": reply.existed, "tasks": len(indexes) or None}, form)
+        view: dict[str, Any] = {
+            "apiVersion": "aimass/v1",
+            "kind": "Submitted",
+            "id": job_id,
+            "name": spec.name,
+        }
+        view |= {"existed": reply.existed, "tasks": len(indexes) or None}
+        print_value({**view, "warnings": list(reply.warnings)}, form)
+
+
+def _print_warnings(reply: "scheduler_pb2.SubmitReply") -> None:
+    for warning in reply.warnings:
+        hint(f"warning: {clean(warning)}")
 
 
 @click.command(
@@ -161,7 +173,9 @@ def run(session: Session, /, **flags: Any) -> int:
     _refuse_array(spec)
     client = session.client()
     _resolve_last(client, spec)
-    job_id = client.submit(spec, idempotency_key=flags["idempotency_key"]).job_id
+    reply = client.submit(spec, idempotency_key=flags["idempotency_key"])
+    _print_warnings(reply)
+    job_id = reply.job_id
     hint(f"{job_id} submitted; if nothing comes: massctl why {job_id}")
 
     def follow() -> int:

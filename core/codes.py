@@ -47,6 +47,10 @@ class Code(Enum):
     QUOTA_BORROW = "QUOTA_BORROW"  # it would borrow more than its queue may
     QUOTA_LENT = "QUOTA_LENT"  # what it would borrow is not lent
     QUOTA_FIRM = "QUOTA_FIRM"  # it cannot be preempted and would exceed the guarantee
+    MIN_RUNTIME = "MIN_RUNTIME"  # whose place it could take is protected for some time yet
+    PREEMPT_BUDGET = "PREEMPT_BUDGET"  # ... was preempted as often as a day allows
+    NOT_PREEMPTIBLE = "NOT_PREEMPTIBLE"  # ... is never stopped for another
+    EXTRAS_ONLY = "EXTRAS_ONLY"  # ... gives up extras only
     ORDER = "ORDER"  # it fits, but jobs ahead of it take that first
     BEHIND = "BEHIND"  # it fits, but a strict order lets nobody pass
     SEARCH_LIMIT = "SEARCH_LIMIT"

@@ -17,6 +17,8 @@ from aimass.core.holders import Holder, holders_of
 from aimass.core.model import Job, JobId, JobState, NodeId
 from aimass.core.policy import Policy
 from aimass.core.promise import stop_ms
+from aimass.core.protected import protected_blockers
+from aimass.core.queue_problems import firm_warning
 from aimass.core.relax import Change, relax
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
@@ -92,6 +94,7 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         changes = relax(trial, cluster, job, tried.turned)
         start = _outlook(trial, cluster, job)
         promises = tuple(trial.behind(job).promises.values())
+        kept = () if tried.turned is None else protected_blockers(trial.behind(job), job, found)
     refusal = _dominant(cluster, job, policy, found, tried, delayed)
     holders, total = holders_of(cluster, job, found, tried.turned)
     return Explanation(
@@ -101,6 +104,7 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         blockers=(
             *job_blockers(cluster, job, tried.turned, now_ms),
             *(promise_blockers(cluster, promises, now_ms) if _is_promised_away(tried) else ()),
+            *kept,
             *node_blockers(found),
         ),
         ahead=_ahead(cluster, job, policy),
@@ -111,7 +115,7 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         holders_total=total,
         start=NOBODY_KNOWS if refusal.code is Code.STARTING_NEXT else start,
         changes=tuple(changes),
-        unblock=_unblock(job, found, refusal.code),
+        unblock=_unblock(cluster, job, found, refusal.code),
     )
 
 
@@ -267,9 +271,12 @@ def _asks(job: Job) -> str:
     return " + ".join(f"{role.shards} x ({describe_need(role.need)})" for role in job.spec.roles)
 
 
-def _unblock(job: Job, found: Survey, code: Code) -> tuple[str, ...]:
+def _unblock(cluster: Cluster, job: Job, found: Survey, code: Code) -> tuple[str, ...]:
     """What would help besides a change of the job."""
     ways = []
+    never = firm_warning(cluster, job.spec)
+    if never:
+        ways.append(f"as it is, nothing: {never}")
     for fit in found.fits:
         if fit.empty < fit.role.least:
             need = describe_need(fit.role.need)

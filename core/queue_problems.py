@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId
 from aimass.core.queues import DEFAULT, ROOT, Amounts, Queue, QueueSpec, effective, link
+from aimass.core.quota import is_beyond_firm
 from aimass.core.spans import span_text
 from aimass.core.spec import JobSpec
 from aimass.core.spec_problems import AMOUNT_MAX, PRIORITY_ABS_MAX, SPAN_MS_MAX, Problem
@@ -176,6 +177,26 @@ def admission_problem(cluster: Cluster, spec: JobSpec, of: Job | None = None) ->
         if rules.max_queued and not is_there and above.queued + tasks > rules.max_queued:
             text = f"queue {name} has {above.queued} waiting jobs"
             return f"{text}, at most {rules.max_queued} may wait"
+    return ""
+
+
+def firm_warning(cluster: Cluster, spec: JobSpec) -> str:
+    """Why a job that cannot be preempted would wait for ever in its queue; empty: it would not.
+
+    The firm rule (see quota.py), as if no other such job were there. O(queues * resources).
+    """
+    queue = cluster.queues.get(spec.queue)
+    if spec.preemptible or queue is None:
+        return ""
+    for key, amount in sorted(_least(spec).items()):
+        if amount and is_beyond_firm(cluster, queue, key, amount, lambda _queue, _key: 0):
+            has, asks = queue.tree.guarantee.get(key, 0), amount_text(key, amount)
+            return (
+                "a job that cannot be preempted never gets more than its queue is guaranteed, in "
+                f"{spec.queue} {amount_text(key, has)}, and this one needs {asks}: it waits for "
+                f"ever unless that grows (massctl queue put {spec.queue} --quota ...) or the job "
+                "becomes preemptible"
+            )
     return ""
 
 

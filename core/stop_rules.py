@@ -1,8 +1,9 @@
 """Who may be stopped, by which rule and for whom: the part of check() about stops."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aimass.core.cluster import Cluster
+from aimass.core.codes import Code
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, Placement, StopRule
 from aimass.core.plan import Plan, Stop
@@ -179,7 +180,7 @@ def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
     if stop.rule is StopRule.MOVE:
         if gets != had or not job.spec.movable or not job.spec.checkpoint.signal:
             return "moves to another size, or may not be moved at all"
-        return _protection(takers.cluster, job)
+        return _untimely(takers.cluster, job)
     role = job.spec.elastic_role
     elastic = job.spec.roles[role].elastic if role >= 0 else None
     if elastic is None:
@@ -199,7 +200,7 @@ def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
 def _preempt_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
     cluster = takers.cluster
     by = cluster.jobs[stop.by]
-    if not job.spec.preemptible or job.spec.preemption.mode is PreemptMode.SHRINK:
+    if _never(job) is not None:
         return "cannot be preempted"
     if not takers.may_take(by, job, stop.rule):
         return f"{by.id} may not take what it has, by {stop.rule.value}"
@@ -207,16 +208,49 @@ def _preempt_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
         return f"{by.id} takes more than queue {job.spec.queue} has beyond its own"
     if cluster.now_ms < by.queued_ms + by.spec.preemption.delay_ms:
         return f"{by.id} preempts before its delay has passed"
-    return _protection(cluster, job)
+    return _untimely(cluster, job)
 
 
-def _protection(cluster: Cluster, job: Job) -> str | None:
-    """What it asked for itself: not too early, not too often."""
+def _untimely(cluster: Cluster, job: Job) -> str | None:
+    kept = _for_a_time(cluster, job)
+    return kept.text if kept is not None else None
+
+
+# ---- what protects a job ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Why an active job may not be preempted. until_ms: 0 as long as it is active."""
+
+    code: Code
+    text: str
+    until_ms: int = 0
+
+
+def protection(cluster: Cluster, job: Job) -> Protection | None:
+    """What it asked for itself, or its queue for all; None: it may be preempted now, by right."""
+    code = _never(job)
+    if code is not None:
+        return Protection(code, "cannot be preempted")
+    return _for_a_time(cluster, job)
+
+
+def _never(job: Job) -> Code | None:
+    if not job.spec.preemptible:
+        return Code.NOT_PREEMPTIBLE
+    return Code.EXTRAS_ONLY if job.spec.preemption.mode is PreemptMode.SHRINK else None
+
+
+def _for_a_time(cluster: Cluster, job: Job) -> Protection | None:
+    """Not too early, not too often. O(preemptions remembered)."""
     now_ms, asks = cluster.now_ms, job.spec.preemption
     least_ms = max(asks.min_runtime_ms, cluster.queues[job.spec.queue].spec.min_runtime_ms)
-    if least_ms and now_ms < (job.current.running_ms or now_ms) + least_ms:
-        return f"has not run for {least_ms} ms"
+    until_ms = (job.current.running_ms or now_ms) + least_ms
+    if least_ms and now_ms < until_ms:
+        return Protection(Code.MIN_RUNTIME, f"has not run for {least_ms} ms", until_ms)
     recent = [at_ms for at_ms in job.preempted_ms if at_ms > now_ms - DAY_MS]
     if asks.max_per_day and len(recent) >= asks.max_per_day:
-        return f"was preempted {len(recent)} times in a day"
+        text = f"was preempted {len(recent)} times in a day"
+        return Protection(Code.PREEMPT_BUDGET, text, recent[-asks.max_per_day] + DAY_MS)
     return None

@@ -4,6 +4,7 @@ Inside a queue by priority; across queues only to take back a guarantee. A job t
 has not started, or that this very decision would start, loses nothing by giving them up.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from aimass.core.model import Job, JobState, Placement, StopRule
@@ -158,6 +159,14 @@ def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> S
         return StopRule.PRIORITY if outranks(search, job, other) else None
     is_theirs = may_reclaim(search.cluster, job, amounts, other.spec.queue)
     return StopRule.RECLAIM if is_theirs else None
+
+
+def rule_as_preemptible(
+    search: Search, job: Job, amounts: dict[str, int], other: Job
+) -> StopRule | None:
+    """As rule_for, of a job that is perhaps not preemptible: what the right alone would allow."""
+    spec = replace(other.spec, preemptible=True)
+    return rule_for(search, job, amounts, replace(other, spec=spec))
 
 
 def is_stoppable(search: Search, other: Job) -> bool:

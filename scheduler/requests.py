@@ -14,6 +14,7 @@ from aimass.core.arrays import jobs_of
 from aimass.core.cluster import Cluster, GroupKey
 from aimass.core.events import JobSubmitted
 from aimass.core.model import Job, JobState
+from aimass.core.queue_problems import firm_warning
 from aimass.core.spec import JobSpec
 from aimass.scheduler.admission import Admission
 from aimass.scheduler.errors import Refused, invalid, not_found
@@ -80,7 +81,8 @@ def submit(
     admission.admit(cluster, spec, message.user, context.now_ms)
     job_id = job_id_of(cluster.next_seq)
     context.emit(JobSubmitted(context.now_ms, job_id, spec, message.user, key, message.held))
-    return scheduler_pb2.SubmitReply(job_id=job_id)
+    warning = firm_warning(cluster, spec)
+    return scheduler_pb2.SubmitReply(job_id=job_id, warnings=[warning] if warning else [])
 
 
 def get(context: Context, message: scheduler_pb2.GetRequest) -> job_pb2.Job:

@@ -8,7 +8,7 @@ from aimass.core.decide import decide
 from aimass.core.explain import Explanation, describe_need, explain
 from aimass.core.feasible import shards_fit, shards_when_empty
 from aimass.core.model import Job
-from aimass.core.spec import Elastic, Need, Preemption, Role
+from aimass.core.spec import Elastic, Need, Preemption, PreemptMode, Role
 from aimass.core.windows import WindowSpec
 from aimass.policies.registry import make_policy
 from tests.core.world import World, codes, gpus, inventory, one_role
@@ -41,6 +41,37 @@ def test_who_is_ahead_is_counted_in_the_policys_order() -> None:
     for order, expected in (("fifo", [0, 1, 2, 3, 4]), ("priority", [2, 0, 3, 4, 1])):
         world.policy = make_policy(order)
         assert [why(world, job).ahead for job in jobs] == expected
+
+
+def test_what_protects_those_that_it_could_stop_is_named_with_counts_and_until_when() -> None:
+    """The first of each kind to be free is said; who is not its to stop is not in it."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 8)))
+    young = [
+        world.submit(one_role(gpus=1), preemption=Preemption(min_runtime_ms=minutes * 60_000))
+        for minutes in (20, 10)
+    ]
+    firm = [world.submit(one_role(gpus=1), preemptible=False, walltime_ms=HOUR) for _ in "123"]
+    shrinks = Elastic(1, 2), Preemption(PreemptMode.SHRINK)
+    world.submit(one_role(gpus=1, elastic=shrinks[0]), preemption=shrinks[1])
+    equal = world.submit(one_role(gpus=1), priority=5)
+    free = world.submit(one_role(gpus=1))
+    world.plan()
+    for job in [*world.cluster.jobs.values()]:
+        world.start(job)
+    high = world.submit(one_role(gpus=8), priority=5)
+    texts = {b.code: b.text for b in why(world, high).blockers}
+    assert texts["MIN_RUNTIME"] == (
+        f"2 jobs that it could stop are protected by a minimum run time: {young[1].id}, "
+        f"{young[0].id}; the first for another 9 min 53 s"
+    )
+    assert texts["NOT_PREEMPTIBLE"].startswith("3 jobs that it could stop are protected as not ")
+    assert texts["NOT_PREEMPTIBLE"].endswith(f"{firm[2].id}; the first ends in 59 min 54 s")
+    assert texts["EXTRAS_ONLY"].endswith("only extras are given up: j6; nobody knows until when")
+    assert "PREEMPT_BUDGET" not in texts
+    named = " ".join(texts[code] for code in ("MIN_RUNTIME", "NOT_PREEMPTIBLE", "EXTRAS_ONLY"))
+    assert equal.id not in named
+    assert free.id not in named
 
 
 def test_a_job_that_never_fits_is_not_called_busy() -> None:

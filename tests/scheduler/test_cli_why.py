@@ -144,6 +144,27 @@ async def test_plan_on_a_described_cluster_needs_no_scheduler(tmp_path: Path) ->
     assert "nodes.0: one of name, count, gpus" in page
 
 
+async def test_a_firm_job_beyond_its_guarantee_is_warned_of_and_why_says_so(
+    tmp_path: Path,
+) -> None:
+    """It would wait for ever; within the guarantee, or where nothing is guaranteed, no word."""
+    async with scheduler(tmp_path) as s:
+        await Agent(s, "n1").hello()
+        firm = ("submit", "--gpus", "1", "--not-preemptible", "--name", "firm")
+        work = ("--", "true")
+        assert "warning" not in (await massctl(s, *firm, *work))[1]
+        assert (await massctl(s, "queue", "put", "vision", "--quota", "gpu=1"))[0] == 0
+        assert "warning" not in (await massctl(s, *firm, "-q", "vision", *work))[1]
+        said = "never gets more than its queue is guaranteed, in default 0 GPUs, and this one needs"
+        code, text = await massctl(s, *firm, *work)
+        assert (code, f"warning: a job that cannot be preempted {said} 1 GPU: it" in text) == (0, 1)
+        code, text = await massctl(s, *firm, "-o", "json", *work)
+        assert said in json.loads(text[text.index("{") : text.rindex("}") + 1])["warnings"][0]
+        code, page = await massctl(s, "why", "@last")
+        assert "Main reason: QUOTA_FIRM" in page
+        assert f"unblock  as it is, nothing: a job that cannot be preempted {said}" in page
+
+
 async def test_history_is_told_with_receipts(tmp_path: Path) -> None:
     """Who took the place, under which rule, what was lost, and when it came back."""
     async with scheduler(tmp_path) as s:
