@@ -58,7 +58,7 @@ def job_submitted(cluster: Cluster, event: ev.JobSubmitted) -> None:
         count_job(cluster, job, 1)
     for job in jobs:
         job.queued_ms = event.at_ms
-        problem = begin_to_wait(cluster, job)
+        problem = begin_to_wait(cluster, job) if event.spec.depends_on else ""
         if problem:
             end_job(cluster, job, JobTrigger.FAIL, problem)
         elif event.held:
@@ -169,9 +169,10 @@ def job_updated(cluster: Cluster, event: ev.JobUpdated) -> None:
     if job is None or job.state.is_over:
         return
     if job.state.is_active:
-        recharge(cluster, job, event.spec.preemptible)
+        spec = replace(job.spec, **{name: getattr(event.spec, name) for name in OF_ACTIVE})
+        recharge(cluster, job, spec)
         count_job(cluster, job, -1)
-        job.spec = replace(job.spec, **{name: getattr(event.spec, name) for name in OF_ACTIVE})
+        job.spec = spec
         count_job(cluster, job, 1)
         set_timer(cluster, job)
         cluster.freed_revision = cluster.revision + 1  # it may now be stopped, or end earlier

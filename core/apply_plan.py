@@ -34,6 +34,8 @@ def plan_committed(cluster: Cluster, event: ev.PlanCommitted) -> None:
         _claim(cluster, owned)
     for start in event.starts:
         _start(cluster, start, event.at_ms)
+    for name in {cluster.jobs[start.job_id].spec.queue: None for start in event.starts}:
+        settle(cluster.queues, name, event.at_ms)
     for job_id in event.unplanned:
         cluster.planned.pop(job_id, None)
     for planned in event.planned:
@@ -54,19 +56,11 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
         hold(cluster, job, node, HoldKey(job.id, start.attempt, rank), placement)
         uuids.append([node.devices[i].spec.uuid for i in placement.devices])
     shards = [Shard() for _ in uuids]
-    attempt = Attempt(
-        start.attempt,
-        start.placements,
-        uuids,
-        shards,
-        at_ms,
-        start.reason,
-        live=len(shards),
-        trail=start.trail,
-    )
+    attempt = Attempt(start.attempt, start.placements, uuids, shards, at_ms, start.reason)
+    attempt.live = len(shards)
+    attempt.trail = start.trail
     job.attempts.append(attempt)
     del job.attempts[:-ATTEMPTS_KEPT]
-    settle(cluster.queues, job.spec.queue, at_ms)
     cluster.active[job.id] = job
     if job.spec.elastic_role >= 0:
         cluster.elastic[job.id] = job

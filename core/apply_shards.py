@@ -25,8 +25,12 @@ from aimass.core.retry import judge_failure, note_fault
 
 def touch_nodes(cluster: Cluster, attempt: Attempt) -> None:
     """Every node of the attempt has something new to hold: one generation more, each once."""
-    for node_id in dict.fromkeys(p.node_id for p in attempt.placements):
-        cluster.nodes[node_id].generation += 1
+    nodes, placements = cluster.nodes, attempt.placements
+    if len(placements) == 1:
+        nodes[placements[0].node_id].generation += 1
+        return
+    for node_id in dict.fromkeys([placement.node_id for placement in placements]):
+        nodes[node_id].generation += 1
 
 
 def free(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> None:
@@ -41,8 +45,9 @@ def live(cluster: Cluster, job_id: JobId, number: int, rank: int) -> tuple[Job, 
     job = cluster.jobs.get(job_id)
     if job is None or not job.state.is_active or job.attempt != number:
         return None
-    attempt = job.current
-    if not 0 <= rank < len(attempt.shards) or attempt.shards[rank].state is ShardState.EXITED:
+    attempt = job.attempts[-1]
+    shards = attempt.shards
+    if not 0 <= rank < len(shards) or shards[rank].state is ShardState.EXITED:
         return None
     return job, attempt
 
@@ -78,7 +83,7 @@ def _count_started(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> 
     attempt.started += 1
     if attempt.started == len(attempt.shards):
         attempt.running_ms = at_ms
-        if job.spec.elastic_role >= 0:
+        if job.id in cluster.elastic:
             cluster.freed_revision = cluster.revision + 1  # it may be resized from now on
         if job.state is not JobState.STOPPING:
             move(cluster, job, JobTrigger.ALL_SHARDS)
@@ -109,7 +114,7 @@ def exit_shard(
     node = cluster.nodes[attempt.placements[rank].node_id]
     free(cluster, job, node, HoldKey(job.id, attempt.number, rank))
     node.generation += 1
-    if not how.is_success and attempt.stop_goal is None:
+    if attempt.stop_goal is None and not how.is_success:
         goal, reason = Goal.REQUEUE, describe_exit(rank, node, how)
         if how.reason.is_infrastructure:
             note_fault(cluster, job, node)

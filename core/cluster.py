@@ -30,9 +30,9 @@ GroupKey = tuple[object, ...]
 def fit_of(job: Job) -> FitKey:
     """All that placement looks at: jobs of one fit find the same places."""
     spec = job.spec
-    roles = tuple((role.shards, role.need, role.elastic) for role in spec.roles)
+    roles = tuple([(role.shards, role.need, role.elastic) for role in spec.roles])
     rules = (spec.affinity, spec.tolerations, spec.exclude_nodes, tuple(job.avoid))
-    selector = tuple(sorted(spec.node_selector.items()))
+    selector = tuple(sorted(spec.node_selector.items())) if spec.node_selector else ()
     return (roles, selector, spec.strategy, rules, spec.exclusive_node, spec.topology)
 
 
@@ -61,12 +61,14 @@ class WaitingIndex:
     """Queued jobs that may be considered, by group.
 
     A pass over the queue costs one test per group and per start, not one per job: 5,000 identical
-    jobs ahead of one that fits cost a single test (volcano#5551).
+    jobs ahead of one that fits cost a single test (volcano#5551). add() only notes the job; the
+    next question about groups finds its own: who has left by then, as in a replay, never had one.
     """
 
     def __init__(self) -> None:
-        self.groups: dict[GroupKey, Group] = {}
+        self._groups: dict[GroupKey, Group] = {}
         self._of: dict[JobId, Group] = {}
+        self._new: dict[JobId, Job] = {}  # not in a group yet
         self.additions = 0  # ever made
         self._newest: deque[JobId] = deque(maxlen=ADDITIONS_KEPT)
 
@@ -76,38 +78,60 @@ class WaitingIndex:
         if count > len(self._newest):
             return None
         newest = islice(self._newest, len(self._newest) - count, None)
-        return [job_id for job_id in dict.fromkeys(newest) if job_id in self._of]
+        return [job_id for job_id in dict.fromkeys(newest) if job_id in self]
 
     def __len__(self) -> int:
-        return len(self._of)
+        return len(self._of) + len(self._new)
 
     def __contains__(self, job_id: JobId) -> bool:
-        return job_id in self._of
+        return job_id in self._of or job_id in self._new
+
+    @property
+    def groups(self) -> dict[GroupKey, Group]:
+        """All groups by key, in no particular order. O(jobs added since the last question)."""
+        if self._new:
+            self._sort_in()
+        return self._groups
 
     def group(self, job_id: JobId) -> Group:
         """The group of a job that is in the index."""
+        if self._new:
+            self._sort_in()
         return self._of[job_id]
 
     def add(self, job: Job) -> None:
-        """Put a job into its group by submit order. O(log n) and a memmove."""
-        key = group_of(job)
-        group = self.groups.get(key)
-        if group is None:
-            group = self.groups[key] = Group(job, key)
-        insort(group.jobs, (job.submit_seq, job.id))
-        self._of[job.id] = group
+        """Put a job in. O(1); later O(log n) and a memmove."""
+        self._new[job.id] = job
         self.additions += 1
         self._newest.append(job.id)
 
+    def _sort_in(self) -> None:
+        """Put the new jobs into their groups, by submit order."""
+        for job in self._new.values():
+            key = group_of(job)
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = Group(job, key)
+            entry, jobs = (job.submit_seq, job.id), group.jobs
+            if jobs and entry < jobs[-1]:
+                insort(jobs, entry)
+            else:  # nearly always: the newest is the last
+                jobs.append(entry)
+            self._of[job.id] = group
+        self._new.clear()
+
     def remove(self, job: Job) -> None:
-        """Take a job out; it must be in."""
+        """Take a job out; it must be in. O(log n) and a memmove."""
+        if self._new.pop(job.id, None) is not None:
+            return
         group = self._of.pop(job.id, None)
         assert group is not None, f"{job.id} is not in the queue"
-        at = bisect_left(group.jobs, (job.submit_seq, job.id))
-        assert group.jobs[at][1] == job.id, f"{job.id} is not where it was put"
-        del group.jobs[at]
-        if not group.jobs:
-            del self.groups[group.key]
+        jobs = group.jobs
+        at = 0 if jobs[0][1] == job.id else bisect_left(jobs, (job.submit_seq, job.id))
+        assert jobs[at][1] == job.id, f"{job.id} is not where it was put"
+        del jobs[at]
+        if not jobs:
+            del self._groups[group.key]
 
     def in_order(
         self, rank: Callable[[Group], int], blocked: set[Group]

@@ -16,7 +16,7 @@ from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
 from aimass.core.moves import count_job
 from aimass.core.plan import Claim, Planned
-from aimass.core.queues import FAIR, Amounts, Queue, QueueSpec, link
+from aimass.core.queues import Amounts, Queue, QueueSpec, link, rates_of
 from aimass.core.spec import JobSpec
 from aimass.core.tallies import ArrayRow, RunTime
 from aimass.core.timers import set_timers
@@ -167,7 +167,7 @@ def restore(data: bytes) -> Cluster:
     for owned in state.claims:
         _claim_again(cluster, owned)
     for queue in cluster.queues.values():
-        queue.steady = {key: queue.used[key] for key in FAIR if queue.used.get(key)}
+        queue.steady = rates_of(queue)
     set_timers(cluster)
     return cluster
 

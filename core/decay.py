@@ -30,7 +30,6 @@ def _table() -> tuple[int, ...]:
 POWERS = _table()
 
 
-@lru_cache(maxsize=4096)  # on a busy cluster the same few spans come again and again
 def remainder(span_ms: int, half_life_ms: int) -> int:
     """2^(-span/half-life) in units of 2^-64. half_life_ms 0: nothing is remembered. O(1).
 
@@ -59,14 +58,25 @@ def fade(
     history: dict[str, int], rates: dict[str, int], span_ms: int, half_life_ms: int
 ) -> dict[str, int]:
     """Histories (amount x ms) after a time in which `rates` were in use; without zeros. O(keys)."""
-    left = remainder(span_ms, half_life_ms)
-    gain = half_life_ms * (ONE - left)
+    left, gain = _fading(span_ms, half_life_ms)
+    if left == ONE:  # no time has passed
+        return history
     faded = {}
-    for key in history | rates:
-        amount = (history.get(key, 0) * left + _HALF >> BITS) + rates.get(key, 0) * gain // LN2
+    for key, rate in rates.items():
+        amount = (history.get(key, 0) * left + _HALF >> BITS) + rate * gain // LN2
         if amount:
             faded[key] = amount
+    for key, amount in history.items():
+        if key not in rates and (amount := amount * left + _HALF >> BITS):
+            faded[key] = amount
     return faded
+
+
+@lru_cache(maxsize=4096)  # on a busy cluster the same few spans come again and again
+def _fading(span_ms: int, half_life_ms: int) -> tuple[int, int]:
+    """What is left of one, and what one in use adds times ln 2; in units of 2^-64."""
+    left = remainder(span_ms, half_life_ms)
+    return left, half_life_ms * (ONE - left)
 
 
 def average(history: int, half_life_ms: int) -> int:

@@ -20,7 +20,13 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
         s.exit is not None and s.exit.reason.is_infrastructure for s in attempt.shards
     ):
         job.faults.clear()
-    goal = _goal(cluster, job, attempt, at_ms)
+    goal = attempt.stop_goal
+    if goal is not None:
+        goal = _goal(cluster, job, attempt, at_ms)
+    if goal is None:
+        learn(cluster, job, attempt)
+        end_job(cluster, job, JobTrigger.SUCCEED, attempt.outcome)
+        return
     if goal is Goal.RESIZE:
         move(cluster, job, JobTrigger.RESERVE)
         return
@@ -34,14 +40,12 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
         job.hold_reason = attempt.outcome
         move(cluster, job, JobTrigger.HOLD)
     else:
-        if goal is None:
-            learn(cluster, job, attempt)
-        trigger = {None: JobTrigger.SUCCEED, Goal.CANCEL: JobTrigger.CANCEL}.get(goal)
-        end_job(cluster, job, trigger or JobTrigger.FAIL, attempt.outcome)
+        trigger = JobTrigger.CANCEL if goal is Goal.CANCEL else JobTrigger.FAIL
+        end_job(cluster, job, trigger, attempt.outcome)
 
 
 def _goal(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Goal | None:
-    """What the attempt's end leads to; None: success."""
+    """What the end of an attempt that was told to stop leads to; None: success."""
     goal = attempt.stop_goal
     if goal is not Goal.CANCEL and all(s.exit and s.exit.is_success for s in attempt.shards):
         # Every shard had ended by itself before the order to stop reached it.
@@ -70,34 +74,37 @@ def _after_preemption(job: Job, at_ms: int) -> Goal:
 def end_job(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> None:
     """The job is over, for good, and so is every job that waited for another end of it."""
     ending = [(job, trigger, outcome)]  # a list: a chain may be longer than the stack is deep
-    while ending:
-        over, trigger, outcome = ending.pop(0)
-        for target in _end_one(cluster, over, trigger, outcome):
+    for over, how, why in ending:
+        for target in _end_one(cluster, over, how, why):
+            if target not in cluster.dependents:
+                continue
             for waiting, problem in let_go(cluster, target):
                 if problem:
                     cease_to_wait(cluster, waiting)
                     ending.append((waiting, JobTrigger.FAIL, problem))
                 elif waiting.state is JobState.QUEUED:
                     admit(cluster, waiting)
-        _forget_oldest(cluster)
+        if len(cluster.over) > OVER_KEPT:
+            _forget_oldest(cluster)
 
 
-def _end_one(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> list[str]:
+def _end_one(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> tuple[str, ...]:
     """End the job itself. Returns the ids that are over with it: its own, perhaps its array's."""
-    dequeue(cluster, job)
+    if not job.state.is_active:
+        dequeue(cluster, job)
+        cease_to_wait(cluster, job)
     give_up_claim(cluster, job)
-    cease_to_wait(cluster, job)
     move(cluster, job, trigger)
     job.outcome = outcome
     job.hold_reason = ""
     job.ended_ms = cluster.now_ms
     cluster.over[job.id] = None
     if not job.array_id:
-        return [job.id]
+        return (job.id,)
     row = cluster.arrays[job.array_id]
     row.over += 1
     row.failed += job.state is not JobState.SUCCEEDED
-    return [job.id, row.id] if row.over == row.total else [job.id]
+    return (job.id, row.id) if row.over == row.total else (job.id,)
 
 
 def _forget_oldest(cluster: Cluster) -> None:

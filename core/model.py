@@ -18,6 +18,8 @@ class JobState(Enum):
     """Where a job is in its life; see lifecycle.JOB_TRANSITIONS."""
 
     __hash__ = object.__hash__  # Enum hashes its name, in Python, at every look-up
+    is_over: bool  # one of the three states that are never left
+    is_active: bool  # an attempt holds capacity
 
     QUEUED = "QUEUED"
     HELD = "HELD"
@@ -30,19 +32,12 @@ class JobState(Enum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
 
-    @property
-    def is_over(self) -> bool:
-        """True for the three states that are never left."""
-        return self in _OVER
 
-    @property
-    def is_active(self) -> bool:
-        """True while an attempt holds capacity."""
-        return self in _ACTIVE
-
-
-_OVER = frozenset((JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED))
-_ACTIVE = frozenset((JobState.PLACED, JobState.STARTING, JobState.RUNNING, JobState.STOPPING))
+_OVER = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+_ACTIVE = (JobState.PLACED, JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
+for _state in JobState:  # plain attributes: properties are calls, and these are asked all the time
+    _state.is_over = _state in _OVER
+    _state.is_active = _state in _ACTIVE
 
 
 class ShardState(Enum):

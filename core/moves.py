@@ -1,29 +1,33 @@
 """How jobs come into and go out of the queue, give up claims, and are counted on the way."""
 
-from aimass.core.capacity import amounts_of, unclaim
+from aimass.core.capacity import charge, unclaim
 from aimass.core.cluster import Cluster
 from aimass.core.lifecycle import JobTrigger, move_job
 from aimass.core.model import Goal, HoldKey, Job, JobId, JobState, Node, Placement
-from aimass.core.queues import charge, count, count_preemptible
+from aimass.core.queues import count, count_preemptible
+from aimass.core.spec import JobSpec
 from aimass.core.timers import set_timer
 
 
 def move(cluster: Cluster, job: Job, trigger: JobTrigger) -> None:
     """Move the job along the table, and keep the counts of its queues and its array."""
-    before = _counts(job)
+    before = job.state if job.state is not JobState.STOPPING else _counted_as(job)
     move_job(job, trigger)
-    after = _counts(job)
-    if after is not before:
-        _count(cluster, job, *(new - old for new, old in zip(after, before, strict=True)))
-    if job.state is not JobState.QUEUED:  # enqueue() follows
+    after = job.state if job.state is not JobState.STOPPING else _counted_as(job)
+    changes = _CHANGES[before, after]
+    if changes is not None:
+        _count(cluster, job, *changes)
+    if after is not JobState.QUEUED:  # enqueue() follows
         set_timer(cluster, job)
 
 
 def count_job(cluster: Cluster, job: Job, sign: int) -> None:
     """Count the job, by its state, in its queue, all queues above it, and its array."""
-    _count(cluster, job, *(sign * number for number in _counts(job)))
+    active, stopping, queued, holding = _BY_STATE[_counted_as(job)]
+    _count(cluster, job, sign * active, sign * stopping, sign * queued, sign * holding)
 
 
+# What a job counts as: active, of that stopping, queued; and active if it can be preempted.
 _Counts = tuple[int, int, int, int]
 _WAITS, _OWNS, _HOLDS, _LEAVES, _OVER = (
     *((0, 0, 1, 0), (1, 0, 0, 0), (1, 0, 0, 1)),
@@ -43,11 +47,20 @@ _BY_STATE: dict[JobState, _Counts] = {
 }
 
 
-def _counts(job: Job) -> _Counts:
-    """What it counts as: active, of that stopping, queued; and active if it can be preempted."""
+_CHANGES: dict[tuple[JobState, JobState], _Counts | None] = {
+    (before, after): None
+    if was == now
+    else (now[0] - was[0], now[1] - was[1], now[2] - was[2], now[3] - was[3])
+    for before, was in _BY_STATE.items()
+    for after, now in _BY_STATE.items()
+}
+
+
+def _counted_as(job: Job) -> JobState:
+    """The state by which it is counted: one that stops in order to go on elsewhere stays active."""
     if job.state is JobState.STOPPING and job.current.stop_goal is Goal.RESIZE:
-        return _HOLDS
-    return _BY_STATE[job.state]
+        return JobState.RUNNING
+    return job.state
 
 
 def _count(
@@ -83,9 +96,9 @@ def dequeue(cluster: Cluster, job: Job) -> None:
 
 def give_up_claim(cluster: Cluster, job: Job) -> None:
     """The job owns its next places no longer, if it did."""
-    owned = cluster.claims.pop(job.id, None)
-    if owned is None:
+    if job.id not in cluster.claims:
         return
+    owned = cluster.claims.pop(job.id)
     for rank, placement in enumerate(owned.placements):
         node = cluster.nodes[placement.node_id]
         unclaim(cluster, job, node, HoldKey(job.id, owned.attempt, rank))
@@ -101,28 +114,22 @@ def drop_claim(cluster: Cluster, job_id: JobId, at_ms: int) -> None:
         enqueue(cluster, job, at_ms)
 
 
-def recharge(cluster: Cluster, job: Job, preemptible: bool) -> None:
-    """Enter what the job holds and claims again, as of a job that may (not) be preempted.
-
-    To be called before its spec says so. O(what is held on its nodes).
-    """
+def recharge(cluster: Cluster, job: Job, spec: JobSpec) -> None:
+    """Enter what the job holds and claims as the spec to come says. O(holds of its nodes)."""
     owned = cluster.claims.get(job.id)
     placements = [*job.current.placements, *(owned.placements if owned else ())]
     for node_id in dict.fromkeys(p.node_id for p in placements):
         node = cluster.nodes[node_id]
         for table, key, placement in _entries(node):
             if key.job_id == job.id:
-                amounts, queue = amounts_of(node, placement), job.spec.queue
-                charge(cluster.queues, queue, job.spec.preemptible, table, amounts, -1)
-                charge(cluster.queues, queue, preemptible, table, amounts, 1)
+                charge(cluster, job.spec, node, placement, table, -1)
+                charge(cluster, spec, node, placement, table, 1)
 
 
 def charge_node(cluster: Cluster, node: Node, sign: int) -> None:
     """Take all that is held and claimed on the node out of the queues' accounts, or enter it."""
     for table, key, placement in _entries(node):
-        spec = cluster.jobs[key.job_id].spec
-        amounts = amounts_of(node, placement)
-        charge(cluster.queues, spec.queue, spec.preemptible, table, amounts, sign)
+        charge(cluster, cluster.jobs[key.job_id].spec, node, placement, table, sign)
 
 
 def _entries(node: Node) -> list[tuple[str, HoldKey, Placement]]:

@@ -56,7 +56,7 @@ class Queue:
     used: held now (also by those who are leaving). leaving: of used, ordered to stop. claimed:
     owned by next attempts. firm: of what will stay used or claimed, by jobs that cannot be
     preempted. history: amount x ms of gpu, cpu and memory, decayed, exact at settled_ms; `steady`
-    has been in use since then, whatever a Draft tries.
+    has been in use since then (of FAIR alone), whatever a Draft tries.
     """
 
     spec: QueueSpec
@@ -148,30 +148,6 @@ def effective(quota: Amounts) -> Amounts:
     return quota if "gpu" in quota or not total else {**quota, "gpu": total}
 
 
-def charge(
-    queues: dict[str, Queue], name: str, preemptible: bool, table: str, amounts: Amounts, sign: int
-) -> None:
-    """Enter amounts into a table ("used", "leaving", "claimed") of a queue and all above it.
-
-    Called for every shard that comes or goes: O(depth * resources), spelled out for speed.
-    """
-    chain = queues[name].tree.chain
-    for queue in chain:
-        queue.version += 1
-        row: Amounts = getattr(queue, table)
-        if sign > 0:
-            for key, amount in amounts.items():
-                row[key] += amount
-        else:
-            for key, amount in amounts.items():
-                row[key] -= amount
-    if not preemptible:
-        sign = -sign if table == "leaving" else sign
-        for queue in chain:
-            for key, amount in amounts.items():
-                queue.firm[key] += sign * amount
-
-
 def count(
     queues: dict[str, Queue], name: str, active: int = 0, stopping: int = 0, queued: int = 0
 ) -> None:
@@ -195,20 +171,35 @@ def settle(queues: dict[str, Queue], name: str, now_ms: int) -> None:
     """Bring the history of a queue and all above it up to now, after its use has changed.
 
     Until now `steady` was in use, from now on it is `used`. Only for apply: a Draft changes what is
-    used, never what was. O(depth).
+    used, never what was. O(depth). A queue that has a parent for itself has the same past as it:
+    worked out once, they share the dict (a history is replaced, never changed).
     """
     half_life_ms = queues[ROOT].spec.half_life_ms
+    past: tuple[int, Amounts, Amounts] | None = None
+    faded: Amounts = {}
     for queue in queues[name].tree.chain:
-        settle_row(queue, now_ms, half_life_ms)
+        if queue.settled_ms != now_ms:
+            own = (queue.settled_ms, queue.steady, queue.history)
+            if own != past:
+                past = own
+                faded = fade(queue.history, queue.steady, now_ms - queue.settled_ms, half_life_ms)
+            queue.history = faded
+            queue.settled_ms = now_ms
+        used = queue.used  # as rates_of, spelled out for speed
+        queue.steady = {"gpu": used["gpu"], "cpu": used["cpu"], "memory": used["memory"]}
 
 
 def settle_row(queue: Queue, now_ms: int, half_life_ms: int) -> None:
     """The same for one queue alone. O(1)."""
-    if queue.settled_ms != now_ms:
-        queue.history = history_at(queue, now_ms, half_life_ms)
-        queue.settled_ms = now_ms
+    queue.history = history_at(queue, now_ms, half_life_ms)
+    queue.settled_ms = now_ms
+    queue.steady = rates_of(queue)
+
+
+def rates_of(queue: Queue) -> Amounts:
+    """What is in use of the resources of fair share. O(1)."""
     used = queue.used
-    queue.steady = {key: used[key] for key in FAIR if used.get(key)}
+    return {"gpu": used["gpu"], "cpu": used["cpu"], "memory": used["memory"]}
 
 
 def history_at(queue: Queue, now_ms: int, half_life_ms: int) -> Amounts:

@@ -20,6 +20,8 @@ class JobKind(Enum):
 class Strategy(Enum):
     """How a gang lies on nodes; DEFAULT leaves it to the cluster's placement policy."""
 
+    __hash__ = object.__hash__  # as in model.py
+
     DEFAULT = "DEFAULT"
     PACK = "PACK"
     SPREAD = "SPREAD"
@@ -168,6 +170,8 @@ class Checkpoint:
 
 class PreemptMode(Enum):
     """What becomes of a preempted job."""
+
+    __hash__ = object.__hash__  # as in model.py
 
     REQUEUE = "REQUEUE"
     SUSPEND = "SUSPEND"  # held until somebody releases it

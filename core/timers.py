@@ -41,6 +41,9 @@ def _first(one_ms: int, other_ms: int) -> int:
 
 def set_timer(cluster: Cluster, job: Job) -> None:
     """Look at the job again when something of it falls due. O(log timers), amortised."""
+    spec = job.spec
+    if not (spec.walltime_ms or spec.deadline_ms or job.not_before_ms):
+        return  # due_ms says 0, after a call: of nearly every job, each time it moves
     at_ms = due_ms(cluster, job)
     if not at_ms:
         return

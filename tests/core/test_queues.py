@@ -15,7 +15,15 @@ from aimass.core.queue_problems import (
     queue_problems,
     queue_warnings,
 )
-from aimass.core.queues import QueueSpec, history_at
+from aimass.core.queues import (
+    Queue,
+    QueueSpec,
+    history_at,
+    link,
+    new_queues,
+    settle,
+    settle_row,
+)
 from aimass.core.spec import Array, Elastic, JobSpec, Need, Role
 from tests.core.queue_world import queue_world
 from tests.core.world import one_role
@@ -91,6 +99,37 @@ def test_a_queue_remembers_what_its_jobs_used() -> None:
     world.submit(one_role(gpus=2), queue="a")
     world.plan()
     assert history_at(queue, world.cluster.now_ms, 0) == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("a", "b", "c")), st.integers(0, 9), st.integers(0, 10**6)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_a_chain_is_settled_as_its_queues_are_one_by_one(steps: list[tuple[str, int, int]]) -> None:
+    """Also where a queue has a parent for itself, and they share what is worked out."""
+    twins = [{**new_queues()}, {**new_queues()}]
+    for queues in twins:
+        for name, parent in (("a", "root"), ("b", "a"), ("c", "root")):
+            queues[name] = Queue(QueueSpec(name, parent=parent))
+        link(queues)
+    together, alone = twins
+    now_ms = 0
+    for name, gpus, span_ms in steps:
+        now_ms += span_ms
+        for queues in twins:
+            for queue in queues[name].tree.chain:
+                queue.used["gpu"] += 1000 * gpus
+                queue.used["cpu"] += gpus
+        settle(together, name, now_ms)
+        for queue in alone[name].tree.chain:
+            settle_row(queue, now_ms, alone["root"].spec.half_life_ms)
+        for name, queue in together.items():
+            other = alone[name]
+            assert (queue.history, queue.steady) == (other.history, other.steady)
+            assert queue.settled_ms == other.settled_ms
 
 
 # ---- what an operator may say -------------------------------------------------------------------
