@@ -222,7 +222,8 @@ def _promised_after(search: Search, job: Job) -> list[Planned]:
     """
     if not search.others() or not might_preempt(search, job):
         return []
-    active = (other for jobs in search.active_by_queue().values() for other in jobs)
+    by_priority = search.active_by_queue().values()
+    active = (other for ranks in by_priority for jobs in ranks.values() for other in jobs)
     wait_ms = max((stop_ms(other) for other in active), default=0)
     ends_ms = search.cluster.now_ms + wait_ms + run_estimate(search.cluster, job)[0]
     return [p for p in search.others() if p.start_ms >= ends_ms]

@@ -5,29 +5,27 @@ them would break the fit (volcano#5984 evicted ten where one was needed). The pr
 places from the moment the plan commits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from heapq import heapify, heappop, heappush, nsmallest
+from heapq import nsmallest
 
-from aimass.core.feasible import Refusal, device_suits, node_refusal
+from aimass.core.feasible import Refusal
 from aimass.core.lost_work import lost_gpu_ms
-from aimass.core.model import Job, JobId, Node, NodeId, Placement, StopRule
+from aimass.core.model import Job, JobId, NodeId, StopRule
+from aimass.core.node_prices import NodePrices, OnNodes, Price, price_of_all
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
 from aimass.core.quota import may_reclaim, quota_refusal
 from aimass.core.search import Search
-from aimass.core.spec import Need
 from aimass.core.victims import (
     Victim,
     candidates,
     evict,
     keep,
     may_preempt_now,
-    price_of,
     smallest_forms,
 )
-from aimass.core.wants import amounts_asked, amounts_placed, models_of
+from aimass.core.wants import amounts_asked, amounts_placed
 
 FEW = 256  # candidates looked at first
 TRIES_MAX = 64  # placements tried while the set of victims grows
@@ -36,20 +34,20 @@ TRIES_MAX = 64  # placements tried while the set of victims grows
 def preempt(search: Search, job: Job) -> bool:
     """Find victims for the job and enter its claim; False when there are none that help.
 
-    O(active jobs + candidate nodes x their jobs) to choose, a placement per victim to fill back.
+    O(active jobs) once in a decision, then O(candidates) to choose, and a placement per victim to
+    fill back.
     """
     if not may_preempt_now(search, job):
         return False
-    draft = search.draft
     for want in smallest_forms(search, job):
-        for victims in _stages(candidates(search, job, want)):
-            mark = draft.checkpoint()
-            with claiming(search, job):
-                found = choose(search, job, want, victims)
-                if found is not None:
-                    enter(search, job, *found)
-                    return True
-            draft.rollback(mark)
+        victims = candidates(search, job, want)
+        mark = search.draft.checkpoint()
+        with claiming(search, job):
+            found = choose(search, job, want, _stages(victims))
+            if found is not None:
+                enter(search, job, *found)
+                return True
+        search.draft.rollback(mark)
     return False
 
 
@@ -66,24 +64,22 @@ def claiming(search: Search, job: Job) -> Iterator[None]:
 
 
 def _stages(victims: list[Victim]) -> Iterator[list[Victim]]:
-    """The cheapest few, which are nearly always enough; then everybody. Each cheapest first.
-
-    Nobody at all is a stage as well: what is leaving already may do.
-    """
+    """The cheapest few, which are nearly always enough; then everybody."""
     if len(victims) > FEW:
-        yield nsmallest(FEW, victims, key=price_of)
-    yield sorted(victims, key=price_of)
+        yield nsmallest(FEW, victims)
+    yield victims
 
 
 # ---- the cheapest set that is enough ------------------------------------------------------------
 
 
 def choose(
-    search: Search, job: Job, want: Want, victims: list[Victim]
+    search: Search, job: Job, want: Want, stages: Iterable[list[Victim]]
 ) -> tuple[Placed, list[Victim]] | None:
     """Evict on the draft, cheapest nodes first, until the gang fits; then fill back.
 
-    With a topology level every domain is tried and the cheapest is taken.
+    stages: whom to choose from, one list after the other until one does. With a topology level
+    every domain is tried and the cheapest is taken.
     """
     draft = search.draft
     mark = draft.checkpoint()
@@ -91,36 +87,47 @@ def choose(
     placed = search.place(job, want, quota)
     if placed is not None:
         return placed, []  # what is leaving already is enough
-    domains = sorted({d for n in search.cluster.nodes.values() if (d := _domain(n, want))})
-    best: tuple[tuple[int, int], str] | None = None
-    for domain in domains if len(domains) > 1 else []:
-        found = _choose_in(search, job, want, victims, domain, quota)
-        draft.rollback(mark)
+    for victims in stages:
+        found = _choose_among(search, job, want, OnNodes(victims), quota)
         if found is not None:
-            price = (_price_of_all(found[1]), domain)
+            return found
+        draft.rollback(mark)
+    return None
+
+
+def _choose_among(
+    search: Search, job: Job, want: Want, found: OnNodes, quota: list[Refusal]
+) -> tuple[Placed, list[Victim]] | None:
+    domains: dict[str, list[NodeId]] = {}
+    if want.level:
+        domains = {name: [] for name in sorted(search.cluster.index.domains(want.level)) if name}
+    if len(domains) < 2:
+        return _choose_in(search, job, want, found, quota)
+    for node_id in found.here:
+        name = search.cluster.nodes[node_id].inventory.labels.get(want.level, "")
+        if name:
+            domains[name].append(node_id)
+    mark = search.draft.checkpoint()
+    best: tuple[Price, str] | None = None
+    for name, nodes in domains.items():
+        chosen = _choose_in(search, job, want, found.only(nodes), quota)
+        search.draft.rollback(mark)
+        if chosen is not None:
+            price = (price_of_all(chosen[1]), name)
             best = min(best, price) if best is not None else price
-    if len(domains) > 1:
-        return _choose_in(search, job, want, victims, best[1], quota) if best is not None else None
-    return _choose_in(search, job, want, victims, "", quota)
-
-
-def _domain(node: Node, want: Want) -> str:
-    return node.inventory.labels.get(want.level, "") if want.level else ""
+    if best is None:
+        return None
+    return _choose_in(search, job, want, found.only(domains[best[1]]), quota)
 
 
 def _choose_in(
-    search: Search,
-    job: Job,
-    want: Want,
-    victims: list[Victim],
-    domain: str,
-    quota: list[Refusal],
+    search: Search, job: Job, want: Want, found: OnNodes, quota: list[Refusal]
 ) -> tuple[Placed, list[Victim]] | None:
     draft = search.draft
     chosen: list[Victim] = []
     placed, tries = None, 0
     quota = list(quota)
-    for victim in _by_node(search, job, want, victims, domain, quota):
+    for victim in _by_node(search, job, want, found, quota):
         if victim is not None:
             if _is_still_right(search, job, want, victim):
                 chosen.append(victim)
@@ -167,7 +174,7 @@ def _fill_back(
             evict(search, victim)
         apart = []
     needed = [v for v in chosen if v not in apart]
-    for victim in sorted(needed, key=price_of, reverse=True):
+    for victim in sorted(needed, reverse=True):
         keep(search, victim)
         if fits():
             needed.remove(victim)
@@ -177,15 +184,11 @@ def _fill_back(
     return (final, needed) if final is not None else None
 
 
-_Here = list[tuple[Victim, list[Placement]]]
-
-
 def _by_node(
     search: Search,
     job: Job,
     want: Want,
-    victims: list[Victim],
-    domain: str,
+    found: OnNodes,
     quota: list[Refusal],
 ) -> Iterator[Victim | None]:
     """Yield whom to evict, and None whenever that might be enough; `quota`: what else refused last.
@@ -193,92 +196,28 @@ def _by_node(
     For each role the node where one shard more costs least, again and again; a victim that was
     evicted for another node costs nothing any more.
     """
-    nodes = search.cluster.nodes
-    here: dict[NodeId, _Here] = {}
-    for victim in victims:
-        on: dict[NodeId, list[Placement]] = {}
-        for placement in victim.places:
-            on.setdefault(placement.node_id, []).append(placement)
-        for node_id, placements in on.items():
-            here.setdefault(node_id, []).append((victim, placements))
     gone: set[JobId] = set()
     is_single = len(job.spec.roles) == 1
     for role, shards in zip(job.spec.roles, want.sizes, strict=True):
-        need = replace(role.need, gpu_types=models_of(role.need, want))
-        heap = []
-        for node_id, others in here.items():
-            node = nodes[node_id]
-            if (domain and _domain(node, want) != domain) or node_id in search.draft.closed:
-                continue
-            price = _price(node, need, others, gone)
-            if price is not None and node_refusal(node, job, need) is None:
-                heap.append((price, node.index, node_id))
-        if is_single and not heap and not quota:
+        prices = NodePrices(search, job, want, role, found, gone)
+        node = prices.pop()
+        if is_single and node is None and not quota:
             return  # no node could take one shard more, whoever of these left
-        heapify(heap)
         made = 0
-        while heap:
-            _, index, node_id = heappop(heap)
-            node = nodes[node_id]
-            for victim in _cheapest(node, need, here[node_id], gone) or ():
-                gone.add(victim.job.id)
-                yield victim
+        while node is not None:
+            yield from prices.leave(node)
             made += 1
             if made >= shards:
                 yield None
-            price = _price(node, need, here[node_id], gone)
-            if price is not None:
-                heappush(heap, (price, index, node_id))
+            prices.push(node)
+            node = prices.pop()
     yield None
     if is_single and not quota:
         return
-    for victim in victims:  # a quota, or several roles, may need others as well
+    for victim in sorted(found.victims):  # a quota, or several roles, may need others as well
         if victim.job.id not in gone:
             yield victim
             yield None
-
-
-def _price(node: Node, need: Need, here: _Here, gone: set[JobId]) -> tuple[int, int] | None:
-    found = _cheapest(node, need, here, gone)
-    return _price_of_all(found) if found is not None else None
-
-
-def _price_of_all(victims: list[Victim]) -> tuple[int, int]:
-    """(highest priority, cost of all) of a set of victims."""
-    highest = max((victim.job.spec.priority for victim in victims), default=0)
-    return highest, sum(victim.cost for victim in victims)
-
-
-def _cheapest(node: Node, need: Need, here: _Here, gone: set[JobId]) -> list[Victim] | None:
-    """The cheapest of those on the node who make room for one shard more, by sums; None: not these.
-
-    An estimate that the placement then proves. O(devices + victims here).
-    """
-    room, shares, whole = {}, {}, 0
-    for index, device in enumerate(node.devices) if need.has_gpu else ():
-        if device.spec.healthy and device_suits(device.spec, need):
-            room[index] = device.soon_milli
-            shares[index] = need.share_on(device.spec.memory_mib)
-            whole += room[index] >= shares[index]
-    target = (whole // need.devices + 1) * need.devices if need.has_gpu else 0
-    cpu_milli, memory_mib = node.cpu_soon_milli, node.memory_soon_mib
-    taken = []
-    for victim, placements in here:
-        if whole >= target and cpu_milli >= need.cpu_milli and memory_mib >= need.memory_mib:
-            break
-        if victim.job.id in gone:
-            continue
-        taken.append(victim)
-        for placement in placements:
-            cpu_milli += placement.cpu_milli
-            memory_mib += placement.memory_mib
-            for index in placement.devices:
-                if index in room:
-                    was_enough = room[index] >= shares[index]
-                    room[index] += placement.share_milli
-                    whole += room[index] >= shares[index] and not was_enough
-    is_enough = whole >= target and cpu_milli >= need.cpu_milli and memory_mib >= need.memory_mib
-    return taken if is_enough and taken else None
 
 
 def enter(

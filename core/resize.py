@@ -14,11 +14,11 @@ from aimass.core.search import Search
 from aimass.core.spec import Elastic
 from aimass.core.victims import (
     Victim,
+    active_victims,
     candidates,
     is_extra,
     is_stoppable,
     may_preempt_now,
-    price_of,
     rule_for,
     smallest_forms,
 )
@@ -79,11 +79,10 @@ def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
         asked = other.spec.roles[other.spec.elastic_role].shards
         is_right = rule_for(search, job, amounts, other) is not None
         if is_right or size_of(other) > asked:
-            cost = search.policy.victims.cost(search.cluster, other)
-            places = other.current.placements
             least = elastic_of(other).min_shards if is_right else asked
-            found.append(Victim(other, StopRule.SHRINK, cost, places, least=least))
-    return sorted(found, key=price_of)
+            giver = active_victims(search, [other], StopRule.SHRINK)[0]
+            found.append(giver._replace(least=least))
+    return sorted(found)
 
 
 def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
@@ -94,7 +93,7 @@ def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
             search.draft.rollback(mark)
             continue
         search.draft.rollback(mark)
-        for giver in sorted(chosen, key=price_of, reverse=True):
+        for giver in sorted(chosen, reverse=True):
             rest = [v for v in chosen if v is not giver]
             if rest and _fits_with(search, job, want, rest) is not None:
                 chosen = rest
@@ -171,7 +170,7 @@ def shrink_and_preempt(search: Search, job: Job) -> bool:
         givers = [g for g in _givers(search, job, want) if g.job.id not in names]
         if not givers or not victims:
             continue
-        victims.sort(key=price_of)
+        victims.sort()
         mark = draft.checkpoint()
         for are_first in (False, True):  # who gives goes on in what the job leaves, or it in theirs
             with claiming(search, job):
@@ -180,7 +179,7 @@ def shrink_and_preempt(search: Search, job: Job) -> bool:
                 smaller = _all_smaller(search, givers, is_least=True) if are_first else None
                 found = None
                 if smaller is not None or not are_first:
-                    found = choose(search, job, want, victims)
+                    found = choose(search, job, want, [victims])
                 if found is not None and not are_first:
                     smaller = _all_smaller(search, givers)
                 if found is not None and smaller is not None:
@@ -301,13 +300,8 @@ def make_room(search: Search, job: Job) -> bool:
     Nothing is moved that does not let the job start, nor anything that has nowhere to go at once.
     """
     cluster, draft = search.cluster, search.draft
-    movable = [
-        Victim(
-            other,
-            StopRule.MOVE,
-            search.policy.victims.cost(cluster, other),
-            other.current.placements,
-        )
+    others = [
+        other
         for other in cluster.active.values()
         if other.spec.movable
         and other.spec.checkpoint.signal
@@ -315,7 +309,8 @@ def make_room(search: Search, job: Job) -> bool:
         and other.id not in search.evicted
         and is_stoppable(search, other)
     ]
-    movable.sort(key=price_of)
+    movable = active_victims(search, others, StopRule.MOVE)
+    movable.sort()
     for want in forms(job, cluster.now_ms):
         if not movable or quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
             continue
@@ -328,7 +323,7 @@ def make_room(search: Search, job: Job) -> bool:
 
 
 def _move_for(search: Search, job: Job, want: Want, movable: list[Victim]) -> bool:
-    found = choose(search, job, want, movable)
+    found = choose(search, job, want, [movable])
     if found is None or len(found[1]) > search.policy.options.moves:
         return False
     placed, victims = found

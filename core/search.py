@@ -5,15 +5,17 @@ a run as long as one that a promise turned away. Where the pass itself gives som
 a start or claim taken back, a promise that moved), decide forgets that and passes once more.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from aimass.core.cluster import FitKey, Group
 from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal, suits_some_role
 from aimass.core.kept import Kept
-from aimass.core.model import Job, JobId, NodeId
+from aimass.core.model import Job, JobId, NodeId, StopRule
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
 from aimass.core.queues import Amounts, QueueSpec
@@ -21,6 +23,9 @@ from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import open_run_ms, run_estimate
 from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
 from aimass.core.windows import blocked_nodes
+
+if TYPE_CHECKING:
+    from aimass.core.victims import Victim
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ class Search(Kept):
         self.hopeless: set[Group] = set()  # nobody will make way for these, nor promise them
         self.wake_ms = 0
         self._elastic: list[Job] | None = None
-        self._preemptible: dict[str, list[Job]] | None = None
+        self._preemptible: dict[str, dict[int, list[Job]]] | None = None
+        self.stoppable: dict[tuple[str, int, StopRule], list[Victim]] = {}  # see victims.py
         self._started: dict[JobId, int] = {}  # by array
         self._no_room: set[tuple[FitKey, bool]] = set()
         self._compared: dict[Group, int] = {}
@@ -78,13 +84,13 @@ class Search(Kept):
             self._elastic = sorted(self.cluster.elastic.values(), key=_submit_seq)
         return self._elastic
 
-    def active_by_queue(self) -> dict[str, list[Job]]:
-        """Active jobs that can be preempted, by queue, in no order. O(active) once."""
+    def active_by_queue(self) -> dict[str, dict[int, list[Job]]]:
+        """Active jobs that can be preempted, by queue and priority, in no order. O(active) once."""
         if self._preemptible is None:
-            self._preemptible = {}
+            self._preemptible = defaultdict(lambda: defaultdict(list))
             for job in self.cluster.active.values():
                 if job.spec.preemptible:
-                    self._preemptible.setdefault(job.spec.queue, []).append(job)
+                    self._preemptible[job.spec.queue][job.spec.priority].append(job)
         return self._preemptible
 
     # ---- starting now ---------------------------------------------------------------------------

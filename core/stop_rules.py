@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from aimass.core.cluster import Cluster
 from aimass.core.codes import Code
 from aimass.core.lost_work import lost_gpu_ms
-from aimass.core.model import Job, JobState, Placement, StopRule
+from aimass.core.model import Job, JobId, JobState, Placement, StopRule
 from aimass.core.plan import Plan, Stop
 from aimass.core.queues import Amounts, Queue
 from aimass.core.quota import may_reclaim
@@ -33,6 +33,7 @@ class Takers:
         self._places |= {claim.job_id: claim.placements for claim in plan.claims}
         self._less: dict[str, Amounts] = {}  # by queue: what the plan frees
         self._more: dict[str, Amounts] = {}  # by queue: what it gives
+        self._too_much: dict[tuple[JobId, str], bool] = {}  # by taker and branch
         for job_id in self.stops:
             job = cluster.jobs.get(job_id)
             if job is not None and job.state.is_active:
@@ -79,13 +80,23 @@ class Takers:
         )
 
     def takes_too_much(self, taker: Job, other: Job) -> bool:
-        """True when no order of stopping its victims in the other's branch would be right."""
+        """True when no order of stopping its victims in the other's branch would be right.
+
+        O(victims) the first time for a branch.
+        """
+        branch = _branch(self.cluster, taker, other)
+        known = self._too_much.get((taker.id, branch))
+        if known is None:
+            known = self._too_much[taker.id, branch] = self._is_too_much(taker, branch)
+        return known
+
+    def _is_too_much(self, taker: Job, branch: str) -> bool:
+        jobs = [self.cluster.jobs[i] for i in self.claims[taker.id].victims]
         victims = [
-            self.cluster.jobs[i]
-            for i in self.claims[taker.id].victims
-            if self.stops[i].rule is StopRule.RECLAIM
-            and _branch(self.cluster, taker, self.cluster.jobs[i])
-            == _branch(self.cluster, taker, other)
+            job
+            for job in jobs
+            if self.stops[job.id].rule is StopRule.RECLAIM
+            and _branch(self.cluster, taker, job) == branch
         ]
         gone: dict[str, Amounts] = {}
         for victim in victims:

@@ -20,12 +20,18 @@ DAY_MS = 24 * 3600 * 1000
 class Victim(NamedTuple):
     """A job that may lose its places to another, under which rule, and at what cost.
 
+    Ordered as victims are chosen: lowest priority, cheapest, newest (`newest` is minus its submit
+    sequence, so no comparison reaches the job). Priority first, because whoever is stopped instead
+    of a lower job would stop that one next.
+
     places: what it holds, or only owns: a RESERVED job has not started and loses nothing but those.
     """
 
+    priority: int
+    cost: int
+    newest: int
     job: Job
     rule: StopRule
-    cost: int
     places: tuple[Placement, ...]
     is_owner: bool = False
     least: int = 0  # elastic shards that it keeps at least when it only gives up extras
@@ -40,12 +46,25 @@ def may_preempt_now(search: Search, job: Job) -> bool:
     return until_ms <= search.cluster.now_ms
 
 
-def price_of(victim: Victim) -> tuple[int, int, int]:
-    """The order in which victims are chosen: lowest priority, cheapest, newest.
+def active_victims(search: Search, jobs: list[Job], rule: StopRule) -> list[Victim]:
+    """These active jobs as victims, each at its cost. O(jobs)."""
+    cluster, cost_of = search.cluster, search.policy.victims.cost
+    return [
+        Victim(
+            job.spec.priority,
+            cost_of(cluster, job),
+            -job.submit_seq,
+            job,
+            rule,
+            job.attempts[-1].placements,
+        )
+        for job in jobs
+    ]
 
-    Priority first, because whoever is stopped instead of a lower job would stop that one next.
-    """
-    return (victim.job.spec.priority, victim.cost, -victim.job.submit_seq)
+
+def _owner(job: Job, rule: StopRule, places: tuple[Placement, ...]) -> Victim:
+    """Who only owns its places, as a victim: it loses no work."""
+    return Victim(job.spec.priority, 0, -job.submit_seq, job, rule, places, is_owner=True)
 
 
 def smallest_forms(search: Search, job: Job) -> list[Want]:
@@ -83,44 +102,55 @@ def might_preempt(search: Search, job: Job) -> bool:
 
 
 def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
-    """Active jobs that may be stopped for this one, in no order. O(active)."""
+    """Who may be stopped for this one, in no order.
+
+    O(active) the first time in a decision; then O(those found), and O(queues) for a guarantee.
+    """
     cluster = search.cluster
     amounts = amounts_asked(job, want)
-    cost_of, priority = search.policy.victims.cost, job.spec.priority
     found = []
-    for queue, others in search.active_by_queue().items():
-        rule = StopRule.PRIORITY
+    for queue in search.active_by_queue():
         if queue != job.spec.queue:
-            if not others or not may_reclaim(cluster, job, amounts, queue):
-                continue
-            rule = StopRule.RECLAIM
-        elif search.policy.order.is_strict:
-            continue
-        for other in others:
-            if rule is StopRule.PRIORITY and other.spec.priority >= priority:
-                continue
-            if other.id not in search.evicted and is_stoppable(search, other):
-                places = other.current.placements
-                found.append(Victim(other, rule, cost_of(cluster, other), places))
+            if may_reclaim(cluster, job, amounts, queue):
+                found += _stoppable_in(search, queue, StopRule.RECLAIM)
+        elif not search.policy.order.is_strict:
+            found += _stoppable_in(search, queue, StopRule.PRIORITY, job.spec.priority)
     for claim in cluster.claims.values():
         owner = cluster.jobs[claim.job_id]
         if owner.state is JobState.RESERVED and owner.id not in search.dropped:
             owner_rule = rule_for(search, job, amounts, owner)
             if owner_rule is not None:
-                found.append(Victim(owner, owner_rule, 0, claim.placements, is_owner=True))
+                found.append(_owner(owner, owner_rule, claim.placements))
     for made in search.claims:  # on what was leaving anyway, a moment ago
         maker = cluster.jobs[made.job_id]
         if maker.state is JobState.QUEUED and not made.victims:
             made_rule = rule_for(search, job, amounts, maker)
             if made_rule is not None:
-                found.append(Victim(maker, made_rule, 0, made.placements, is_owner=True))
+                found.append(_owner(maker, made_rule, made.placements))
     for start in search.starts.values():  # it has not started yet, and had better not
         if start.job_id not in cluster.claims:
             starter = cluster.jobs[start.job_id]
             start_rule = rule_for(search, job, amounts, starter)
             if start_rule is not None:
-                found.append(Victim(starter, start_rule, 0, start.placements, is_owner=True))
+                found.append(_owner(starter, start_rule, start.placements))
     return found
+
+
+def _stoppable_in(
+    search: Search, queue: str, rule: StopRule, below: int | None = None
+) -> list[Victim]:
+    """Active jobs of one queue that may be stopped now; below: of lower priority than this."""
+    found: list[Victim] = []
+    for priority, others in search.active_by_queue()[queue].items():
+        if below is not None and priority >= below:
+            continue
+        known = search.stoppable.get((queue, priority, rule))
+        if known is None:
+            known = active_victims(search, stoppable(search, others), rule)
+            search.stoppable[queue, priority, rule] = known
+        found += known
+    evicted = search.evicted
+    return [v for v in found if v.job.id not in evicted] if evicted else found
 
 
 def evict(search: Search, victim: Victim) -> None:
@@ -171,23 +201,39 @@ def rule_as_preemptible(
 
 def is_stoppable(search: Search, other: Job) -> bool:
     """True when it may be stopped now: it has run long enough and not been stopped too often."""
-    if other.state is JobState.STOPPING or other.spec.preemption.mode is PreemptMode.SHRINK:
-        return False
-    now_ms, asks = search.cluster.now_ms, other.spec.preemption
-    least_ms = search.cluster.queues[other.spec.queue].spec.min_runtime_ms
-    if asks.min_runtime_ms > least_ms:
-        least_ms = asks.min_runtime_ms
-    if least_ms:
-        until_ms = (other.current.running_ms or now_ms) + least_ms
-        if now_ms < until_ms:
-            search.wake(until_ms)
-            return False
+    return bool(stoppable(search, [other]))
+
+
+def stoppable(search: Search, others: list[Job]) -> list[Job]:
+    """Those of a queue's active jobs that may be stopped now. O(jobs), for many of them."""
+    least_ms = search.cluster.queues[others[0].spec.queue].spec.min_runtime_ms
+    shrink, stopping = PreemptMode.SHRINK, JobState.STOPPING
+    found = []
+    for other in others:
+        asks = other.spec.preemption
+        if other.state is stopping or asks.mode is shrink:
+            continue
+        if least_ms or asks.min_runtime_ms or asks.max_per_day:
+            until_ms = _protected_until_ms(search.cluster.now_ms, other, least_ms)
+            if until_ms:
+                search.wake(until_ms)
+                continue
+        found.append(other)
+    return found
+
+
+def _protected_until_ms(now_ms: int, other: Job, least_ms: int) -> int:
+    """Until when it may not be stopped; 0: it may now. least_ms: its queue's least run time."""
+    asks = other.spec.preemption
+    least_ms = max(least_ms, asks.min_runtime_ms)
+    until_ms = (other.current.running_ms or now_ms) + least_ms
+    if least_ms and now_ms < until_ms:
+        return until_ms
     if asks.max_per_day:
         recent = [at_ms for at_ms in other.preempted_ms if at_ms > now_ms - DAY_MS]
         if len(recent) >= asks.max_per_day:
-            search.wake(recent[-asks.max_per_day] + DAY_MS)
-            return False
-    return True
+            return recent[-asks.max_per_day] + DAY_MS
+    return 0
 
 
 def is_extra(job: Job) -> bool:

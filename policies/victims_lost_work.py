@@ -1,7 +1,6 @@
 """Victims by lost work: the GPU time since their last checkpoint, and what a restart costs them."""
 
 from aimass.core.cluster import Cluster
-from aimass.core.lost_work import held_milli, lost_ms
 from aimass.core.model import Job
 
 # Of every GPU, until a resumed job is where it was; an elastic job says its own.
@@ -20,5 +19,14 @@ class LeastLostWork:
         for role in job.spec.roles:
             if role.elastic is not None:
                 restart_ms = role.elastic.cost_ms
-        held = held_milli(job.current.placements)
-        return lost_ms(job, cluster.now_ms) * held // 1000 + restart_ms * (held or 1) // 1000
+        attempt, now_ms = job.attempts[-1], cluster.now_ms
+        held = 0  # lost_work.held_milli and lost_ms spelled out: every candidate is asked
+        for place in attempt.placements:
+            held += place.share_milli * len(place.devices)
+        lost_ms, since_ms = 0, attempt.running_ms
+        if since_ms:
+            if since_ms < attempt.checkpoint_ms:
+                since_ms = attempt.checkpoint_ms
+            if now_ms > since_ms:
+                lost_ms = now_ms - since_ms
+        return lost_ms * held // 1000 + restart_ms * (held or 1) // 1000
