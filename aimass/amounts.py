@@ -33,7 +33,10 @@ def _milli(key: str, value: str) -> int:
         raise ValueError(AMOUNTS_ALLOWED) from None
     if number < 0:
         raise ValueError(f"possible: {key} is 0 or more")
-    return units.cpu_milli(number)  # a quota may be 2.5 GPUs, unlike a shard's request
+    try:
+        return units.cpu_milli(number)  # a quota may be 2.5 GPUs, unlike a shard's request
+    except ValueError:
+        raise ValueError(f"possible: {key} is a number, at most three decimals") from None
 
 
 def amount_text(key: str, amount: int) -> str:

@@ -136,11 +136,31 @@ def _decimal(parse: Callable[[object], int]) -> Callable[[object], int]:
     return parse_text
 
 
+def _text(value: object) -> str:
+    """Refuse what a shell makes of a variable that is not set."""
+    if not str(value).strip():
+        raise ValueError("a value: give one, or leave it out")
+    return str(value)
+
+
+def _above_0(parse: Callable[[object], int]) -> Callable[[object], int]:
+    def parse_more(text: object) -> int:
+        value = parse(text)
+        if not value:
+            raise ValueError("more than nothing: give more, or leave the flag out")
+        return value
+
+    return parse_more
+
+
 GPUS = Unit("gpus", _decimal(units.gpu_milli))
 CPUS = Unit("cpus", _decimal(units.cpu_milli))
 MEMORY = Unit("memory", units.memory_mib)
 DURATION = Unit("duration", units.duration_ms)
 SPAN = Parsed("span", units.span_ms)  # may be much longer than a day
+TEXT = Parsed("text", _text)  # not empty
+LONG = Parsed("span", _above_0(units.span_ms))  # a span that cannot be nothing
+SHARE = Unit("memory", _above_0(units.memory_mib))
 TIME = Parsed("time", lambda text: amounts.time_ms(text, time.time_ns() // 1_000_000))
 AMOUNTS = Parsed("amounts", amounts.parse_amounts)
 PRIORITIES = Parsed("range", amounts.priority_range)
@@ -232,4 +252,4 @@ def _live_argument(
 
         return getattr(completion, source)(incomplete)
 
-    return click.argument(name, shell_complete=complete, **options)
+    return click.argument(name, shell_complete=complete, type=TEXT, **options)

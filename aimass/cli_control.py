@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aimass.cli_base import (
-    SPAN,
+    LONG,
+    TEXT,
     TIME,
     Command,
     Parsed,
@@ -109,9 +110,9 @@ def suspend(session: Session, jobs: tuple[str, ...], form: str) -> int:
 )
 @job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
 @click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first.")
-@click.option("--queue", help="Another queue.")
-@click.option("--time", "walltime_ms", type=_or_none(SPAN), metavar="TIME", help="Longest run.")
-@click.option("--expected", "expected_ms", type=_or_none(SPAN), metavar="TIME", help="Likely run.")
+@click.option("--queue", type=TEXT, help="Another queue.")
+@click.option("--time", "walltime_ms", type=_or_none(LONG), metavar="TIME", help="Longest run.")
+@click.option("--expected", "expected_ms", type=_or_none(LONG), metavar="TIME", help="Likely run.")
 @click.option("--begin", "start_after_ms", type=_or_none(TIME), metavar="WHEN", help="Not before.")
 @click.option("--deadline", "deadline_ms", type=_or_none(TIME), metavar="WHEN", help="Over by.")
 @shape_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aimass.cli_base import LISTING_FORMATS, Command, Session, common_options, output_option
+from aimass.cli_base import LISTING_FORMATS, TEXT, Command, Session, common_options, output_option
 from aimass.errors import MassError
 from aimass.output import as_json, hint, print_listing
 
@@ -30,11 +30,13 @@ LIVE_STATES = STATES[:7]
     massctl ls --watch -o jsonl
     """,
 )
-@click.option("--state", "states", metavar="STATE[,…]", help=f"Only these: {', '.join(STATES)}.")
+@click.option(
+    "--state", "states", type=TEXT, metavar="STATE[,…]", help=f"Only these: {', '.join(STATES)}."
+)
 @click.option("--mine", is_flag=True, help="Only your own jobs.")
-@click.option("-u", "--user", default="", help="Only this user's jobs.")
-@click.option("--queue", default="", help="Only this queue's jobs, and those of queues below it.")
-@click.option("--array", default="", metavar="JOB", help="Only the tasks of this array.")
+@click.option("-u", "--user", type=TEXT, help="Only this user's jobs.")
+@click.option("--queue", type=TEXT, help="Only this queue's jobs, and those of queues below it.")
+@click.option("--array", type=TEXT, metavar="JOB", help="Only the tasks of this array.")
 @click.option("-a", "--all", "is_all", is_flag=True, help="Ended jobs too.")
 @click.option("--limit", type=click.IntRange(1), default=1000, help="The newest N. Default: 1000.")
 @click.option("-w", "--watch", is_flag=True, help="Go on showing changes; JSON lines when piped.")
@@ -45,9 +47,9 @@ def ls(
     session: Session,
     states: str | None,
     mine: bool,
-    user: str,
-    queue: str,
-    array: str,
+    user: str | None,
+    queue: str | None,
+    array: str | None,
     is_all: bool,
     limit: int,
     watch: bool,
@@ -60,10 +62,11 @@ def ls(
     is_narrow = len(wanted) < len(STATES)
     numbers = [job_pb2.JobState.Value(f"JOB_STATE_{state}") for state in wanted if is_narrow]
     with session.client() as client:
-        whose = client.user if mine else user
-        listing = client.list(numbers, user=whose, limit=limit, array=array, queue=queue)
+        whose = client.user if mine else user or ""
+        within = {"array": array or "", "queue": queue or ""}
+        listing = client.list(numbers, user=whose, limit=limit, **within)
         if watch:
-            is_wanted = _filter(client, whose, queue, array)
+            is_wanted = _filter(client, whose, **within)
             _watch_jobs(client, listing, session, form, is_wanted)
             return
     print_jobs(listing.jobs, session, form, revision=listing.revision, total=listing.total)

@@ -9,6 +9,7 @@ from aimass.cli_base import (
     LISTING_FORMATS,
     PRIORITIES,
     SPAN,
+    TEXT,
     Command,
     Function,
     Group,
@@ -41,7 +42,7 @@ def queue() -> None:
 def _queue_options(function: Function) -> Function:
     amounts: dict[str, Any] = {"type": AMOUNTS, "metavar": "AMOUNTS"}
     options: list[Any] = [
-        click.option("--parent", help="The queue above it: root."),
+        click.option("--parent", type=TEXT, help="The queue above it: root."),
         click.option("--weight", type=click.IntRange(1, 1_000_000), help="Share of the rest: 1."),
         click.option("--quota", **amounts, help="Guaranteed: gpu=8,gpu:H100=4,cpu=64,memory=1TiB."),
         click.option("--limit", **amounts, help="Never more than this."),

@@ -14,14 +14,18 @@ from aimass.cli_base import (
     CPUS,
     DURATION,
     GPUS,
+    LONG,
     MEMORY,
+    SHARE,
     SPAN,
+    TEXT,
     TIME,
     Function,
     Parsed,
     command_after_dashes,
 )
 from aimass.errors import InvalidRequest
+from aimass.flag_checks import conditions, refuse_longer
 
 if TYPE_CHECKING:
     from aimass.v1 import job_pb2
@@ -70,6 +74,8 @@ def _elastic(value: object) -> tuple[int, int, int]:
     low, high, by = map(int, words)
     if not 1 <= low <= high or by < 1:
         raise ValueError(f"{ELASTIC_ALLOWED}: from 1, MIN at most MAX, STEP from 1")
+    if by > high - low > 0:
+        raise ValueError(f"{ELASTIC_ALLOWED}: STEP at most {high - low}, or it has one size")
     return low, high, by
 
 
@@ -113,15 +119,21 @@ def _complete_nodes(_: click.Context, __: click.Parameter, incomplete: str) -> l
 
 _OPTIONS: list[Callable[[Any], Any]] = [
     click.argument("files", nargs=-1, metavar="FILE|-|-- COMMAND…"),
-    click.option("--name", help="Default: the file's name, or the command's."),
+    click.option("--name", type=TEXT, help="Default: the file's name, or the command's."),
     click.option(
-        "-q", "--queue", shell_complete=_live("queue_names"), help="Default: the queue default."
+        "-q",
+        "--queue",
+        type=TEXT,
+        shell_complete=_live("queue_names"),
+        help="Default: the queue default.",
     ),
     click.option("--gpus", type=GPUS, metavar="N", help="GPUs per shard: 2, or a share: 0.25."),
     click.option(
-        "--gpu-share", type=MEMORY, metavar="SIZE", help="A share of one GPU by memory: 20GiB."
+        "--gpu-share", type=SHARE, metavar="SIZE", help="A share of one GPU by memory: 20GiB."
     ),
-    click.option("--gpu-type", "gpu_types", multiple=True, help="Device model; repeatable."),
+    click.option(
+        "--gpu-type", "gpu_types", type=TEXT, multiple=True, help="Device model; repeatable."
+    ),
     click.option("--cpus", type=CPUS, metavar="N", help="CPU cores per shard. Default: 1."),
     click.option("--memory", type=MEMORY, metavar="SIZE", help="Memory per shard: 64GiB."),
     click.option("--shards", type=click.IntRange(1, 4096), help="Processes. Default: 1."),
@@ -136,9 +148,9 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     ),
     click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first."),
     click.option("--env", multiple=True, metavar="K=V", help="Environment; repeatable."),
-    click.option("--workdir", help="Where it runs, on the nodes. Default: here."),
-    click.option("-t", "--time", "limit", type=SPAN, metavar="TIME", help="Stopped after: 12h."),
-    click.option("--expected", type=SPAN, metavar="TIME", help="How long it will run: helps."),
+    click.option("--workdir", type=TEXT, help="Where it runs, on the nodes. Default: here."),
+    click.option("-t", "--time", "limit", type=LONG, metavar="TIME", help="Stopped after: 12h."),
+    click.option("--expected", type=LONG, metavar="TIME", help="How long it will run: helps."),
     click.option("--begin", type=TIME, metavar="WHEN", help="Not before: 2026-11-22T01:00Z, +2h."),
     click.option("--deadline", type=TIME, metavar="WHEN", help="Fails if not over by then."),
     click.option(
@@ -168,13 +180,20 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--exclusive", is_flag=True, help="No other job on its nodes."),
     click.option(
         "--exclude",
+        type=TEXT,
         multiple=True,
         metavar="NODE,…",
         shell_complete=_complete_nodes,
         help="Never on these; repeatable.",
     ),
-    click.option("--toleration", multiple=True, metavar="KEY[=VALUE]", help="A taint; repeatable."),
-    click.option("--topology", metavar="LEVEL", help="All shards within one, as rack."),
+    click.option(
+        "--toleration",
+        type=TEXT,
+        multiple=True,
+        metavar="KEY[=VALUE]",
+        help="A taint; repeatable.",
+    ),
+    click.option("--topology", type=TEXT, metavar="LEVEL", help="All shards within one, as rack."),
     click.option(
         "--prefer-topology", type=PREFERRED, metavar="LEVEL[:WAIT]", help="The same, if possible."
     ),
@@ -211,6 +230,7 @@ def spec_from(flags: dict[str, Any]) -> "job_pb2.JobSpec":
     _apply_flags(spec, flags)
     _apply_placement(spec, flags)
     _apply_lifecycle(spec, flags)
+    refuse_longer(spec.expected_ms, spec.walltime_ms)
     if any(flags[flag] not in (None, ()) for flag in ROLE_FLAGS):  # 0 is a value too
         _apply_to_role(spec, flags)
     return spec
@@ -269,9 +289,10 @@ def _apply_placement(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
         spec.strategy = job_pb2.STRATEGY_SPREAD
     spec.exclusive_node |= flags["exclusive"]
     spec.allow_future |= flags["allow_future"]
-    spec.exclude_nodes.extend(
-        name for names in flags["exclude"] for name in names.split(",") if name
-    )
+    excluded = [name for names in flags["exclude"] for name in names.split(",") if name]
+    if flags["exclude"] and not excluded:
+        raise click.BadParameter("names no node", param_hint="--exclude")
+    spec.exclude_nodes.extend(excluded)
     spec.tolerations.extend(flags["toleration"])
     if flags["topology"] is not None:
         spec.topology.required = flags["topology"]
@@ -283,7 +304,7 @@ def _apply_lifecycle(spec: "job_pb2.JobSpec", flags: dict[str, Any]) -> None:
     from aimass.v1 import job_pb2
     from aimass.wire import DEFAULT_NOTICE_MS
 
-    for job, condition in flags["after"]:
+    for job, condition in conditions(flags["after"]).items():
         one = next((one for one in spec.depends_on if one.job_id == job), None)
         one = one or spec.depends_on.add(job_id=job)
         number: Any = job_pb2.DependsOn.Value(f"DEPENDS_ON_{condition.upper()}")

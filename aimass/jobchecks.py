@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from aimass.jobmodel import AffinityModel, ElasticModel, JobModel
+from pydantic.alias_generators import to_camel
+
+from aimass.jobmodel import AffinityModel, ElasticModel, JobModel, Resources
 from aimass.jobvalues import SHARDS_MAX
 from aimass.units import duration_text, time_text
 from aimass.yamldoc import Path
@@ -77,6 +79,12 @@ def contradictions(model: JobModel, now_ms: int) -> Iterator[Contradiction]:
     yield from _lifecycle_contradictions(model)
 
 
+def _twice(path: Path, words: list[str]) -> Iterator[Contradiction]:
+    for index, word in enumerate(words):
+        if word in words[:index]:
+            yield (*path, index), f'"{word[:60]}" twice', "each once"
+
+
 def _size_contradictions(model: JobModel) -> Iterator[Contradiction]:
     sizes: list[tuple[Path, Path, ElasticModel | None, int]] = [
         (("elastic",), ("replicas",), model.elastic, shards_given(model, "replicas"))
@@ -88,6 +96,13 @@ def _size_contradictions(model: JobModel) -> Iterator[Contradiction]:
     elastic_at = [path for path, _, elastic, _ in sizes if elastic is not None]
     if len(elastic_at) > 1:
         yield elastic_at[1], "a second elastic role", "elastic in one of the roles"
+    holders: list[tuple[Path, Resources]] = [(("resources",), model.resources)]
+    holders += [(("roles", i, "resources"), role.resources) for i, role in enumerate(model.roles)]
+    for path, need in holders:
+        yield from _twice((*path, "gpuTypes"), need.gpu_types)
+        yield from _twice((*path, "gpuTypesInOrder"), need.gpu_types_in_order)
+        if "gpu_share" in need.model_fields_set and not need.gpu_share:
+            yield (*path, "gpuShare"), "a share of nothing", "1MiB or more, or leave it out"
     for path, shards_path, elastic, shards in sizes:
         if elastic is not None:
             yield from _elastic_contradictions(path, shards_path, elastic, shards)
@@ -109,7 +124,10 @@ def _elastic_contradictions(
 ) -> Iterator[Contradiction]:
     low, high, step = elastic.min, elastic.max, elastic.step
     name = shards_path[-1]
-    if low > high:
+    if step > high - low > 0:
+        fix = f"at most {high - low}, or min and max alike"
+        yield (*path, "step"), f"step {step} leaves {low} as the only size", fix
+    elif low > high:
         yield (*path, "min"), f"elastic.min {low} is above elastic.max {high}", f"1 to {high}"
     elif not low <= shards <= high:
         fix = f"{low} to {high}, or a wider elastic"
@@ -122,6 +140,9 @@ def _elastic_contradictions(
 def _time_contradictions(model: JobModel, now_ms: int) -> Iterator[Contradiction]:
     start, end = model.start_after, model.deadline
     limit, expected = model.time_limit, model.expected_runtime
+    for field, given in (("time_limit", limit), ("expected_runtime", expected)):
+        if field in model.model_fields_set and not given:
+            yield (to_camel(field),), f"{to_camel(field)} is no time", "more, or leave it out"
     if start and start < now_ms - LATE_MS:
         what = f"startAfter {time_text(start)} has gone by"
         yield ("startAfter",), what, "a time to come, or leave it out to start at once"
@@ -146,6 +167,11 @@ def _time_contradictions(model: JobModel, now_ms: int) -> Iterator[Contradiction
 
 def _placement_contradictions(model: JobModel) -> Iterator[Contradiction]:
     placement = model.placement
+    yield from _twice(("placement", "excludeNodes"), placement.exclude_nodes)
+    yield from _twice(("placement", "tolerations"), placement.tolerations)
+    for index, taint in enumerate(placement.tolerations):
+        if taint.startswith("="):
+            yield ("placement", "tolerations", index), "a taint without a name", "KEY or KEY=VALUE"
     topology = placement.topology
     at: Path = ("placement", "topology")
     if topology.required and topology.required == topology.preferred:

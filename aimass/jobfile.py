@@ -14,7 +14,7 @@ from aimass.errors import InvalidRequest
 from aimass.jobchecks import Contradiction, contradictions, misfits
 from aimass.jobmodel import JobModel
 from aimass.jobspec import spec_of
-from aimass.jobvalues import ENV_NAME_ALLOWED, Wrong
+from aimass.jobvalues import KEY_ALLOWED, Wrong
 from aimass.v1 import job_pb2
 from aimass.yamldoc import Document, Problem, dotted
 
@@ -131,7 +131,7 @@ def _problem(document: Document, error: dict[str, Any]) -> Problem:
         return Problem(*document.place(path), dotted(path), "missing field", allowed)
     if error["loc"][-1:] == ("[key]",):
         place, message = document.place(path, of_key=True), f'the name "{path[-1]}" is not allowed'
-        return Problem(*place, dotted(path), message, ENV_NAME_ALLOWED)
+        return Problem(*place, dotted(path), message, KEY_ALLOWED)
     message = f"{_shown(error['input'], document, path)} is not allowed"
     if kind == "value_error":
         reason = error["ctx"]["error"]

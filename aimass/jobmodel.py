@@ -18,6 +18,8 @@ from aimass.jobvalues import (
     EnvName,
     Gpus,
     Indexes,
+    LabelName,
+    Line,
     Memory,
     Moment,
     Name,
@@ -54,10 +56,10 @@ class Resources(Strict):
     """What each shard needs. A core, and nothing else, is reserved unless it is named."""
 
     gpus: Gpus = Field(default=0)
-    gpu_types: list[Text] = Field(
+    gpu_types: list[Word] = Field(
         default=[], description="device models that will do, in any order"
     )
-    gpu_types_in_order: list[Text] = Field(
+    gpu_types_in_order: list[Word] = Field(
         default=[], description="device models to try one after the other, each for all shards"
     )
     gpu_memory: Memory = Field(default=0, description="the least memory of each device")
@@ -96,7 +98,7 @@ class AffinityModel(Strict):
     op: Literal["in", "notIn", "exists", "absent"] = Field(
         default="in", description="in, notIn, exists or absent"
     )
-    values: list[Text] = Field(default=[], description="a list of texts, for in and notIn")
+    values: list[Line] = Field(default=[], description="a list of texts, for in and notIn")
     weight: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=0, description="0: required (default); 1 to 1000: preferred by so much"
     )
@@ -109,7 +111,7 @@ class Placement(Strict):
     strategy: Literal["pack", "spread"] = Field(
         default=_NOT_GIVEN, description="pack: as few nodes as possible; spread: as many"
     )
-    node_selector: dict[str, Text] = Field(
+    node_selector: dict[LabelName, Line] = Field(
         default={}, description="labels that a node must have, as texts"
     )
     affinity: list[AffinityModel] = Field(
@@ -218,8 +220,8 @@ class JobModel(Strict):
     preemptible: bool = Field(
         default=True, description="false: never stopped for the sake of another job"
     )
-    labels: dict[str, Text] = Field(default={}, description="texts by name")
-    workdir: Text = Field(
+    labels: dict[LabelName, Line] = Field(default={}, description="texts by name")
+    workdir: Line = Field(
         default="", description="a path; relative to this file. Default: where it is submitted"
     )
     command: Command = Field(default=[])

@@ -3,6 +3,7 @@
 Values are checked strictly: no text for numbers, no numbers for text.
 """
 
+import re
 import shlex
 from functools import partial
 from typing import Annotated
@@ -24,10 +25,11 @@ from aimass import units
 SHARDS_MAX = 4096
 PRIORITY_MAX = 1_000_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"
-ENV_NAME_ALLOWED = "names of at least one character, without '=' and NUL"
+KEY_ALLOWED = "names of at least one character, without control characters, of env without '='"
 NAME_ALLOWED = "letters, digits, '.', '_', '-'; 1 to 253, the first a letter or digit"
 COMMAND_ALLOWED = "a list of texts: the program and its arguments"
 _SHELL = set("|&;<>()$`*?[]{}~\n")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Strict(BaseModel):
@@ -49,6 +51,13 @@ class Wrong(ValueError):
 def _no_nul(text: str) -> str:
     if "\0" in text:
         raise Wrong("has a NUL character in it", "text without NUL characters")
+    return text
+
+
+def _one_line(text: str) -> str:
+    """What is shown in lines and tables, and compared with what others wrote."""
+    if _CONTROL.search(text):
+        raise Wrong("has a control character in it", "one line of text")
     return text
 
 
@@ -155,7 +164,9 @@ Command = Annotated[
     ),
 ]
 Text = Annotated[str, AfterValidator(_no_nul)]
-Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_no_nul)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[^=\x00]+$")]
+LabelName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[^=\x00-\x1f\x7f-\x9f]+$")]
 Shards = Annotated[int, Field(ge=1, le=SHARDS_MAX)]

@@ -137,7 +137,10 @@ def indexes(value: object) -> tuple[int, ...]:
         if high < low or step < 1:
             raise ValueError(INDEXES_ALLOWED)
         if (high - low) // step < INDEXES_MAX:
-            found.update(range(low, high + 1, step))
+            before = len(found)
+            found.update(numbers := range(low, high + 1, step))
+            if len(found) < before + len(numbers):
+                raise ValueError(f"{INDEXES_ALLOWED}, each named once")
         if (high - low) // step >= INDEXES_MAX or len(found) > INDEXES_MAX:
             raise ValueError(INDEXES_TOO_MANY)
     if max(found) > AMOUNT_MAX:

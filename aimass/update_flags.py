@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aimass.cli_base import SPAN, Function
+from aimass.cli_base import SPAN, TEXT, Function
 from aimass.cli_spec import ELASTIC, PREFERRED, apply_elastic, apply_interval
 from aimass.errors import InvalidRequest
+from aimass.flag_checks import refuse_beside
 
 if TYPE_CHECKING:
     from aimass.v1 import job_pb2
@@ -22,14 +23,20 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--elastic", type=ELASTIC, metavar="MIN-MAX[:STEP]", help="Any of these sizes."),
     click.option("--elastic-interval", type=SPAN, metavar="TIME", help="From a start to a resize."),
     click.option(
-        "--gpu-type", "gpu_types", multiple=True, help="Device model, or any; repeatable."
+        "--gpu-type",
+        "gpu_types",
+        type=TEXT,
+        multiple=True,
+        help="Device model, or any; repeatable.",
     ),
-    click.option("--topology", metavar="LEVEL|none", help="All shards within one, as rack."),
+    click.option(
+        "--topology", type=TEXT, metavar="LEVEL|none", help="All shards within one, as rack."
+    ),
     click.option(
         "--prefer-topology", type=PREFERRED, metavar="LEVEL[:WAIT]|none", help="If possible."
     ),
     click.option("--select", multiple=True, metavar="K=V|none", help="Node labels; repeatable."),
-    click.option("--exclude", metavar="NODE,…|none", help="Never on these nodes."),
+    click.option("--exclude", type=TEXT, metavar="NODE,…|none", help="Never on these nodes."),
     click.option("--affinity", type=click.Choice([NONE]), help="Without its required label rules."),
     click.option("--exclusive/--not-exclusive", default=None, help="No other job on its nodes."),
     click.option(
@@ -76,6 +83,7 @@ def change_shape(job_id: str, spec: "job_pb2.JobSpec", given: dict[str, Any]) ->
     if given["allow_future"]:
         spec.allow_future = True
     if given["gpu_types"]:
+        refuse_beside("--gpu-type", "any", given["gpu_types"])
         for role in spec.roles:
             if role.resources.gpu_milli or role.resources.gpu_share_mib:
                 role.gpu_types[:] = [] if "any" in given["gpu_types"] else given["gpu_types"]
@@ -84,6 +92,7 @@ def change_shape(job_id: str, spec: "job_pb2.JobSpec", given: dict[str, Any]) ->
 
 
 def _select(spec: "job_pb2.JobSpec", pairs: tuple[str, ...]) -> None:
+    refuse_beside("--select", NONE, pairs)
     spec.node_selector.clear()
     for pair in pairs:
         key, equals, value = pair.partition("=")

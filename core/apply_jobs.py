@@ -8,6 +8,7 @@ from aimass.core.arrays import task_id
 from aimass.core.cluster import Cluster
 from aimass.core.depends import begin_to_wait, cease_to_wait, targets
 from aimass.core.endings import end_job
+from aimass.core.field_words import word
 from aimass.core.lifecycle import JobTrigger
 from aimass.core.model import Goal, Job, JobId, JobState
 from aimass.core.moves import (
@@ -159,8 +160,8 @@ def update_problem(job: Job, spec: JobSpec) -> str:
     ]
     if not changed:
         return ""
-    may = ", ".join(OF_ACTIVE)
-    return f"{job.id} is {job.state.value}: {', '.join(changed)} cannot change now, only {may}"
+    fixed, may = (", ".join(map(word, names)) for names in (changed, OF_ACTIVE))
+    return f"{job.id} is {job.state.value}: {fixed} cannot change now, only {may}"
 
 
 def job_updated(cluster: Cluster, event: ev.JobUpdated) -> None:

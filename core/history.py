@@ -11,6 +11,7 @@ from aimass.core import events as ev
 from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.explain import main_reason
+from aimass.core.field_words import word
 from aimass.core.model import ExitReason, Job, JobId, JobState
 from aimass.core.plan import Start, Stop
 from aimass.core.policy import Policy
@@ -229,15 +230,28 @@ def _exit_text(event: ev.ShardExited) -> str:
 
 
 def _differences(old: JobSpec, new: JobSpec) -> str:
-    """`priority 0 -> 5, queue a -> b`; of what is large only the name."""
+    """`priority 0 -> 5, timeLimit none -> 2 h`; of what is large, or a date, only the name."""
     parts = []
     for field in fields(JobSpec):
         was, now = getattr(old, field.name), getattr(new, field.name)
         if was == now:
             continue
-        is_plain = isinstance(was, str | int)
-        parts.append(f"{field.name} {was!s} -> {now!s}" if is_plain else f"{field.name} changed")
+        name, texts = word(field.name), (_value(field.name, was), _value(field.name, now))
+        parts.append(f"{name} {' -> '.join(texts)}" if all(texts) else f"{name} changed")
     return ", ".join(parts) or "nothing"
+
+
+def _value(field: str, value: object) -> str:
+    """A short value of a spec as people write it; empty of others."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, int):
+        return value if isinstance(value, str) else ""
+    if not field.endswith("_ms"):
+        return str(value)
+    if field in ("start_after_ms", "deadline_ms"):
+        return ""
+    return span_text(value) if value else "none"
 
 
 def _planned(

@@ -18,6 +18,7 @@ QUEUES_MAX = 1000
 DEPTH_MAX = 8  # queues from ROOT down to the deepest
 WEIGHT_MAX = 1_000_000
 COUNT_MAX = 1_000_000
+KEYS_MAX = 1000  # resources that one table names
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _KEY = re.compile(r"(?:gpu|cpu|memory|gpu:[^\s,=\0]{1,100})\Z")
@@ -48,13 +49,16 @@ def _plain_problems(spec: QueueSpec) -> Iterator[Problem]:
     if spec.name != ROOT and spec.half_life_ms != QueueSpec(ROOT).half_life_ms:
         yield "half_life_ms", f"one for all queues: massctl queue put {ROOT} --half-life ..."
     if spec.priority_min > spec.priority_max:
-        yield "priority_min", f"{spec.priority_min}: above priority_max, {spec.priority_max}"
+        yield "priority_min", f"{spec.priority_min}:{spec.priority_max}: the lower goes first"
     if max(abs(spec.priority_min), abs(spec.priority_max)) > PRIORITY_ABS_MAX:
         yield "priority_max", f"priorities: -{PRIORITY_ABS_MAX} to {PRIORITY_ABS_MAX}"
 
 
 def _amount_problems(spec: QueueSpec) -> Iterator[Problem]:
     for table in _TABLES:
+        if len(getattr(spec, table)) > KEYS_MAX:
+            yield table, f"{len(getattr(spec, table))} resources: at most {KEYS_MAX}"
+            continue
         for key, amount in sorted(getattr(spec, table).items()):
             if not _KEY.match(key):
                 yield f"{table}.{key[:40]}", "unknown: gpu, gpu:MODEL, cpu or memory"

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from aimass.core.spans import span_text
+from aimass.core.spec_problems import control_problem
 
 if TYPE_CHECKING:
     from aimass.core.cluster import Cluster
@@ -158,6 +159,12 @@ def _people_problems(cluster: "Cluster", spec: WindowSpec) -> Iterator[tuple[str
     unknown = [name for name in spec.queues if name not in cluster.queues]
     if unknown:
         yield "queues", f"no queue {_some(unknown)}: see what there is with massctl queue ls"
+    for field, names in (("users", spec.users), ("queues", spec.queues)):
+        if len(names) > NODES_MAX:
+            yield field, f"{len(names)} of them: at most {NODES_MAX}"
+        elif len(set(names)) < len(names):
+            yield field, "one of them is named twice: name each once"
+        yield from control_problem(field, "".join(names))
 
 
 def _overlap_problems(

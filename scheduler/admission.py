@@ -12,6 +12,7 @@ from aimass.core.cluster import Cluster, FitKey, fit_of
 from aimass.core.depends import dependency_problem
 from aimass.core.explain import describe_need
 from aimass.core.feasible import shards_when_empty
+from aimass.core.field_words import with_flag
 from aimass.core.model import Job, JobId, Node
 from aimass.core.queue_problems import admission_problem, closest, range_problem
 from aimass.core.spans import span_text
@@ -51,7 +52,7 @@ class Admission:
         if of is None:
             problem = dependency_problem(cluster, spec)
             if problem:
-                raise invalid(f"depends_on: {problem}", fix="change or leave out --after")
+                raise invalid(f"dependsOn (--after): {problem}", fix="change or leave out --after")
         if spec.queue not in cluster.queues:
             problem = f"there is no queue {spec.queue[:63]!r}{closest(spec.queue, cluster)}"
             raise not_found(problem, "see what there is: massctl queue ls", spec.queue)
@@ -93,7 +94,7 @@ def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
         late_ms = now_ms - spec.start_after_ms
         if late_ms > LATE_MS:
             raise invalid(
-                f"the start (--begin) is {span_text(late_ms)} in the past",
+                f"{with_flag('startAfter')}: {span_text(late_ms)} in the past",
                 fix="leave it out to start at once",
             )
     if spec.deadline_ms and (was is None or spec.deadline_ms != was.deadline_ms):
@@ -101,7 +102,8 @@ def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
         short_ms = max(now_ms, begin_ms + spec.run_ms) - spec.deadline_ms
         if short_ms >= 0:
             raise invalid(
-                f"deadline: the job cannot be over by then, it lacks {span_text(short_ms + 1000)}",
+                f"{with_flag('deadline')}: the job cannot be over by then, it lacks "
+                f"{span_text(short_ms + 1000)}",
                 fix="give a later deadline, or a shorter run: --expected",
             )
     if of is not None and _running_ms(of) and spec.walltime_ms not in (0, of.spec.walltime_ms):
@@ -127,7 +129,7 @@ def _check_levels(cluster: Cluster, spec: JobSpec) -> None:
         if level and level not in cluster.levels:
             known = ", ".join(cluster.levels) or "none; massd --levels names them"
             raise invalid(
-                f"topology.{field}: no level {level!r}",
+                f"{with_flag(f'placement.topology.{field}')}: no level {level!r}",
                 why=f"levels of this cluster: {known}",
                 fix="use one of them, or leave it out",
             )

@@ -23,7 +23,10 @@ class Refused(Exception):
         super().__init__(what)
         self.status = status
         # It travels in the call's trailing metadata, which has a limit of 8 KiB in all.
-        what, why, fix, id = (text[:1500] for text in (what, why, fix, id))
+        what, why, fix, id = (
+            text.encode()[:most].decode(errors="ignore")
+            for text, most in ((what, 1500), (why, 1500), (fix, 1000), (id, 300))
+        )
         self.detail = scheduler_pb2.ErrorDetail(what=what, why=why, fix=fix, id=id)
 
 
@@ -52,4 +55,5 @@ def unavailable(what: str, *, why: str = "", fix: str = "") -> Refused:
 async def abort(context: Call, refused: Refused) -> None:
     """End the call with the refusal as status and trailing metadata."""
     metadata = ((ERROR_KEY, refused.detail.SerializeToString()),)
-    await context.abort(refused.status, refused.detail.what, metadata)
+    short = refused.detail.what.encode()[:600].decode(errors="ignore")  # three bytes for each
+    await context.abort(refused.status, short, metadata)

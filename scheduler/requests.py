@@ -13,9 +13,11 @@ from aimass.core.apply_jobs import job_id_of
 from aimass.core.arrays import jobs_of
 from aimass.core.cluster import Cluster, GroupKey
 from aimass.core.events import JobSubmitted
-from aimass.core.model import Job, JobState
+from aimass.core.field_words import with_flag
+from aimass.core.model import Job, JobState, NodeId
 from aimass.core.queue_problems import firm_warning
 from aimass.core.spec import JobSpec
+from aimass.core.words import some
 from aimass.scheduler.admission import Admission
 from aimass.scheduler.errors import Refused, invalid, not_found
 from aimass.scheduler.inbox import Context
@@ -28,6 +30,8 @@ KEY_CHARS_MAX = 128
 USER_CHARS_MAX = 128
 LIST_DEFAULT = 1000
 PROBLEMS_NAMED = 10
+EXCLUDED_MAX = 10_000
+WORDS_MAX = 10_000  # of one table of a job: labels, environment
 
 
 def checked_spec(message: job_pb2.JobSpec, **limits: tuple[str, int]) -> JobSpec:
@@ -35,29 +39,52 @@ def checked_spec(message: job_pb2.JobSpec, **limits: tuple[str, int]) -> JobSpec
 
     limits: further texts of the request by field, with the characters that they may have.
     """
+    problems = list(_too_many(message))
+    if problems:
+        raise _impossible(problems)
     spec = spec_from_proto(message)
     problems = [*unknown_values(message), *spec_problems.problems(spec)]
-    problems += [
-        (field, f"at most {most} characters")
-        for field, (text, most) in limits.items()
-        if len(text) > most
-    ]
+    for field, (text, most) in limits.items():
+        problems += [(field, f"at most {most} characters")] if len(text) > most else []
+        problems += spec_problems.control_problem(field, text)
     if problems:
-        named = "; ".join(f"{where}: {what}" for where, what in problems[:PROBLEMS_NAMED])
-        more = len(problems) - PROBLEMS_NAMED
-        raise invalid(
-            f"the job cannot be: {named}" + (f"; and {more} more" if more > 0 else ""),
-            fix="change these fields and submit again (the job file's schema: massctl schema)",
-            id=problems[0][0],
-        )
+        raise _impossible(problems)
     return spec
+
+
+def _too_many(message: job_pb2.JobSpec) -> Iterator[tuple[str, str]]:
+    """Lists so long that only to read them would keep everybody else waiting."""
+    for field, there, most in (
+        ("roles", message.roles, spec_problems.SHARDS_MAX),
+        ("placement.affinity", message.affinity, spec_problems.RULES_MAX),
+        ("placement.tolerations", message.tolerations, spec_problems.RULES_MAX),
+        ("placement.excludeNodes", message.exclude_nodes, EXCLUDED_MAX),
+        ("dependsOn", message.depends_on, spec_problems.DEPENDENCIES_MAX),
+        ("array", message.array.indexes, spec_problems.ARRAY_TASKS_MAX),
+        ("retry.rules", message.retry.rules, spec_problems.RULES_MAX),
+        ("env", message.env, WORDS_MAX),
+        ("labels", message.labels, WORDS_MAX),
+        ("placement.nodeSelector", message.node_selector, WORDS_MAX),
+    ):
+        if len(there) > most:
+            yield field, f"{len(there)} of them: at most {most}"
+
+
+def _impossible(problems: list[tuple[str, str]]) -> Refused:
+    named = "; ".join(f"{with_flag(where)}: {what}" for where, what in problems[:PROBLEMS_NAMED])
+    more = len(problems) - PROBLEMS_NAMED
+    return invalid(
+        f"the job cannot be: {named}" + (f"; and {more} more" if more > 0 else ""),
+        fix="change these fields and submit again (the job file's schema: massctl schema)",
+        id=problems[0][0],
+    )
 
 
 def checked_submission(message: scheduler_pb2.SubmitRequest) -> JobSpec:
     """The spec of a submission. Raises Refused."""
     return checked_spec(
         message.spec,
-        idempotency_key=(message.idempotency_key, KEY_CHARS_MAX),
+        **{"--idempotency-key": (message.idempotency_key, KEY_CHARS_MAX)},
         user=(message.user, USER_CHARS_MAX),
     )
 
@@ -81,8 +108,16 @@ def submit(
     admission.admit(cluster, spec, message.user, context.now_ms)
     job_id = job_id_of(cluster.next_seq)
     context.emit(JobSubmitted(context.now_ms, job_id, spec, message.user, key, message.held))
-    warning = firm_warning(cluster, spec)
-    return scheduler_pb2.SubmitReply(job_id=job_id, warnings=[warning] if warning else [])
+    return scheduler_pb2.SubmitReply(job_id=job_id, warnings=_warnings(cluster, spec))
+
+
+def _warnings(cluster: Cluster, spec: JobSpec) -> list[str]:
+    """What is accepted and perhaps not meant."""
+    found = [firm_warning(cluster, spec)]
+    unknown = [name for name in spec.exclude_nodes if NodeId(name) not in cluster.nodes]
+    if unknown:
+        found.append(f"it excludes {some(unknown)}, and there is no such node: massctl nodes")
+    return [warning for warning in found if warning]
 
 
 def get(context: Context, message: scheduler_pb2.GetRequest) -> job_pb2.Job:

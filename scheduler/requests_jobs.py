@@ -182,6 +182,8 @@ def _update(
         return None
     problem = dependency_problem(context.cluster, spec, job.id)
     if problem:
-        raise invalid(f"depends_on: {problem}", fix="change or leave out --after", id=job.id)
+        raise invalid(
+            f"dependsOn (--after): {problem}", fix="change or leave out --after", id=job.id
+        )
     admission.admit(context.cluster, spec, job.user, context.now_ms, of=job)
     return JobUpdated(context.now_ms, job.id, spec, user)

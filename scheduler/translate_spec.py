@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from aimass.core.field_words import word
 from aimass.core.spec import (
     Array,
     Checkpoint,
@@ -145,7 +146,7 @@ def unknown_values(message: Message, path: str = "") -> Iterator[tuple[str, str]
     Read as defaults they would change what the job means.
     """
     for field, value in message.ListFields():
-        inner = f"{path}{field.name}"
+        inner = f"{path}{word(field.name)}"
         is_single = isinstance(value, Message | int | str)
         if field.enum_type is not None:
             for one in [value] if is_single else value:

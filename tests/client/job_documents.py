@@ -13,6 +13,7 @@ YEAR_MS = 365 * 24 * 3_600_000
 words = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=20
 )
+lines = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
 commands = st.lists(words.filter(bool), min_size=1, max_size=4)
 gpus = st.integers(1, 64) | st.integers(1, 999).map(lambda milli: milli / 1000)
@@ -20,7 +21,7 @@ memory = st.integers(0, units.AMOUNT_MAX).map(units.memory_text)
 durations = st.integers(0, units.DURATION_MS_MAX).map(units.duration_text)
 spans = st.integers(0, units.SPAN_MS_MAX).map(units.duration_text)
 flags = st.booleans()
-types = st.lists(names, min_size=1, max_size=3)
+types = st.lists(names, min_size=1, max_size=3, unique=True)
 
 
 def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -47,7 +48,7 @@ def _elastic(draw: st.DrawFn) -> tuple[int, dict[str, Any]]:
     """Give the shards asked for, and the sizes around them."""
     low, step = draw(st.integers(1, 50)), draw(st.integers(1, 5))
     shards = low + step * draw(st.integers(0, 5))
-    high = shards + draw(st.integers(0, 50))
+    high = max(shards + draw(st.integers(0, 50)), low + step)
     more = draw(some(resizeCost=spans, resizeInterval=spans))
     return shards, {"min": low, "max": high, "step": step, **more}
 
@@ -81,7 +82,7 @@ def _times(draw: st.DrawFn) -> dict[str, Any]:
     drawn = draw(
         some(
             timeLimit=st.just(units.duration_text(limit)),
-            expectedRuntime=st.integers(0, limit).map(units.duration_text),
+            expectedRuntime=st.integers(1, limit).map(units.duration_text),
         )
     )
     start = NOW_MS + draw(st.integers(0, YEAR_MS))
@@ -95,7 +96,7 @@ def _times(draw: st.DrawFn) -> dict[str, Any]:
 
 
 _with_values = st.fixed_dictionaries(
-    {"key": names, "values": st.lists(words, min_size=1, max_size=3)},
+    {"key": names, "values": st.lists(lines, min_size=1, max_size=3)},
     optional={"op": st.sampled_from(["in", "notIn"]), "weight": st.integers(0, 1000)},
 )
 _without_values = st.fixed_dictionaries(
@@ -109,10 +110,10 @@ def _placement(draw: st.DrawFn) -> dict[str, Any]:
     drawn = draw(
         some(
             strategy=st.sampled_from(["pack", "spread"]),
-            nodeSelector=st.dictionaries(names, words, max_size=2),
-            tolerations=st.lists(names, max_size=2),
+            nodeSelector=st.dictionaries(names, lines, max_size=2),
+            tolerations=st.lists(names, max_size=2, unique=True),
             exclusiveNode=flags,
-            excludeNodes=st.lists(names, max_size=2),
+            excludeNodes=st.lists(names, max_size=2, unique=True),
             topology=some(required=st.just("block"))
             | st.fixed_dictionaries({"preferred": st.just("rack")}, optional={"wait": spans}),
         )
@@ -186,7 +187,7 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
             queue=names,
             priority=st.integers(-(10**6), 10**6),
             preemptible=flags,
-            labels=st.dictionaries(names, words, max_size=3),
+            labels=st.dictionaries(names, lines, max_size=3),
             env=st.dictionaries(names, words, max_size=3),
             workdir=st.sampled_from([".", "/data", "a/b", "../x"]),
             gracePeriod=durations,

@@ -95,7 +95,7 @@ def test_the_short_form_is_one_role(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("env: {a=b: x}", "env.a=b: "),
         ("labels: [a]", "4:9: labels: a list is not allowed; allowed: texts by name"),
         ("workdir: 3", '4:10: workdir: 3 is not allowed; … did you mean "3"?'),
-        ('workdir: "a\\0b"', "NUL"),
+        ('workdir: "a\\0b"', "control character"),
         ("replicas: 0", "4:11: replicas: 0 is not allowed; … a whole number from 1 to 4096"),
         ("replicas: -1", "4:11: replicas: -1 is not allowed"),
         ("replicas: 4097", "4:11: replicas: 4097 is not allowed"),

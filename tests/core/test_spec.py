@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aimass.core.field_words import word
 from aimass.core.spec import (
     Array,
     Checkpoint,
@@ -81,7 +82,7 @@ def wrong_fields(spec: JobSpec) -> list[str]:
 def test_a_field_of_the_job_has_an_edge(field: str, possible: Any, impossible: Any) -> None:
     """On one side nothing is wrong; one step further exactly this field is."""
     assert wrong_fields(replace(SPEC, **{field: possible})) == []
-    assert wrong_fields(replace(SPEC, **{field: impossible})) == [field]
+    assert wrong_fields(replace(SPEC, **{field: impossible})) == [word(field)]
 
 
 HOUR_MS = 3_600_000
@@ -93,48 +94,48 @@ ELASTIC_WORKER = replace(WORKER, shards=2, elastic=Elastic(1, 4))
     ("possible", "impossible", "field"),
     [
         ({"queue": "a.b"}, {"queue": "a b"}, "queue"),
-        ({"walltime_ms": SPAN_MS_MAX}, {"walltime_ms": SPAN_MS_MAX + 1}, "walltime_ms"),
-        ({"expected_ms": 0}, {"expected_ms": -1}, "expected_ms"),
-        ({"start_after_ms": TIME_MS_MAX}, {"start_after_ms": -1}, "start_after_ms"),
+        ({"walltime_ms": SPAN_MS_MAX}, {"walltime_ms": SPAN_MS_MAX + 1}, "timeLimit"),
+        ({"expected_ms": 0}, {"expected_ms": -1}, "expectedRuntime"),
+        ({"start_after_ms": TIME_MS_MAX}, {"start_after_ms": -1}, "startAfter"),
         (
             {**DEADLINE, "start_after_ms": HOUR_MS, "expected_ms": 2 * HOUR_MS},
             {**DEADLINE, "start_after_ms": HOUR_MS + 1, "expected_ms": 2 * HOUR_MS},
-            "deadline_ms",
+            "deadline",
         ),
         (
             {**DEADLINE, "walltime_ms": 4 * HOUR_MS, "expected_ms": HOUR_MS},
             {**DEADLINE, "walltime_ms": 4 * HOUR_MS},
-            "deadline_ms",
+            "deadline",
         ),
         (
             {"topology": Topology("rack", "block", 1)},
             {"topology": Topology("rack", "rack")},
-            "topology",
+            "placement.topology.preferred",
         ),
         (
             {"topology": Topology(preferred="rack", wait_ms=1)},
             {"topology": Topology(wait_ms=1)},
-            "topology.wait_ms",
+            "placement.topology.wait",
         ),
         (
             {"affinity": (LabelRule("a", LabelOp.IN, ("b",)),)},
             {"affinity": (LabelRule("a", LabelOp.IN),)},
-            "affinity",
+            "placement.affinity",
         ),
         (
             {"affinity": (LabelRule("a", LabelOp.EXISTS),)},
             {"affinity": (LabelRule("a", LabelOp.EXISTS, ("b",)),)},
-            "affinity",
+            "placement.affinity",
         ),
         (
             {"affinity": (LabelRule("a", LabelOp.EXISTS, weight=1000),)},
             {"affinity": (LabelRule("a", LabelOp.EXISTS, weight=1001),)},
-            "affinity",
+            "placement.affinity",
         ),
         (
             {"node_selector": {"a": "b"}, "affinity": (LabelRule("a", LabelOp.NOT_IN, ("c",)),)},
             {"node_selector": {"a": "b"}, "affinity": (LabelRule("a", LabelOp.NOT_IN, ("b",)),)},
-            "affinity",
+            "placement.affinity",
         ),
         (
             {"checkpoint": Checkpoint("SIGUSR1", GRACE_MS_MAX)},
@@ -144,7 +145,7 @@ ELASTIC_WORKER = replace(WORKER, shards=2, elastic=Elastic(1, 4))
         (
             {"preemption": Preemption(max_per_day=1000)},
             {"preemption": Preemption(max_per_day=-1)},
-            "preemption.max_per_day",
+            "preemption.maxPerDay",
         ),
         (
             {"roles": (ELASTIC_WORKER,), "preemption": Preemption(PreemptMode.SHRINK)},
@@ -154,17 +155,17 @@ ELASTIC_WORKER = replace(WORKER, shards=2, elastic=Elastic(1, 4))
         (
             {"depends_on": tuple(Dependency(f"j{i}") for i in range(DEPENDENCIES_MAX))},
             {"depends_on": tuple(Dependency(f"j{i}") for i in range(DEPENDENCIES_MAX + 1))},
-            "depends_on",
+            "dependsOn",
         ),
         (
             {"depends_on": (Dependency("j1"), Dependency("j2"))},
             {"depends_on": (Dependency("j1"), Dependency("j1", DependsOn.FAILURE))},
-            "depends_on",
+            "dependsOn",
         ),
         (
             {"depends_on": (Dependency("j1", DependsOn.EACH),), "array": Array((0,))},
             {"depends_on": (Dependency("j1", DependsOn.EACH),)},
-            "depends_on",
+            "dependsOn",
         ),
         ({"array": Array((0, 7))}, {"array": Array(())}, "array"),
         (
@@ -175,14 +176,18 @@ ELASTIC_WORKER = replace(WORKER, shards=2, elastic=Elastic(1, 4))
         ({"array": Array((0, 1))}, {"array": Array((1, 0))}, "array"),
         ({"array": Array((0, 1))}, {"array": Array((0, 0))}, "array"),
         ({"array": Array((0,))}, {"array": Array((-1,))}, "array"),
-        ({"array": Array((0,), 0)}, {"array": Array((0,), -1)}, "array.max_parallel"),
+        ({"array": Array((0,), 0)}, {"array": Array((0,), -1)}, "array.maxParallel"),
         ({"retry": Retry(RETRIES_MAX)}, {"retry": Retry(RETRIES_MAX + 1)}, "retry.limit"),
         (
             {"retry": Retry(backoff_ms=5, backoff_max_ms=5)},
             {"retry": Retry(backoff_ms=6, backoff_max_ms=5)},
             "retry.backoff",
         ),
-        ({"retry": Retry(factor_milli=1000)}, {"retry": Retry(factor_milli=999)}, "retry.factor"),
+        (
+            {"retry": Retry(factor_milli=1000)},
+            {"retry": Retry(factor_milli=999)},
+            "retry.backoff.factor",
+        ),
         (
             {"retry": Retry(rules=(RetryRule(RetryAction.FAIL, (255,)),))},
             {"retry": Retry(rules=(RetryRule(RetryAction.FAIL, (256,)),))},
@@ -249,14 +254,14 @@ def test_a_field_of_a_role_has_an_edge(
     ("possible", "impossible", "where"),
     [
         (Need(gpu_milli=1), Need(gpu_milli=-1), ""),
-        (Need(gpu_milli=999), Need(gpu_milli=1001), ".gpu_milli"),
-        (Need(gpu_milli=2000), Need(gpu_milli=2500), ".gpu_milli"),
+        (Need(gpu_milli=999), Need(gpu_milli=1001), ".gpus"),
+        (Need(gpu_milli=2000), Need(gpu_milli=2500), ".gpus"),
         (Need(), Need(cpu_milli=-1), ""),
         (Need(cpu_milli=AMOUNT_MAX), Need(cpu_milli=AMOUNT_MAX + 1), ""),
         (Need(memory_mib=AMOUNT_MAX), Need(memory_mib=AMOUNT_MAX + 1), ""),
         (Need(memory_mib=0), Need(memory_mib=-1), ""),
-        (Need(gpu_milli=1, gpu_memory_mib=1), Need(gpu_memory_mib=1), ".gpu_types"),
-        (Need(gpu_milli=1, gpu_types=("H100",)), Need(gpu_types=("H100",)), ".gpu_types"),
+        (Need(gpu_milli=1, gpu_memory_mib=1), Need(gpu_memory_mib=1), ".gpuTypes"),
+        (Need(gpu_milli=1, gpu_types=("H100",)), Need(gpu_types=("H100",)), ".gpuTypes"),
     ],
 )
 def test_what_a_shard_needs_has_edges(possible: Need, impossible: Need, where: str) -> None:
@@ -272,7 +277,7 @@ def test_every_problem_is_listed_at_once() -> None:
     assert wrong_fields(bad) == [
         "name",
         "priority",
-        "grace_ms",
+        "gracePeriod",
         "roles.worker.shards",
         "roles.worker.command",
     ]

@@ -50,10 +50,12 @@ class Scheduler:
     async def massctl(self, *words: str) -> tuple[int, str, str]:
         """Run massctl against this scheduler: exit code, stdout, stderr."""
 
+        at = words.index("--") if "--" in words else len(words)  # what follows is the job's own
+
         def run() -> tuple[int, str, str]:
             out, err = io.StringIO(), io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = cli.run([*words, "--address", self.address])
+                code = cli.run([*words[:at], "--address", self.address, *words[at:]])
             return code, out.getvalue(), err.getvalue()
 
         return await asyncio.to_thread(run)

@@ -121,7 +121,7 @@ async def test_of_an_active_job_only_limits_change(tmp_path: Path) -> None:
         await agent.running(s)
         assert (await s.massctl("update", "j1", "--time", "1h"))[0] == 0
         code, _, err = await s.massctl("update", "j1", "--begin", "+1h")
-        assert (code, "start_after_ms" in err) == (4, True)
+        assert (code, "startAfter cannot change now" in err) == (4, True)
 
 
 @pytest.mark.parametrize(
