@@ -190,11 +190,11 @@ def _respecify(cluster: Cluster, job: Job, spec: JobSpec) -> None:
     known = frozenset(target for target, _ in targets(old, job.array_index))
     still = [t for t, _ in targets(spec, job.array_index) if t in job.unmet]
     cease_to_wait(cluster, job)
-    job.unmet = list(dict.fromkeys(still))
+    job.unmet = tuple(dict.fromkeys(still))
     count_job(cluster, job, -1)
     job.spec = spec
     count_job(cluster, job, 1)
-    job.avoid.clear()
+    job.avoid = ()
     if spec.start_after_ms != old.start_after_ms:
         job.not_before_ms = spec.start_after_ms
     problem = begin_to_wait(cluster, job, known)

@@ -49,13 +49,14 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     give_up_claim(cluster, job)
     dequeue(cluster, job)
     job.attempt = start.attempt
-    uuids = []
+    uuids, shards = [], []
     for rank, placement in enumerate(start.placements):
         node = cluster.nodes[placement.node_id]
         assert node.state is NodeState.READY, f"{node.id} is {node.state.value}"
         hold(cluster, job, node, HoldKey(job.id, start.attempt, rank), placement)
-        uuids.append([node.devices[i].spec.uuid for i in placement.devices])
-    shards = [Shard() for _ in uuids]
+        devices = node.devices
+        uuids.append([devices[i].spec.uuid for i in placement.devices])
+        shards.append(Shard())
     attempt = Attempt(start.attempt, start.placements, uuids, shards, at_ms, start.reason)
     attempt.live = len(shards)
     attempt.trail = start.trail

@@ -33,13 +33,6 @@ def touch_nodes(cluster: Cluster, attempt: Attempt) -> None:
         nodes[node_id].generation += 1
 
 
-def free(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> None:
-    """The shard has left: what it held can be given out."""
-    release(cluster, job, node, key)
-    settle(cluster.queues, job.spec.queue, cluster.now_ms)
-    cluster.freed_revision = cluster.revision + 1
-
-
 def live(cluster: Cluster, job_id: JobId, number: int, rank: int) -> tuple[Job, Attempt] | None:
     """The job and attempt of a shard that has not exited; None for anything old or unknown."""
     job = cluster.jobs.get(job_id)
@@ -95,7 +88,8 @@ def shard_exited(cluster: Cluster, event: ev.ShardExited) -> None:
     """See events.ShardExited."""
     found = live(cluster, event.job_id, event.attempt, event.rank)
     if found is not None:
-        exit_shard(cluster, *found, event.rank, event.exit, event.at_ms)
+        job, attempt = found
+        exit_shard(cluster, job, attempt, event.rank, event.exit, event.at_ms)
 
 
 def exit_shard(
@@ -112,7 +106,9 @@ def exit_shard(
     shard.exit = how
     attempt.live -= 1
     node = cluster.nodes[attempt.placements[rank].node_id]
-    free(cluster, job, node, HoldKey(job.id, attempt.number, rank))
+    release(cluster, job, node, HoldKey(job.id, attempt.number, rank))
+    settle(cluster.queues, job.spec.queue, cluster.now_ms)
+    cluster.freed_revision = cluster.revision + 1  # what it held can be given out
     node.generation += 1
     if attempt.stop_goal is None and not how.is_success:
         goal, reason = Goal.REQUEUE, describe_exit(rank, node, how)

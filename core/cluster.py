@@ -31,7 +31,7 @@ def fit_of(job: Job) -> FitKey:
     """All that placement looks at: jobs of one fit find the same places."""
     spec = job.spec
     roles = tuple([(role.shards, role.need, role.elastic) for role in spec.roles])
-    rules = (spec.affinity, spec.tolerations, spec.exclude_nodes, tuple(job.avoid))
+    rules = (spec.affinity, spec.tolerations, spec.exclude_nodes, job.avoid)
     selector = tuple(sorted(spec.node_selector.items())) if spec.node_selector else ()
     return (roles, selector, spec.strategy, rules, spec.exclusive_node, spec.topology)
 

@@ -16,7 +16,7 @@ from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
 from aimass.core.moves import count_job
 from aimass.core.plan import Claim, Planned
-from aimass.core.queues import Amounts, Queue, QueueSpec, link, rates_of
+from aimass.core.queues import Amounts, Queue, QueueSpec, link, named, rates_of, unnamed
 from aimass.core.spec import JobSpec
 from aimass.core.tallies import ArrayRow, RunTime
 from aimass.core.timers import set_timers
@@ -99,7 +99,7 @@ def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
         cluster.next_seq,
         cluster.freed_revision,
         cluster.levels,
-        [_QueueRow(q.spec, q.history, q.settled_ms) for q in cluster.queues.values()],
+        [_QueueRow(q.spec, named(q.history), q.settled_ms) for q in cluster.queues.values()],
         list(cluster.windows.values()),
         [_bare(node) for node in cluster.nodes.values()],
         list(jobs) if with_ended else [job for job in jobs if not job.state.is_over],
@@ -149,7 +149,7 @@ def restore(data: bytes) -> Cluster:
     cluster.over = OrderedDict.fromkeys(state.over)
     cluster.runtimes = OrderedDict(state.runtimes)
     rows = ((row.spec.name, row) for row in state.queues)
-    cluster.queues = {n: Queue(row.spec, row.history, row.settled_ms) for n, row in rows}
+    cluster.queues = {n: Queue(row.spec, unnamed(row.history), row.settled_ms) for n, row in rows}
     link(cluster.queues)
     cluster.windows = {window.name: window for window in state.windows}
     cluster.arrays = {row.id: row for row in state.arrays}

@@ -64,7 +64,7 @@ def begin_to_wait(cluster: Cluster, job: Job, known: frozenset[str] = frozenset(
             return problem
         end = end_of(cluster, target)
         if end is not None and not end[0] and target not in job.unmet:
-            job.unmet.append(target)
+            job.unmet += (target,)
     for target in job.unmet:
         cluster.dependents.setdefault(target, {})[job.id] = None
     return ""
@@ -78,7 +78,7 @@ def cease_to_wait(cluster: Cluster, job: Job) -> None:
             waiting.pop(job.id, None)
             if not waiting:
                 del cluster.dependents[target]
-    job.unmet.clear()
+    job.unmet = ()
 
 
 def let_go(cluster: Cluster, target: str) -> Iterator[tuple[Job, str]]:
@@ -88,7 +88,7 @@ def let_go(cluster: Cluster, target: str) -> Iterator[tuple[Job, str]]:
     """
     waited = [cluster.jobs[job_id] for job_id in cluster.dependents.pop(target, {})]
     for job in sorted(waited, key=lambda job: job.submit_seq):
-        job.unmet.remove(target)
+        job.unmet = tuple(other for other in job.unmet if other != target)
         wanted = [w for t, w in targets(job.spec, job.array_index) if t == target]
         yield job, next((p for w in wanted if (p := _mismatch(cluster, target, w))), "")
 

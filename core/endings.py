@@ -19,7 +19,7 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
     if job.faults and not any(
         s.exit is not None and s.exit.reason.is_infrastructure for s in attempt.shards
     ):
-        job.faults.clear()
+        job.faults = ()
     goal = attempt.stop_goal
     if goal is not None:
         goal = _goal(cluster, job, attempt, at_ms)
@@ -63,8 +63,7 @@ def _goal(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Goal | No
 
 def _after_preemption(job: Job, at_ms: int) -> Goal:
     """Its capacity has a new owner: it does as its user wants. Counts no retry."""
-    job.preempted_ms.append(at_ms)
-    del job.preempted_ms[:-PREEMPTIONS_KEPT]
+    job.preempted_ms = (*job.preempted_ms, at_ms)[-PREEMPTIONS_KEPT:]
     mode = job.spec.preemption.mode
     if mode is PreemptMode.CANCEL:
         return Goal.CANCEL

@@ -235,14 +235,14 @@ class Job:
     array_id: JobId = JobId("")
     array_index: int = -1
     not_before_ms: int = 0
-    unmet: list[str] = field(default_factory=list)
+    unmet: tuple[str, ...] = ()  # a tuple, as below: nearly always empty, and then shared
     hold_reason: str = ""
     retries: int = 0  # failed attempts that counted
-    preempted_ms: list[int] = field(default_factory=list)  # the newest PREEMPTIONS_KEPT
-    avoid: list[NodeId] = field(default_factory=list)  # nodes that a retry rule rules out
+    preempted_ms: tuple[int, ...] = ()  # the newest PREEMPTIONS_KEPT
+    avoid: tuple[NodeId, ...] = ()  # nodes that a retry rule rules out
     queued_ms: int = 0  # when it last became QUEUED
     losses: int = 0  # attempts lost to infrastructure, or to failures that no limit counts
-    faults: list[NodeId] = field(default_factory=list)  # nodes of the newest such, in a row
+    faults: tuple[NodeId, ...] = ()  # nodes of the newest such, in a row
 
     @property
     def current(self) -> Attempt:

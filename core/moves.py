@@ -2,7 +2,7 @@
 
 from aimass.core.capacity import charge, unclaim
 from aimass.core.cluster import Cluster
-from aimass.core.lifecycle import JobTrigger, move_job
+from aimass.core.lifecycle import JOB_TRANSITIONS, JobTrigger, move_job
 from aimass.core.model import Goal, HoldKey, Job, JobId, JobState, Node, Placement
 from aimass.core.queues import count, count_preemptible
 from aimass.core.spec import JobSpec
@@ -11,20 +11,23 @@ from aimass.core.timers import set_timer
 
 def move(cluster: Cluster, job: Job, trigger: JobTrigger) -> None:
     """Move the job along the table, and keep the counts of its queues and its array."""
-    before = job.state if job.state is not JobState.STOPPING else _counted_as(job)
-    move_job(job, trigger)
-    after = job.state if job.state is not JobState.STOPPING else _counted_as(job)
-    changes = _CHANGES[before, after]
+    step = _STEPS.get((job.state, trigger))
+    if step is not None:
+        job.state, changes = step
+    else:
+        before = _counted_as(job)
+        move_job(job, trigger)
+        changes = _changes(before, _counted_as(job))
     if changes is not None:
-        _count(cluster, job, *changes)
-    if after is not JobState.QUEUED:  # enqueue() follows
+        _count(cluster, job, changes)
+    if job.state is not JobState.QUEUED:  # enqueue() follows
         set_timer(cluster, job)
 
 
 def count_job(cluster: Cluster, job: Job, sign: int) -> None:
     """Count the job, by its state, in its queue, all queues above it, and its array."""
     active, stopping, queued, holding = _BY_STATE[_counted_as(job)]
-    _count(cluster, job, sign * active, sign * stopping, sign * queued, sign * holding)
+    _count(cluster, job, (sign * active, sign * stopping, sign * queued, sign * holding))
 
 
 # What a job counts as: active, of that stopping, queued; and active if it can be preempted.
@@ -47,12 +50,18 @@ _BY_STATE: dict[JobState, _Counts] = {
 }
 
 
-_CHANGES: dict[tuple[JobState, JobState], _Counts | None] = {
-    (before, after): None
-    if was == now
-    else (now[0] - was[0], now[1] - was[1], now[2] - was[2], now[3] - was[3])
-    for before, was in _BY_STATE.items()
-    for after, now in _BY_STATE.items()
+def _changes(before: JobState, after: JobState) -> _Counts | None:
+    was, now = _BY_STATE[before], _BY_STATE[after]
+    if was == now:
+        return None
+    return (now[0] - was[0], now[1] - was[1], now[2] - was[2], now[3] - was[3])
+
+
+# What a move does to a job, where its state alone decides it. STOPPING: see _counted_as.
+_STEPS = {
+    (before, trigger): (after, _changes(before, after))
+    for (before, trigger), after in JOB_TRANSITIONS.items()
+    if JobState.STOPPING not in (before, after)
 }
 
 
@@ -63,14 +72,14 @@ def _counted_as(job: Job) -> JobState:
     return job.state
 
 
-def _count(
-    cluster: Cluster, job: Job, active: int, stopping: int, queued: int, holding: int
-) -> None:
+def _count(cluster: Cluster, job: Job, changes: _Counts) -> None:
+    active, stopping, queued, holding = changes
+    spec = job.spec
     if active and job.array_id:
         cluster.arrays[job.array_id].active += active
-    count(cluster.queues, job.spec.queue, active, stopping, queued)
-    if holding and job.spec.preemptible:
-        count_preemptible(cluster.queues[job.spec.queue], job.spec.priority, holding)
+    count(cluster.queues, spec.queue, active, stopping, queued)
+    if holding and spec.preemptible:
+        count_preemptible(cluster.queues[spec.queue], spec.priority, holding)
 
 
 def enqueue(cluster: Cluster, job: Job, at_ms: int) -> None:

@@ -7,9 +7,9 @@ Every amount of a job counts for its queue and for every queue above it.
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from aimass.core.decay import fade
+from aimass.core.decay import Fair, fade
 
-FAIR = ("gpu", "cpu", "memory")  # the resources of fair share
+FAIR = ("gpu", "cpu", "memory")  # the resources of fair share, in the order of Fair
 ROOT = "root"
 DEFAULT = "default"
 
@@ -60,13 +60,13 @@ class Queue:
     """
 
     spec: QueueSpec
-    history: Amounts = field(default_factory=dict)
+    history: Fair = (0, 0, 0)
     settled_ms: int = 0
     used: Amounts = field(default_factory=_zeros)
     leaving: Amounts = field(default_factory=_zeros)
     claimed: Amounts = field(default_factory=_zeros)
     firm: Amounts = field(default_factory=_zeros)
-    steady: Amounts = field(default_factory=dict)
+    steady: Fair = (0, 0, 0)
     active: int = 0  # jobs that hold or own capacity
     stopping: int = 0  # of active: on their way out, for good
     queued: int = 0  # jobs QUEUED or HELD
@@ -172,11 +172,11 @@ def settle(queues: dict[str, Queue], name: str, now_ms: int) -> None:
 
     Until now `steady` was in use, from now on it is `used`. Only for apply: a Draft changes what is
     used, never what was. O(depth). A queue that has a parent for itself has the same past as it:
-    worked out once, they share the dict (a history is replaced, never changed).
+    worked out once.
     """
     half_life_ms = queues[ROOT].spec.half_life_ms
-    past: tuple[int, Amounts, Amounts] | None = None
-    faded: Amounts = {}
+    past: tuple[int, Fair, Fair] | None = None
+    faded: Fair = (0, 0, 0)
     for queue in queues[name].tree.chain:
         if queue.settled_ms != now_ms:
             own = (queue.settled_ms, queue.steady, queue.history)
@@ -185,23 +185,34 @@ def settle(queues: dict[str, Queue], name: str, now_ms: int) -> None:
                 faded = fade(queue.history, queue.steady, now_ms - queue.settled_ms, half_life_ms)
             queue.history = faded
             queue.settled_ms = now_ms
-        used = queue.used  # as rates_of, spelled out for speed
-        queue.steady = {"gpu": used["gpu"], "cpu": used["cpu"], "memory": used["memory"]}
+        used = queue.used
+        queue.steady = (used["gpu"], used["cpu"], used["memory"])
 
 
 def settle_row(queue: Queue, now_ms: int, half_life_ms: int) -> None:
     """The same for one queue alone. O(1)."""
-    queue.history = history_at(queue, now_ms, half_life_ms)
+    queue.history = fade(queue.history, queue.steady, now_ms - queue.settled_ms, half_life_ms)
     queue.settled_ms = now_ms
     queue.steady = rates_of(queue)
 
 
-def rates_of(queue: Queue) -> Amounts:
+def rates_of(queue: Queue) -> Fair:
     """What is in use of the resources of fair share. O(1)."""
     used = queue.used
-    return {"gpu": used["gpu"], "cpu": used["cpu"], "memory": used["memory"]}
+    return used["gpu"], used["cpu"], used["memory"]
+
+
+def named(history: Fair) -> Amounts:
+    """A history by resource, without zeros."""
+    return {key: amount for key, amount in zip(FAIR, history, strict=True) if amount}
+
+
+def unnamed(history: Amounts) -> Fair:
+    """The inverse of named()."""
+    return history.get("gpu", 0), history.get("cpu", 0), history.get("memory", 0)
 
 
 def history_at(queue: Queue, now_ms: int, half_life_ms: int) -> Amounts:
-    """The decayed history as of now; nothing is written. O(1)."""
-    return fade(queue.history, queue.steady, now_ms - queue.settled_ms, half_life_ms)
+    """The decayed history by resource as of now; nothing is written. O(1)."""
+    span_ms = now_ms - queue.settled_ms
+    return named(fade(queue.history, queue.steady, span_ms, half_life_ms))

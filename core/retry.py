@@ -71,8 +71,7 @@ def _raise_memory(job: Job, role: int, factor_milli: int) -> str:
 def avoid(job: Job, node_id: NodeId) -> None:
     """The job does not go to this node again."""
     if node_id not in job.avoid:
-        job.avoid.append(node_id)
-        del job.avoid[:-AVOID_KEPT]
+        job.avoid = (*job.avoid, node_id)[-AVOID_KEPT:]
 
 
 def note_fault(cluster: Cluster, job: Job, node: Node) -> None:
@@ -81,8 +80,7 @@ def note_fault(cluster: Cluster, job: Job, node: Node) -> None:
     A node that takes it down again and again is avoided where another like it is ready.
     """
     job.losses += 1
-    job.faults.append(node.id)
-    del job.faults[:-FAULTS_KEPT]
+    job.faults = (*job.faults, node.id)[-FAULTS_KEPT:]
     if job.faults.count(node.id) > FAULTS_FREE and _has_peer(cluster, job, node):
         avoid(job, node.id)
 

@@ -133,4 +133,4 @@ def as_updated(job: Job, spec: JobSpec) -> Job:
     not_before_ms = job.not_before_ms
     if spec.start_after_ms != job.spec.start_after_ms:
         not_before_ms = spec.start_after_ms
-    return replace(job, spec=spec, avoid=[], not_before_ms=not_before_ms)
+    return replace(job, spec=spec, avoid=(), not_before_ms=not_before_ms)

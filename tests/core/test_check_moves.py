@@ -222,7 +222,7 @@ def test_a_job_is_protected_as_it_asked_and_a_preemptor_waits_its_delay() -> Non
         world.plan()
         world.start(low)
         if asks.max_per_day:
-            low.preempted_ms.append(world.now_ms)
+            low.preempted_ms += (world.now_ms,)
         world.submit(one_role(gpus=2), priority=5, preemption=Preemption())
         assert reasons(world, preempting(world, "j1", "j2"))
     world = World()

@@ -58,7 +58,7 @@ def test_an_end_lets_go_or_fails_who_waits(condition: DependsOn, end: str, is_ea
     goes_on = condition is DependsOn.ANY or (condition is DependsOn.SUCCESS) == (end == "SUCCEEDED")
     if is_early:
         second = world.submit_spec(spec)
-        assert (second.state, second.unmet) == (JobState.QUEUED, [first.id])
+        assert (second.state, second.unmet) == (JobState.QUEUED, (first.id,))
         assert second.id not in world.cluster.waiting
     ENDS[end](world, first)
     if not is_early:
@@ -105,10 +105,10 @@ def test_several_dependencies_must_all_be_met() -> None:
     )
     job = world.submit_spec(both)
     world.cancel(two)
-    assert job.unmet == [one.id]
+    assert job.unmet == (one.id,)
     world.plan()
     world.exit(one)
-    assert job.unmet == []
+    assert job.unmet == ()
     assert job.id not in world.cluster.waiting
     world.wait(60_000)
     assert job.state is JobState.PLACED
@@ -155,7 +155,7 @@ def test_each_task_waits_for_its_own() -> None:
     world.exit(first[1])
     spec = after("j1", DependsOn.EACH, array=Array((1, 2)))
     second = jobs_of(world.cluster, world.submit_spec(spec).array_id)
-    assert [job.unmet for job in second] == [[], ["j1_2"]]
+    assert [job.unmet for job in second] == [(), ("j1_2",)]
     world.exit(first[2])
     assert all(job.id in world.cluster.waiting for job in second)
 
@@ -202,7 +202,7 @@ def test_an_update_changes_who_is_waited_for() -> None:
     one, two = world.submit(one_role()), world.submit(one_role())
     job = world.submit_spec(after(one.id))
     world.do(ev.JobUpdated, job_id=job.id, spec=after(two.id), by="ann")
-    assert (job.unmet, list(world.cluster.dependents)) == ([two.id], [two.id])
+    assert (job.unmet, list(world.cluster.dependents)) == ((two.id,), [two.id])
     world.plan()
     world.exit(two)
     world.cluster.over.pop(two.id)

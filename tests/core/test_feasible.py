@@ -168,7 +168,7 @@ def test_a_retry_rule_keeps_the_job_off_a_node() -> None:
     """Other jobs go there still."""
     _, node = a_cluster()
     job = a_job()
-    job.avoid.append(node.id)
+    job.avoid = (node.id,)
     refusal = node_refusal(node, job, GPU)
     assert refusal is not None
     assert refusal.code is Code.AVOIDED_NODE

@@ -212,10 +212,10 @@ def test_an_update_moves_a_waiting_job_to_where_it_now_belongs() -> None:
     """Its place by submit order stays; the nodes that it avoided are forgotten."""
     world = a_world()
     job = world.submit(one_role(gpus=1))
-    job.avoid.append(world.cluster.nodes["n1"].id)  # type: ignore[index]
+    job.avoid = (world.cluster.nodes["n1"].id,)  # type: ignore[index]
     spec = replace(job.spec, priority=7, start_after_ms=60_000)
     world.do(ev.JobUpdated, job_id=job.id, spec=spec, by="ann")
-    assert (job.avoid, job.not_before_ms) == ([], 60_000)
+    assert (job.avoid, job.not_before_ms) == ((), 60_000)
     assert job.id not in world.cluster.waiting
     world.wait(60_000)
     assert job.state is JobState.PLACED

@@ -116,6 +116,7 @@ def test_events_reach_every_row_and_no_other(monkeypatch: pytest.MonkeyPatch) ->
         move_node(node, trigger, at_ms, reason)
 
     monkeypatch.setattr("aimass.core.moves.move_job", watched_job)
+    monkeypatch.setattr("aimass.core.moves._STEPS", {})  # what it knows of the table beforehand
     monkeypatch.setattr("aimass.core.apply_nodes.move_node", watched_node)
     live_through_everything(World())
     live_through_holds_and_dependencies(World())

@@ -29,6 +29,7 @@ from tests.core.queue_world import queue_world
 from tests.core.world import one_role
 
 HOUR_MS = 3_600_000
+IDLE = (0, 0, 0)  # no GPUs, CPU, memory
 
 
 # ---- decay --------------------------------------------------------------------------------------
@@ -60,20 +61,21 @@ def test_many_small_steps_give_what_one_large_step_gives(
     history: int, rate: int, spans: list[int], half_life_ms: int
 ) -> None:
     """Up to rounding: at most two units for every step."""
-    begun, rates = {"gpu": history}, {"gpu": rate}
+    begun, rates = (history, 0, 3 * history), (rate, 0, 2 * rate)
     stepped = begun
     for span_ms in spans:
         stepped = fade(stepped, rates, span_ms, half_life_ms)
     at_once = fade(begun, rates, sum(spans), half_life_ms)
-    assert abs(stepped.get("gpu", 0) - at_once.get("gpu", 0)) <= 2 * len(spans) + 2
+    for one, other in zip(stepped, at_once, strict=True):
+        assert abs(one - other) <= 2 * len(spans) + 2
 
 
 def test_a_half_life_halves_and_steady_use_is_its_own_average() -> None:
     """After a half-life half is left; a use that lasted long averages to itself."""
-    assert fade({"gpu": 1000}, {}, HOUR_MS, HOUR_MS) == {"gpu": 500}
-    assert fade({"gpu": 1000}, {"gpu": 5}, HOUR_MS, 0) == {}
+    assert fade((1000, 0, 6), IDLE, HOUR_MS, HOUR_MS) == (500, 0, 3)
+    assert fade((1000, 0, 6), (5, 5, 5), HOUR_MS, 0) == IDLE
     assert remainder(64 * HOUR_MS, HOUR_MS) == 0
-    assert average(fade({}, {"gpu": 8000}, 60 * HOUR_MS, HOUR_MS)["gpu"], HOUR_MS) in (7999, 8000)
+    assert average(fade(IDLE, (8000, 0, 0), 60 * HOUR_MS, HOUR_MS)[0], HOUR_MS) in (7999, 8000)
     assert BITS == 64
 
 
@@ -86,13 +88,13 @@ def test_a_queue_remembers_what_its_jobs_used() -> None:
     world.start(job)
     queue = world.cluster.queues["a"]
     grown = history_at(queue, began_ms + 1000, 10_000)["gpu"]
-    assert grown == fade({}, {"gpu": 2000}, 1000, 10_000)["gpu"]
+    assert grown == fade(IDLE, (2000, 0, 0), 1000, 10_000)[0]
     world.exit(job)
     ended_ms = world.cluster.now_ms
     peak = history_at(queue, ended_ms, 10_000)["gpu"]
-    assert peak == fade({}, {"gpu": 2000}, ended_ms - began_ms, 10_000)["gpu"]
+    assert peak == fade(IDLE, (2000, 0, 0), ended_ms - began_ms, 10_000)[0]
     assert abs(history_at(queue, ended_ms + 10_000, 10_000)["gpu"] - peak // 2) <= 1
-    assert world.cluster.queues["default"].history == {}
+    assert world.cluster.queues["default"].history == IDLE
     again = restore(encode_snapshot(world.cluster))
     assert history_at(again.queues["a"], ended_ms, 10_000)["gpu"] == peak
     world.do(ev.QueuePut, spec=QueueSpec("root", parent="", half_life_ms=0))

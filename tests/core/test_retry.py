@@ -119,7 +119,7 @@ def test_a_rule_may_keep_the_job_off_the_node() -> None:
     world = a_world("n1", "n2")
     job = a_job(world, Retry(1, rules=(RetryRule(RetryAction.RETRY, avoid_node=True),)))
     fail(world, job)
-    assert (job.avoid, job.current.placements[0].node_id) == (["n1"], "n2")
+    assert (job.avoid, job.current.placements[0].node_id) == (("n1",), "n2")
 
 
 def test_avoided_nodes_are_bounded() -> None:
@@ -128,7 +128,7 @@ def test_avoided_nodes_are_bounded() -> None:
     for number in range(AVOID_KEPT + 1):
         avoid(job, NodeId(f"n{number}"))
         avoid(job, NodeId(f"n{number}"))
-    assert job.avoid == [f"n{number}" for number in range(1, AVOID_KEPT + 1)]
+    assert job.avoid == tuple(f"n{number}" for number in range(1, AVOID_KEPT + 1))
 
 
 LOST = Exit(reason=ExitReason.NODE_LOST)
@@ -140,7 +140,7 @@ def test_lost_nodes_never_count_but_delay_from_the_third_in_a_row() -> None:
     job = a_job(world, Retry(1))
     waits = [fail(world, job, LOST) for _ in range(8)]
     assert [ms // 1000 for ms in waits] == [0, 0, 30, 60, 120, 240, 480, 600]
-    assert (job.retries, job.avoid) == (0, [])
+    assert (job.retries, job.avoid) == (0, ())
     assert fail(world, job) == 30_000
     assert fail(world, job, LOST) == 0
 
@@ -151,13 +151,13 @@ def test_a_node_is_avoided_after_its_third_fault_where_another_is_like_it() -> N
     job = a_job(world, Retry())
     for _ in range(3):
         fail(world, job, LOST)
-    assert job.avoid == []
+    assert job.avoid == ()
     world.join("cpu", inventory("cpu"))
     fail(world, job, LOST)
-    assert job.avoid == []
+    assert job.avoid == ()
     world.join("n2", inventory("n2", gpus("n2", 1)))
     fail(world, job, LOST)
-    assert (job.avoid, job.current.placements[0].node_id) == (["n1"], "n2")
+    assert (job.avoid, job.current.placements[0].node_id) == (("n1",), "n2")
 
 
 def test_who_loses_too_many_attempts_fails() -> None:
@@ -186,4 +186,4 @@ def test_a_preempted_job_does_as_its_user_wants(mode: PreemptMode, state: JobSta
     world.plan()
     world.exit(job, how=Exit(reason=ExitReason.STOPPED, signal=15))
     assert (job.state, job.retries, job.losses) == (state, 0, 0)
-    assert job.preempted_ms == [world.now_ms]
+    assert job.preempted_ms == (world.now_ms,)

@@ -55,7 +55,7 @@ def test_allowed_nodes_are_those_that_are_not_refused(crowd: Crowd, spec: JobSpe
     for node in crowd.cluster.nodes.values():
         fresh.put(node)
     job, need = crowd.job(spec), spec.roles[0].need
-    job.avoid.append(fresh.nodes[0].id)
+    job.avoid = (fresh.nodes[0].id,)
     index = crowd.cluster.index
     assert index.allowed(job, need) == fresh.allowed(job, need)
     assert [index.domains(level) for level in LEVELS] == [fresh.domains(level) for level in LEVELS]
