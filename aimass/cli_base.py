@@ -246,10 +246,15 @@ def _live_argument(
     name: str, source: str, options: dict[str, Any]
 ) -> Callable[[Function], Function]:
     """Add an argument completed by a function of aimass.completion."""
+    return click.argument(name, shell_complete=live(source), type=TEXT, **options)
+
+
+def live(source: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """Complete with live names from a function of aimass.completion."""
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> Any:
         from aimass import completion
 
         return getattr(completion, source)(incomplete)
 
-    return click.argument(name, shell_complete=complete, type=TEXT, **options)
+    return complete

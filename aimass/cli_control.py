@@ -13,6 +13,7 @@ from aimass.cli_base import (
     Session,
     common_options,
     job_argument,
+    live,
     output_option,
 )
 from aimass.cli_jobs import act_on_jobs
@@ -110,7 +111,7 @@ def suspend(session: Session, jobs: tuple[str, ...], form: str) -> int:
 )
 @job_argument("jobs", nargs=-1, required=True, metavar="JOB…")
 @click.option("--priority", type=click.IntRange(-1_000_000, 1_000_000), help="Larger first.")
-@click.option("--queue", type=TEXT, help="Another queue.")
+@click.option("--queue", type=TEXT, shell_complete=live("queue_names"), help="Another queue.")
 @click.option("--time", "walltime_ms", type=_or_none(LONG), metavar="TIME", help="Longest run.")
 @click.option("--expected", "expected_ms", type=_or_none(LONG), metavar="TIME", help="Likely run.")
 @click.option("--begin", "start_after_ms", type=_or_none(TIME), metavar="WHEN", help="Not before.")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aimass.cli_base import LISTING_FORMATS, TEXT, Command, Session, common_options, output_option
+from aimass.cli_base import (
+    LISTING_FORMATS,
+    TEXT,
+    Command,
+    Session,
+    common_options,
+    live,
+    output_option,
+)
 from aimass.errors import MassError
 from aimass.output import as_json, hint, print_listing
 
@@ -35,8 +43,19 @@ LIVE_STATES = STATES[:7]
 )
 @click.option("--mine", is_flag=True, help="Only your own jobs.")
 @click.option("-u", "--user", type=TEXT, help="Only this user's jobs.")
-@click.option("--queue", type=TEXT, help="Only this queue's jobs, and those of queues below it.")
-@click.option("--array", type=TEXT, metavar="JOB", help="Only the tasks of this array.")
+@click.option(
+    "--queue",
+    type=TEXT,
+    shell_complete=live("queue_names"),
+    help="Only this queue's jobs, and those of queues below it.",
+)
+@click.option(
+    "--array",
+    type=TEXT,
+    metavar="JOB",
+    shell_complete=live("job_ids"),
+    help="Only the tasks of this array.",
+)
 @click.option("-a", "--all", "is_all", is_flag=True, help="Ended jobs too.")
 @click.option("--limit", type=click.IntRange(1), default=1000, help="The newest N. Default: 1000.")
 @click.option("-w", "--watch", is_flag=True, help="Go on showing changes; JSON lines when piped.")

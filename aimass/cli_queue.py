@@ -15,6 +15,7 @@ from aimass.cli_base import (
     Group,
     Session,
     common_options,
+    live,
     output_option,
     queue_argument,
 )
@@ -42,7 +43,12 @@ def queue() -> None:
 def _queue_options(function: Function) -> Function:
     amounts: dict[str, Any] = {"type": AMOUNTS, "metavar": "AMOUNTS"}
     options: list[Any] = [
-        click.option("--parent", type=TEXT, help="The queue above it: root."),
+        click.option(
+            "--parent",
+            type=TEXT,
+            shell_complete=live("queue_names"),
+            help="The queue above it: root.",
+        ),
         click.option("--weight", type=click.IntRange(1, 1_000_000), help="Share of the rest: 1."),
         click.option("--quota", **amounts, help="Guaranteed: gpu=8,gpu:H100=4,cpu=64,memory=1TiB."),
         click.option("--limit", **amounts, help="Never more than this."),

@@ -23,6 +23,7 @@ from aimass.cli_base import (
     Function,
     Parsed,
     command_after_dashes,
+    live,
 )
 from aimass.errors import InvalidRequest
 from aimass.flag_checks import conditions, refuse_longer
@@ -91,17 +92,6 @@ AFTER, ARRAY = Parsed("after", _after), Parsed("array", _array)
 ELASTIC, PREFERRED = Parsed("elastic", _elastic), Parsed("preferred", _preferred)
 
 
-def _live(source: str) -> Callable[[click.Context, click.Parameter, str], Any]:
-    """Complete with live names from a function of aimass.completion."""
-
-    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> Any:
-        from aimass import completion
-
-        return getattr(completion, source)(incomplete)
-
-    return complete
-
-
 def _complete_after(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     from aimass.completion import job_ids
 
@@ -124,7 +114,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         "-q",
         "--queue",
         type=TEXT,
-        shell_complete=_live("queue_names"),
+        shell_complete=live("queue_names"),
         help="Default: the queue default.",
     ),
     click.option("--gpus", type=GPUS, metavar="N", help="GPUs per shard: 2, or a share: 0.25."),

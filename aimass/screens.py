@@ -96,10 +96,11 @@ def _starts(job: job_pb2.Job) -> list[str]:
 
 
 def _planned_text(planned: job_pb2.PlannedStart) -> str:
-    text = f"planned to start {clock(planned.start_ms)}"
-    text += f" on {tables.some(list(planned.nodes))}" if planned.nodes else ""
-    text += f", to end {clock(planned.end_ms)}" if planned.end_ms else ""
-    return text if planned.is_known else f"{text}; a guess: not every run time is known"
+    where = f" on {tables.some(list(planned.nodes))}" if planned.nodes else ""
+    if not planned.is_known:  # what counts as a year would only mislead
+        return f"promised a place{where} once those there end: not every run time is known"
+    end = f", to end {clock(planned.end_ms)}" if planned.end_ms else ""
+    return f"planned to start {clock(planned.start_ms)}{where}{end}"
 
 
 def clock(ms: int) -> str:
@@ -144,7 +145,8 @@ def receipt_text(receipt: job_pb2.Receipt) -> str:
     by = f" {'by' if did == 'preempted' else 'for'} {who}" if who else ""
     lost = f"lost {lost_text(receipt.lost_gpu_ms)} since the last checkpoint"
     text = f"{did}{by} at {clock(receipt.at_ms)} under {rule}: {lost}"
-    return f"{text} ({receipt.reason})" if receipt.reason else text
+    reason = receipt.reason.removeprefix(f"preempted by {receipt.by}: ")
+    return f"{text} ({reason})" if reason else text
 
 
 def return_text(job: job_pb2.Job, attempt: job_pb2.Attempt) -> str:

@@ -211,7 +211,10 @@ def rich_job(fake: FakeScheduler) -> job_pb2.Job:
     job.claim.CopyFrom(job_pb2.Claim(attempt=2, reason="r", victims=["j4"], nodes=["n1"]))
     job.planned.CopyFrom(
         job_pb2.PlannedStart(
-            start_ms=4_102_444_800_000, end_ms=4_102_448_400_000, nodes=["n1", "n2"]
+            start_ms=4_102_444_800_000,
+            end_ms=4_102_448_400_000,
+            nodes=["n1", "n2"],
+            is_known=True,
         )
     )
     attempt = job.attempts[0]
@@ -234,7 +237,7 @@ def test_show_says_what_is_known_beyond_the_defaults(massctl: Massctl, fake: Fak
         "never again on n8",
         "owns its place on n1; j4 leave for it",
         "on n1,n2, to end 2100",
-        "a guess: not every run time is known",
+        "planned to start 2100",
         "task 3 of j0: 100 tasks, 8 active, 20 over (1 failed)",
         "worker: 1 x 0 GPU, 1 CPU, elastic 1 to 4",
         "queue    research",
@@ -247,6 +250,14 @@ def test_show_says_what_is_known_beyond_the_defaults(massctl: Massctl, fake: Fak
         "under RECLAIM: lost 3.2 GPU-hours since the last checkpoint",
     ):
         assert line in screen, screen
+
+
+def test_show_names_no_hour_that_nobody_knows(massctl: Massctl, fake: FakeScheduler) -> None:
+    ok(massctl("submit", "--", "x"))
+    rich_job(fake).planned.is_known = False
+    screen = ok(massctl("show", "j1"))
+    assert "promised a place on n1,n2 once those there end: not every run time is known" in screen
+    assert "2100-01-01 01:00" not in screen.split("promised")[1].splitlines()[0]
 
 
 def test_show_of_a_plain_job_says_nothing_of_all_that(
@@ -267,7 +278,7 @@ def test_show_has_all_of_it_in_json(massctl: Massctl, fake: FakeScheduler) -> No
     }
     assert view["claim"]["victims"] == ["j4"]
     assert view["planned"]["startAt"] == "2100-01-01T00:00:00.000Z"
-    assert view["planned"]["isKnown"] is False
+    assert view["planned"]["isKnown"] is True
     assert (view["retries"], view["preemptions"], view["waitsFor"]) == (2, 1, ["j9"])
     (attempt,) = view["attempts"]
     assert attempt["receipt"]["lostGpuMs"] == 11_520_000

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 
-from aimass import completion
+from aimass import cli, completion
 from aimass.client_async import AsyncClient
 from aimass.errors import Conflict
 from aimass.v1 import job_pb2, scheduler_pb2
@@ -248,3 +249,14 @@ async def test_names_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             (completion.job_ids, "x", []),
         ]:
             assert await asyncio.to_thread(names, begin) == found
+        shell = ShellComplete(cli.massctl, {}, "massctl", "_MASSCTL_COMPLETE")
+        for before, begin, found in [
+            (["submit"], "--elastic-", ["--elastic-interval"]),
+            (["logs", "-o"], "js", ["json", "jsonl"]),
+            (["queue", "rm", "-o"], "j", ["json", "jsonl"]),
+            (["update", "j1", "--queue"], "vi", ["vision"]),
+            (["ls", "--queue"], "vi", ["vision"]),
+            (["queue", "put", "x", "--parent"], "vi", ["vision"]),
+        ]:
+            items = await asyncio.to_thread(shell.get_completions, before, begin)
+            assert [item.value for item in items] == found
