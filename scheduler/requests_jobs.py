@@ -20,6 +20,7 @@ from aimass.core.events import (
     JobUpdated,
 )
 from aimass.core.model import Goal, Job, JobState
+from aimass.core.spans import span_text
 from aimass.core.spec import JobSpec
 from aimass.core.spec_problems import GRACE_MS_MAX
 from aimass.scheduler.admission import Admission
@@ -69,7 +70,7 @@ def cancel(context: Context, message: scheduler_pb2.CancelRequest) -> job_pb2.Jo
     """The job after the order to stop; a job that is over is refused."""
     found = find_jobs(context.cluster, message.job, message.user)
     if message.has_grace and not 0 <= message.grace_ms <= GRACE_MS_MAX:
-        raise invalid(f"grace_ms {message.grace_ms}: 0 to {GRACE_MS_MAX}", id=found.id)
+        raise invalid(f"--grace: 0 to {span_text(GRACE_MS_MAX)}", fix="--grace 1m", id=found.id)
 
     def action(job: Job) -> Event:
         if job.state.is_over:

@@ -36,6 +36,7 @@ from aimass.v1 import job_pb2, scheduler_pb2
 
 T = TypeVar("T")
 MORE_NODES_MAX = 10_000
+FORESEEN_STEPS_MAX = 100  # moments ahead for show and history; about a second of 2,000 jobs
 
 
 class Questions:
@@ -84,13 +85,15 @@ class Questions:
         return message
 
     async def _foresee(self, foresight: "_Foresight | None", policy: Policy) -> Outlook:
+        """Less than why looks at: people look at a job again and again."""
         if foresight is None:
             return Outlook()
-        if foresight.snapshot is None:
-            return foresight.said
-        snapshot, job_id, now_ms = foresight.snapshot, foresight.job_id, foresight.now_ms
-        foreseen = await self._aside(partial(predict, snapshot, job_id, policy, now_ms))
-        return merged(foresight.said, foreseen)
+        said, snapshot = foresight.said, foresight.snapshot
+        if snapshot is None:
+            return said
+        job_id, now_ms = foresight.job_id, foresight.now_ms
+        look = partial(predict, snapshot, job_id, policy, now_ms, FORESEEN_STEPS_MAX)
+        return merged(said, await self._aside(look))
 
     async def plan(self, request: scheduler_pb2.PlanRequest) -> scheduler_pb2.PlanReply:
         """What would happen to a job; nothing is written."""
@@ -142,7 +145,10 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class _Foresight:
-    """What the start of a job is foreseen from. said: what is known without looking ahead."""
+    """What the start of a job is foreseen from. said: what is known without looking ahead.
+
+    snapshot: None when there is nothing to look for, or what is promised will do.
+    """
 
     job_id: JobId
     said: Outlook
@@ -162,7 +168,9 @@ def _foresight(
         return None
     job = found.jobs[0]
     said = outlook(context.cluster, job, policy, context.now_ms)
-    return _Foresight(job.id, said, seed(context.cluster, job), context.now_ms)
+    is_promised = said.is_promise and said.at_ms
+    snapshot = None if is_promised else seed(context.cluster, job)
+    return _Foresight(job.id, said, snapshot, context.now_ms)
 
 
 def _answer(
