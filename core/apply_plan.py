@@ -46,7 +46,8 @@ def plan_committed(cluster: Cluster, event: ev.PlanCommitted) -> None:
 def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     job = cluster.jobs[start.job_id]
     assert start.attempt == job.attempt + 1, f"{job.id}: attempt {start.attempt} out of order"
-    give_up_claim(cluster, job)
+    if cluster.claims:
+        give_up_claim(cluster, job)
     dequeue(cluster, job)
     job.attempt = start.attempt
     uuids, shards = [], []

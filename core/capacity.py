@@ -33,7 +33,7 @@ def hold(cluster: Cluster, job: Job, node: Node, key: HoldKey, placement: Placem
 
 def release(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> Placement:
     """Take a shard's share back; only on an observed exit, a fenced lease, or a Draft's undo."""
-    if key in node.leaving:
+    if node.leaving and key in node.leaving:
         stay(cluster, job, node, key)
     placement = node.holds.pop(key)
     devices = node.devices
@@ -194,7 +194,15 @@ def charge(
     cpu_milli, memory_mib = sign * placement.cpu_milli, sign * placement.memory_mib
     devices, share_milli = placement.devices, sign * placement.share_milli
     gpu_milli = share_milli * len(devices)
-    key = _one_model(node, devices) if gpu_milli else ""
+    key = ""
+    if gpu_milli:
+        rows = node.devices
+        model = rows[devices[0]].spec.model
+        for index in devices:
+            if rows[index].spec.model != model:
+                break
+        else:
+            key = "gpu:" + model  # nearly always: all of one model
     for queue in cluster.queues[spec.queue].tree.chain:
         queue.version += 1
         row: Amounts = getattr(queue, table)
@@ -209,16 +217,6 @@ def charge(
                     row["gpu:" + node.devices[index].spec.model] += share_milli
     if not spec.preemptible and table != "firm":
         charge(cluster, spec, node, placement, "firm", -sign if table == "leaving" else sign)
-
-
-def _one_model(node: Node, devices: tuple[int, ...]) -> str:
-    """The resource that these devices are all of; empty when they are of several models."""
-    rows = node.devices
-    model = rows[devices[0]].spec.model
-    for index in devices:
-        if rows[index].spec.model != model:
-            return ""
-    return "gpu:" + model
 
 
 def amounts_of(node: Node, placement: Placement) -> Amounts:

@@ -74,36 +74,37 @@ def end_job(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> No
     """The job is over, for good, and so is every job that waited for another end of it."""
     ending = [(job, trigger, outcome)]  # a list: a chain may be longer than the stack is deep
     for over, how, why in ending:
-        for target in _end_one(cluster, over, how, why):
-            if target not in cluster.dependents:
-                continue
-            for waiting, problem in let_go(cluster, target):
-                if problem:
-                    cease_to_wait(cluster, waiting)
-                    ending.append((waiting, JobTrigger.FAIL, problem))
-                elif waiting.state is JobState.QUEUED:
-                    admit(cluster, waiting)
+        array_id = _end_one(cluster, over, how, why)
+        if cluster.dependents:
+            for target in (over.id, array_id) if array_id else (over.id,):
+                for waiting, problem in let_go(cluster, target):
+                    if problem:
+                        cease_to_wait(cluster, waiting)
+                        ending.append((waiting, JobTrigger.FAIL, problem))
+                    elif waiting.state is JobState.QUEUED:
+                        admit(cluster, waiting)
         if len(cluster.over) > OVER_KEPT:
             _forget_oldest(cluster)
 
 
-def _end_one(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> tuple[str, ...]:
-    """End the job itself. Returns the ids that are over with it: its own, perhaps its array's."""
+def _end_one(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> str:
+    """End the job itself. Returns the id of its array if that is over with it, else nothing."""
     if not job.state.is_active:
         dequeue(cluster, job)
         cease_to_wait(cluster, job)
-    give_up_claim(cluster, job)
+    if cluster.claims:
+        give_up_claim(cluster, job)
     move(cluster, job, trigger)
     job.outcome = outcome
     job.hold_reason = ""
     job.ended_ms = cluster.now_ms
     cluster.over[job.id] = None
     if not job.array_id:
-        return (job.id,)
+        return ""
     row = cluster.arrays[job.array_id]
     row.over += 1
     row.failed += job.state is not JobState.SUCCEEDED
-    return (job.id, row.id) if row.over == row.total else (job.id,)
+    return row.id if row.over == row.total else ""
 
 
 def _forget_oldest(cluster: Cluster) -> None:
