@@ -19,7 +19,9 @@ from aimass.simulator.pack_files import (
     read_nodes,
     read_pods,
 )
+from tests.house.tree import ROOT
 
+OPENB = ROOT.parent / "shared" / "traces" / "openb"
 NODES = """sn,cpu_milli,memory_mib,gpu,model
 a,96000,393216,8,G2
 b,16000,122880,2,P100
@@ -211,6 +213,30 @@ def test_equal_shapes_are_one_object_and_lines_are_not_kept(tmp_path: Path) -> N
     tracemalloc.stop()
     assert len({id(pod.shape) for pod in pods}) == 1
     assert most_bytes < 4_000_000
+
+
+@pytest.mark.skipif(not OPENB.exists(), reason="the openb traces are not beside the checkout")
+@pytest.mark.parametrize(
+    ("name", "pods", "demand_pct", "has_times"),
+    [
+        ("default", 8152, 97.98, True),
+        ("cpu050", 7439, 97.98, True),
+        ("gpushare40", 8152, 90.81, True),
+        ("gpuspec10", 8152, 97.98, True),
+        ("multigpu20", 8324, 114.08, False),
+    ],
+)
+def test_the_published_lists_are_read_whole(
+    name: str, pods: int, demand_pct: float, has_times: bool
+) -> None:
+    """Pods and GPU demand as published, each list for the cluster that it was made for."""
+    nodes = read_nodes(OPENB / "openb_node_list_gpu_node.csv.gz")
+    found = read_pods(OPENB / f"openb_pod_list_{name}.csv.gz", nodes)
+    capacity = 1000 * sum(node.gpus for node in nodes)
+    assert (len(nodes), capacity, len(found)) == (1213, 6_212_000, pods)
+    demand = sum(pod.shape.total_milli for pod in found)
+    assert round(100 * demand / capacity, 2) == demand_pct
+    assert all((pod.created_ms != NO_TIME_MS) == has_times for pod in found)
 
 
 counts = st.integers(0, 10**12)
