@@ -94,7 +94,9 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         changes = relax(trial, cluster, job, tried.turned)
         start = _outlook(trial, cluster, job)
         promises = tuple(trial.behind(job).promises.values())
-        kept = () if tried.turned is None else protected_blockers(trial.behind(job), job, found)
+        kept: tuple[Blocker, ...] = ()
+        if tried.turned is not None and not tried.turned.is_quota:
+            kept = protected_blockers(trial.behind(job), job, found)
     refusal = _dominant(cluster, job, policy, found, tried, delayed)
     holders, total = holders_of(cluster, job, found, tried.turned)
     return Explanation(

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from aimass.core.spans import span_text
-from aimass.core.spec_problems import control_problem
+from aimass.core.spec_problems import TIME_MS_MAX, control_problem
 
 if TYPE_CHECKING:
     from aimass.core.cluster import Cluster
@@ -133,8 +133,9 @@ def _shape_problems(spec: WindowSpec) -> Iterator[tuple[str, str]]:
         yield "nodes", "a node is named twice: name each once"
     if not 0 < spec.length_ms <= SPAN_MS_MAX:
         yield "length_ms", f"1 ms to {span_text(SPAN_MS_MAX)}"
-    if not 0 <= spec.start_ms <= 2**53:
-        yield "start_ms", f"{spec.start_ms}: epoch milliseconds"
+    for field, at_ms in (("start_ms", spec.start_ms), ("until_ms", spec.until_ms)):
+        if not 0 <= at_ms <= TIME_MS_MAX:
+            yield field, "a time in the years 1970 to 9999"
     if spec.every_ms and not EVERY_MS_MIN <= spec.every_ms <= SPAN_MS_MAX:
         yield (
             "every_ms",

@@ -19,6 +19,7 @@ from aimass.core.events import (
 from aimass.core.fair_share import share_report
 from aimass.core.model import Node, NodeId
 from aimass.core.queue_problems import delete_problem, queue_problems, queue_warnings
+from aimass.core.spec_problems import TIME_MS_MAX
 from aimass.core.windows import WindowSpec, admits, next_overlap, window_problems
 from aimass.scheduler.errors import Refused, invalid, not_found
 from aimass.scheduler.inbox import Context
@@ -74,6 +75,8 @@ def cordon(context: Context, message: scheduler_pb2.CordonRequest) -> scheduler_
         raise invalid(f"the reason has {len(message.reason)} characters: {REASON_CHARS_MAX}")
     if message.deadline_ms and not message.drain:
         raise invalid("a deadline is of a drain", fix="massctl drain NODE --deadline TIME")
+    if not 0 <= message.deadline_ms <= TIME_MS_MAX:
+        raise invalid("--deadline: a time in the years 1970 to 9999", fix="--deadline 1h")
     drain_ms = max(message.deadline_ms, context.now_ms) if message.drain else 0
     found = _named(context.cluster, message.nodes)
     for node in found:

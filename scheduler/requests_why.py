@@ -55,6 +55,9 @@ class Questions:
         """Why a job is where it is, now or at a time that has passed."""
         engine, policy = self._engine, self._engine.decisions.deciding
         if request.at_ms:
+            now_ms = await engine.ask(lambda context: context.now_ms)
+            if not 0 < request.at_ms <= now_ms:
+                raise invalid("--at: a time that has passed", fix="--at 1h", id=request.job)
             return await self._aside(partial(_why_then, engine, request, policy))
         message, snapshot, found, now_ms = await engine.ask(
             lambda context: _why_now(context, request, policy)

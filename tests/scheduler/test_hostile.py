@@ -185,6 +185,29 @@ async def test_a_long_name_in_any_script_is_refused_within_what_the_wire_carries
             assert detail(caught.value).what.startswith("no job")
 
 
+async def test_no_time_is_kept_that_nobody_could_be_shown(tmp_path: Path) -> None:
+    """One request beyond the calendar would break every later listing."""
+    async with scheduler(tmp_path) as s:
+        agent = await busy(s)
+        late = {"start_ms": 2**52, "length_ms": 3_600_000, "nodes": ["n1"], "users": ["a"]}
+        calls = {
+            "--start": s.client.PutWindow(
+                scheduler_pb2.PutWindowRequest(window=scheduler_pb2.Window(name="r", **late))
+            ),
+            "--deadline": s.client.Cordon(
+                scheduler_pb2.CordonRequest(nodes=["n1"], drain=True, deadline_ms=2**60)
+            ),
+            "--at": s.client.Why(scheduler_pb2.WhyRequest(job="j1", at_ms=2**60)),
+        }
+        for flag, call in calls.items():
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert flag in detail(caught.value).what
+        for words in (("reserve", "ls"), ("nodes", "-o", "json"), ("show", "j1")):
+            assert (await s.massctl(*words))[0] == 0
+        await agent.leave()
+
+
 async def test_lengths_of_time_are_named_as_people_write_them(tmp_path: Path) -> None:
     """What no flag and no job file lets through is still told in words."""
     year_ms = 365 * 24 * 3_600_000
