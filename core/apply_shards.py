@@ -21,6 +21,7 @@ from aimass.core.model import (
 from aimass.core.moves import count_job, move
 from aimass.core.queues import settle
 from aimass.core.retry import judge_failure, note_fault
+from aimass.core.runtimes import expected_end_ms
 
 
 def touch_nodes(cluster: Cluster, attempt: Attempt) -> None:
@@ -75,9 +76,14 @@ def shard_started(cluster: Cluster, event: ev.ShardStarted) -> None:
 def _count_started(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
     attempt.started += 1
     if attempt.started == len(attempt.shards):
+        was_ms = expected_end_ms(cluster, job)[0] if cluster.planned else 0
         attempt.running_ms = at_ms
         if job.id in cluster.elastic:
             cluster.freed_revision = cluster.revision + 1  # it may be resized from now on
+        elif cluster.planned:
+            end_ms = expected_end_ms(cluster, job)[0]
+            if any(was_ms <= planned.start_ms < end_ms for planned in cluster.planned.values()):
+                cluster.freed_revision = cluster.revision + 1  # a promise that counts on its end
         if job.state is not JobState.STOPPING:
             move(cluster, job, JobTrigger.ALL_SHARDS)
     elif job.state is JobState.PLACED:
@@ -162,5 +168,7 @@ def checkpoint_reported(cluster: Cluster, event: ev.CheckpointReported) -> None:
         return
     attempt = job.current
     attempt.checkpoint_ms = max(attempt.checkpoint_ms, event.at_ms - event.age_ms)
+    if job.spec.elastic_role >= 0:
+        cluster.freed_revision = cluster.revision + 1  # a restart costs it less now
     if is_answered(attempt):
         touch_nodes(cluster, attempt)  # no shard needs the rest of its notice

@@ -17,6 +17,7 @@ from aimass.core.feasible import Code, device_suits, node_refusal
 from aimass.core.ledger import Ledger, is_new
 from aimass.core.model import Job, JobId, JobState, Node, Placement
 from aimass.core.plan import Claim, Plan, Planned, Start, Stop
+from aimass.core.runtimes import open_run_ms
 from aimass.core.stop_rules import OWN_CLAIM, Takers, stop_problem
 from aimass.core.wants import sizes_of
 from aimass.core.windows import blocked_nodes
@@ -152,7 +153,11 @@ def _unclaim_problem(ledger: Ledger, takers: Takers, job_id: JobId) -> str | Non
     if claim is None:
         return "has no claim to give up"
     job = cluster.jobs[job_id]
+    ends_ms = cluster.now_ms + open_run_ms(cluster, job)
+    closed = blocked_nodes(cluster, job, cluster.now_ms, ends_ms)
     for placement in claim.placements:
+        if placement.node_id in closed:
+            return None
         node = cluster.nodes[placement.node_id]
         refusal = node_refusal(node, job, job.spec.roles[placement.role].need)
         if refusal is not None and refusal.code is not Code.NODE_SUSPECT:

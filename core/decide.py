@@ -17,7 +17,7 @@ from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId
 from aimass.core.plan import Plan, Planned, Wait
 from aimass.core.policy import Fuel, Policy
-from aimass.core.preempt import preempt
+from aimass.core.preempt import is_leaving_enough, preempt
 from aimass.core.promise import (
     Future,
     find_promise,
@@ -49,9 +49,10 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         search.stand()
         waits: dict[Group, Wait] = {}
         for _ in range(ROUNDS_MAX):
-            if not _again(search, waits, *_pass(search, waits)):
+            before = _pass(search, waits)
+            keep_standing(search)
+            if not _again(search, waits, *before):
                 break
-        keep_standing(search)
         improve_first(search)
         if search.fuel.left and not _make_room(search, waits):
             grow(search)
@@ -160,6 +161,8 @@ def _pass(search: Search, waits: dict[Group, Wait]) -> tuple[int, int]:
         turned = try_job(search, group, job, future)
         if turned is None:
             continue
+        if job_id not in search.promises:
+            search.lose(job)
         waits.setdefault(group, _wait(search, group, job_id, turned))
         is_over = not turned.is_personal or not search.has_shorter(group)
         if is_over and job_id not in search.promises:  # else the next may ask for one as well
@@ -192,7 +195,9 @@ def _make_way(
     search.lift(later)
     try:
         with search.closing(job, search.cluster.now_ms):
-            if shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job):
+            if not is_leaving_enough(search, job) and (
+                shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job)
+            ):
                 return None
     finally:
         search.lower(later)
@@ -220,7 +225,9 @@ def _promised_after(search: Search, job: Job) -> list[Planned]:
     Or else a large job that waits for long would keep its places for whoever is on them now, be
     they less entitled than all who wait.
     """
-    if not search.others() or not might_preempt(search, job):
+    if not search.others():
+        return []
+    if not might_preempt(search, job) and not any(map(is_extra, search.elastic_jobs())):
         return []
     by_priority = search.active_by_queue().values()
     active = (other for ranks in by_priority for jobs in ranks.values() for other in jobs)

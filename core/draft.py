@@ -113,7 +113,7 @@ class Draft:
             return
         if job.state.is_active:
             self._count(job, stopping=-sign)
-        elif job.state is not JobState.RESERVED:
+        else:
             self._count(job, active=sign)
 
     def _count(self, job: Job, active: int = 0, stopping: int = 0) -> None:

@@ -17,7 +17,9 @@ from aimass.core.plan import Planned, Start
 from aimass.core.quota import is_guaranteed
 from aimass.core.runtimes import expected_end_ms, run_estimate
 from aimass.core.spec import WHOLE_GPU_MILLI
-from aimass.core.wants import amounts_asked, forms
+from aimass.core.wants import amounts_least
+
+NEVER_MS = 1 << 62
 
 
 class Kept:
@@ -63,6 +65,12 @@ class Kept:
         self.promises[job.id] = planned
         self._kept_free = None
         self.lower([planned])
+
+    def lose(self, job: Job) -> None:
+        """What the job was promised cannot be kept, and it gets no other promise."""
+        if job.id in self.cluster.planned and self._told_ms.get(job.id) != NEVER_MS:
+            self._told_ms[job.id] = NEVER_MS
+            self.is_later = True
 
     def break_promise(self, job: Job) -> Planned:
         """Take the promise back and return it."""
@@ -119,10 +127,34 @@ class Kept:
             self.standing.update(self.aside)
             self.aside = {}
 
+    @contextmanager
+    def putting_off(self, job: Job, broken: Planned) -> Iterator[None]:
+        """Within the block, promises are lifted that came after this one, which cannot be kept.
+
+        What made the job late makes them late as well: or else a second's delay would send it to
+        the end of their line. Not those of higher priority, nor what a queue is owed.
+        """
+        jobs = self.cluster.jobs
+        is_owed = self._is_owed(job)
+        behind = {
+            planned.job_id: planned
+            for planned in self.standing.values()
+            if planned.start_ms >= broken.start_ms
+            and (other := jobs[planned.job_id]).spec.priority <= job.spec.priority
+            and (is_owed or not self._is_owed(other))
+        }
+        for job_id in behind:
+            del self.standing[job_id]
+        self.lift(list(behind.values()))
+        try:
+            yield
+        finally:
+            self.lower(list(behind.values()))
+            self.standing.update(behind)
+
     def _is_owed(self, job: Job) -> bool:
         """True when the job would stay within what its queue is guaranteed."""
-        want = forms(job, self.cluster.now_ms)[0]
-        return is_guaranteed(self.cluster, job, amounts_asked(job, want))
+        return is_guaranteed(self.cluster, job, amounts_least(job, self.cluster.now_ms))
 
     def others(self) -> list[Planned]:
         """All promises that are kept now."""

@@ -195,7 +195,7 @@ class Ledger:
         """
         queue = self.cluster.queues[job.spec.queue]
         measures = (self.soon,) if is_claim else (self.now, self.soon)
-        if is_new(job):
+        if not job.state.is_active:
             problem = self._count_problem(job, queue, is_claim)
             if problem is not None:
                 return problem
@@ -222,14 +222,15 @@ class Ledger:
         return None
 
     def _count_problem(self, job: Job, queue: Queue, is_claim: bool) -> str | None:
+        own = not is_new(job)  # its claim counts already
         for above in queue.tree.chain:
             most, sums = above.spec.max_jobs, self._queue(above)
-            staying = above.active - above.stopping + sums.staying
-            active = 0 if is_claim else above.active + sums.active
+            staying = above.active - above.stopping + sums.staying - own
+            active = 0 if is_claim else above.active + sums.active - own
             if most and max(staying, active) >= most:
                 return f"queue {above.spec.name}: more than its {most} active jobs"
         array = job.spec.array
-        if job.array_id and array is not None and array.max_parallel:
+        if not own and job.array_id and array is not None and array.max_parallel:
             active = self.cluster.arrays[job.array_id].active + self._tasks.get(job.array_id, 0)
             if active >= array.max_parallel:
                 return f"array {job.array_id}: more than {array.max_parallel} tasks at once"

@@ -140,7 +140,10 @@ def find_promise(search: Search, future: Future, job: Job) -> Planned | None:
         new = _earliest(search, future, job, old.start_ms)
         search.lift(aside)
         return new if new is not None and new.start_ms < old.start_ms else old
-    return _earliest(search, future, job, 0)
+    if old is None:
+        return _earliest(search, future, job, 0)
+    with search.putting_off(job, old):
+        return _earliest(search, future, job, 0)
 
 
 def keep_promise(search: Search, job: Job) -> None:
@@ -158,6 +161,8 @@ def keep_standing(search: Search) -> None:
         job = search.cluster.jobs[planned.job_id]
         if job.id not in search.starts and not search.is_claimed(job.id):
             keep_promise(search, job)
+            if job.id not in search.promises:
+                search.lose(job)
 
 
 def improve_first(search: Search) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from aimass.core.cluster import Cluster
 from aimass.core.codes import Code, Refusal
-from aimass.core.model import Job, JobState
+from aimass.core.model import Job
 from aimass.core.queues import ROOT, Amounts, Queue
 from aimass.core.text import amount_text
 
@@ -73,7 +73,7 @@ def max_jobs_refusal(queue: Queue, is_soon: bool = True) -> Refusal | None:
 def _limit_refusal(
     queue: Queue, job: Job, amounts: Amounts, measures: tuple[Measure, ...], is_soon: bool
 ) -> Refusal | None:
-    if not job.state.is_active and job.state is not JobState.RESERVED:
+    if not job.state.is_active:
         refusal = max_jobs_refusal(queue, is_soon)
         if refusal is not None:
             return refusal

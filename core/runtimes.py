@@ -48,7 +48,7 @@ def _estimate(cluster: Cluster, job: Job) -> tuple[int, int, bool]:
 
 
 def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
-    """When the active job should end, always after now; and whether anybody knows.
+    """When the active job should end, never before now; and whether anybody knows.
 
     One that stops ends after its notice and grace, one at work after its estimate, at the latest at
     its limit and grace. One that has outlived that is expected to go on for a while, again and
@@ -59,7 +59,7 @@ def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
         end_ms = attempt.stopping_ms + attempt.notice_ms + attempt.grace_ms
         return _prolonged(end_ms, now_ms, OVERRUN_MS), True
     run_ms, _, is_known = run_estimate(cluster, job)
-    begin_ms = attempt.running_ms or now_ms
+    begin_ms = attempt.running_ms or attempt.placed_ms
     end_ms = _prolonged(begin_ms + run_ms, now_ms, max(OVERRUN_MS, run_ms // 10))
     if spec.walltime_ms:
         last_ms = _prolonged(begin_ms + spec.walltime_ms + spec.grace_ms, now_ms, OVERRUN_MS)
@@ -68,13 +68,13 @@ def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
 
 
 def _prolonged(end_ms: int, now_ms: int, step_ms: int) -> int:
-    """The end, if it is still to come; else the next of the ends that come step_ms apart.
+    """The end, if it is not past; else the next of the ends that come step_ms apart.
 
     "Any moment now" would have the scheduler look again every millisecond at a process that hangs.
     """
-    if end_ms > now_ms:
+    if end_ms >= now_ms:
         return end_ms
-    return end_ms + ((now_ms - end_ms) // step_ms + 1) * step_ms
+    return end_ms - (end_ms - now_ms) // step_ms * step_ms
 
 
 def learn(cluster: Cluster, job: Job, attempt: Attempt) -> None:

@@ -53,6 +53,7 @@ class Search(Kept):
         self.stops: list[Stop] = []
         self.claims: list[Claim] = []
         self.dropped: set[JobId] = set()  # claims that cannot be kept
+        self.displaced: dict[JobId, list[Claim]] = {}  # by who claimed instead: of those dropped
         self.is_revoked = False  # a start was taken back: its job is to be looked at again
         self.evicted: set[JobId] = set()  # jobs that the decision stops
         self.futile = 0  # looks into the future that found no time; they count as promises made
@@ -171,8 +172,10 @@ class Search(Kept):
 
     def revoke(self, job: Job) -> None:
         """Somebody with a right to them takes the places that the job owned or would start on."""
-        self.starts.pop(job.id, None)
+        if self.starts.pop(job.id, None) is not None or self.is_claimed(job.id):
+            self._started[job.array_id] = self._started.get(job.array_id, 0) - 1
         self.claims = [claim for claim in self.claims if claim.job_id != job.id]
+        self.dropped.difference_update(claim.job_id for claim in self.displaced.pop(job.id, ()))
         if job.id in self.cluster.claims:
             self.dropped.add(job.id)
         else:
@@ -292,7 +295,7 @@ class Search(Kept):
 
     def _as_promised(self, job: Job, own: Planned | None, quota: list[Refusal]) -> Placed | None:
         """Start where it was promised, if that is free: elsewhere it might be in others' way."""
-        if own is None:
+        if own is None or self._is_waiting_for_locality(job):
             return None
         if {p.node_id for p in own.placements} & self.draft.closed:
             return None

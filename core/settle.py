@@ -40,7 +40,10 @@ def settle_claims(search: Search) -> None:
 
 def _is_broken(search: Search, job: Job, claim: Claim) -> bool:
     """True when a claimed place went away. A silent node may still come back."""
+    closed = search.closed_for(job, search.cluster.now_ms)
     for placement in claim.placements:
+        if placement.node_id in closed:
+            return True
         node = search.cluster.nodes[placement.node_id]
         refusal = node_refusal(node, job, job.spec.roles[placement.role].need)
         if refusal is not None and refusal.code is not Code.NODE_SUSPECT:

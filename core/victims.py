@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from aimass.core.model import Job, JobState, Placement, StopRule
+from aimass.core.plan import Claim
 from aimass.core.policy import Want
 from aimass.core.quota import is_guaranteed, may_reclaim
 from aimass.core.search import Search
@@ -96,9 +97,8 @@ def might_preempt(search: Search, job: Job) -> bool:
         return True
     if any(other.spec.quota for other in cluster.queues.values()):
         sizes = smallest_forms(search, job)
-        if any(is_guaranteed(cluster, job, amounts_asked(job, want)) for want in sizes):
-            return True
-    return any(is_extra(other) for other in search.elastic_jobs())
+        return any(is_guaranteed(cluster, job, amounts_asked(job, want)) for want in sizes)
+    return False
 
 
 def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
@@ -119,7 +119,7 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
         owner = cluster.jobs[claim.job_id]
         if owner.state is JobState.RESERVED and owner.id not in search.dropped:
             owner_rule = rule_for(search, job, amounts, owner)
-            if owner_rule is not None:
+            if owner_rule is not None and _has_right(search, job, amounts, claim):
                 found.append(_owner(owner, owner_rule, claim.placements))
     for made in search.claims:  # on what was leaving anyway, a moment ago
         maker = cluster.jobs[made.job_id]
@@ -153,6 +153,19 @@ def _stoppable_in(
     return [v for v in found if v.job.id not in evicted] if evicted else found
 
 
+def _has_right(search: Search, job: Job, amounts: dict[str, int], claim: Claim) -> bool:
+    """True when the job might itself have stopped those who are leaving for this claim.
+
+    Or else a job could get by another of its queue what it has no right to.
+    """
+    leaving = (search.cluster.jobs[i] for i in claim.victims if i in search.cluster.jobs)
+    return all(
+        rule_for(search, job, amounts, victim) is not None
+        for victim in leaving
+        if victim.state is JobState.STOPPING
+    )
+
+
 def evict(search: Search, victim: Victim) -> None:
     """Take its places away on the draft."""
     job, draft = victim.job, search.draft
@@ -162,6 +175,8 @@ def evict(search: Search, victim: Victim) -> None:
         draft.unplace(job, job.attempt + 1, victim.places)
     else:
         draft.unclaim(job, job.attempt + 1, victim.places)
+        for claim in search.displaced.get(job.id, ()):  # who gave way for it is back
+            draft.claim(search.cluster.jobs[claim.job_id], claim.attempt, claim.placements)
 
 
 def keep(search: Search, victim: Victim) -> None:
@@ -173,6 +188,8 @@ def keep(search: Search, victim: Victim) -> None:
         for rank, placement in enumerate(victim.places):
             draft.hold(job, job.attempt + 1, rank, placement)
     else:
+        for claim in search.displaced.get(job.id, ()):
+            draft.unclaim(search.cluster.jobs[claim.job_id], claim.attempt, claim.placements)
         draft.claim(job, job.attempt + 1, victim.places)
 
 

@@ -52,6 +52,16 @@ def amounts_asked(job: Job, want: Want) -> Amounts:
     return amounts
 
 
+def amounts_least(job: Job, now_ms: int) -> Amounts:
+    """What the gang would count for at its smallest size, in the form that it likes best."""
+    want = forms(job, now_ms)[0]
+    if (role := job.spec.elastic_role) >= 0:
+        elastic = job.spec.roles[role].elastic
+        assert elastic is not None
+        want = sized(job, want, elastic.min_shards)
+    return amounts_asked(job, want)
+
+
 def models_of(need: Need, want: Want) -> tuple[str, ...]:
     """Device models that will do; empty: any. A role that takes none of them keeps its own."""
     if want.gpu_types is None or not need.has_gpu:

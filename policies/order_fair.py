@@ -13,7 +13,7 @@ from aimass.core.fair_share import dominant, past_use
 from aimass.core.model import Job, JobId
 from aimass.core.queues import FAIR, ROOT, Amounts, Queue
 from aimass.core.quota import direct_use, within_guarantee
-from aimass.core.wants import amounts_asked, forms
+from aimass.core.wants import amounts_least
 
 Rank = tuple[bool, int, int]
 """(would borrow, share for its weight, submit sequence of its next job): least first"""
@@ -52,7 +52,7 @@ class FairOrder:
         for job, chain in ((first, ours), (second, theirs)):
             is_direct = len(chain) == common
             branch = _Branch(cluster, set(), chain[0 if is_direct else -1 - common], is_direct)
-            amounts = amounts_asked(job, forms(job, cluster.now_ms)[0])
+            amounts = amounts_least(job, cluster.now_ms)
             ranks.append(branch.rank(amounts, job.submit_seq))
         return ranks[0] < ranks[1]
 
@@ -162,7 +162,7 @@ class _Branch:
         group = head[3]
         if group not in self.asked:
             job = self.cluster.jobs[head[1][1]]
-            self.asked[group] = amounts_asked(job, forms(job, self.cluster.now_ms)[0])
+            self.asked[group] = amounts_least(job, self.cluster.now_ms)
         return self.asked[group]
 
     def rank(self, amounts: Amounts, submit_seq: int) -> Rank:
