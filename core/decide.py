@@ -27,10 +27,11 @@ from aimass.core.promise import (
     stop_ms,
 )
 from aimass.core.queues import ROOT
-from aimass.core.resize import grow, make_room, shrink_and_preempt, shrink_for
+from aimass.core.resize import grow, make_room
 from aimass.core.runtimes import run_estimate
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
+from aimass.core.shrink import shrink_and_preempt, shrink_for
 from aimass.core.victims import is_extra, might_preempt
 
 ROUNDS_MAX = 8  # passes over the queue in one decision

@@ -1,4 +1,4 @@
-"""Elastic sizes and moves: shrink before anyone is preempted, grow into what idles, make room.
+"""Elastic sizes and moves: grow into what idles, make room. To shrink see shrink.py.
 
 A resize restarts the gang: its attempt is stopped and its next one claims places at once, so nobody
 can come in between. To move is to resize to the same size.
@@ -8,20 +8,11 @@ from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
-from aimass.core.preempt import choose, claiming, enter
-from aimass.core.quota import max_jobs_refusal, quota_refusal
+from aimass.core.preempt import choose, claiming
+from aimass.core.quota import quota_refusal
 from aimass.core.search import Search
 from aimass.core.spec import Elastic
-from aimass.core.victims import (
-    Victim,
-    active_victims,
-    candidates,
-    is_extra,
-    is_stoppable,
-    may_preempt_now,
-    rule_for,
-    smallest_forms,
-)
+from aimass.core.victims import Victim, active_victims, is_stoppable
 from aimass.core.wants import amounts_asked, forms, sized, sizes_of
 
 
@@ -46,170 +37,13 @@ def may_resize(search: Search, job: Job) -> bool:
     return due_ms <= search.cluster.now_ms
 
 
-# ---- shrink -------------------------------------------------------------------------------------
-
-
-def shrink_for(search: Search, job: Job) -> bool:
-    """Start the job in the extras of elastic jobs; False when they are not enough.
-
-    What a job has beyond the size it asked for may go to anybody; the rest of its extras by the
-    rules of preemption. Cheapest first, then whoever proved unnecessary keeps its size.
-    """
-    draft = search.draft
-    if max_jobs_refusal(search.cluster.queues[job.spec.queue]) is not None:
-        return False  # who gives up extras goes on, and counts
-    for want in smallest_forms(search, job):
-        givers = _givers(search, job, want)
-        if not givers:
-            continue
-        mark = draft.checkpoint()
-        with claiming(search, job):
-            if _shrink(search, job, want, givers):
-                return True
-        draft.rollback(mark)
-    return False
-
-
-def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
-    amounts = amounts_asked(job, want)
-    found = []
-    for other in search.elastic_jobs():
-        if not is_extra(other) or not may_resize(search, other):
-            continue
-        asked = other.spec.roles[other.spec.elastic_role].shards
-        is_right = rule_for(search, job, amounts, other) is not None
-        if is_right or size_of(other) > asked:
-            least = elastic_of(other).min_shards if is_right else asked
-            giver = active_victims(search, [other], StopRule.SHRINK)[0]
-            found.append(giver._replace(least=least))
-    return sorted(found)
-
-
-def _shrink(search: Search, job: Job, want: Want, givers: list[Victim]) -> bool:
-    mark = search.draft.checkpoint()
-    for count in range(1, len(givers) + 1):
-        chosen = givers[:count]
-        if _fits_with(search, job, want, chosen) is None:
-            search.draft.rollback(mark)
-            continue
-        search.draft.rollback(mark)
-        for giver in sorted(chosen, reverse=True):
-            rest = [v for v in chosen if v is not giver]
-            if rest and _fits_with(search, job, want, rest) is not None:
-                chosen = rest
-            search.draft.rollback(mark)
-        found = _fits_with(search, job, want, chosen)
-        if found is None:  # the search budget has ended meanwhile
-            search.draft.rollback(mark)
-            return False
-        _enter_shrink(search, job, found[0], list(zip(chosen, found[1], strict=True)))
-        return True
-    return False
-
-
-def _fits_with(
-    search: Search, job: Job, want: Want, givers: list[Victim]
-) -> tuple[Placed, list[Placed]] | None:
-    """Place the job among their extras, and each of them again in a smaller size. On the draft."""
-    draft = search.draft
-    mark = draft.checkpoint()
-    for giver in givers:
-        draft.evict(giver.job)
-    placed = search.place(job, want, [])
-    if placed is None:
-        return None
-    smaller = _all_smaller(search, givers)
-    if smaller is not None:
-        return placed, smaller
-    draft.rollback(mark)  # it lies where one of them would have to go on: they choose first
-    for giver in givers:
-        draft.evict(giver.job)
-    smaller = _all_smaller(search, givers, is_least=True)
-    placed = search.place(job, want, []) if smaller is not None else None
-    return (placed, smaller) if placed is not None and smaller is not None else None
-
-
-def _all_smaller(
-    search: Search, givers: list[Victim], is_least: bool = False
-) -> list[Placed] | None:
-    """Place each of them again at the largest smaller size; None when one has nowhere to go.
-
-    is_least: at its smallest size instead.
-    """
-    smaller = []
-    for giver in givers:
-        most = giver.least if is_least else size_of(giver.job) - elastic_of(giver.job).step
-        again = _place_again(search, giver.job, most, giver.least)
-        if again is None:
-            return None
-        smaller.append(again)
-    return smaller
-
-
-def _place_again(search: Search, job: Job, most: int, least: int) -> Placed | None:
-    """The active job's next attempt at its largest size from `least` to `most`."""
-    for want in forms(job, search.cluster.now_ms):
-        with claiming(search, job):
-            placed = search.at_largest(job, want, [], most, least)
-        if placed is not None:
-            return placed
-    return None
-
-
-def shrink_and_preempt(search: Search, job: Job) -> bool:
-    """Start the job where neither extras nor victims are enough, but both together are."""
-    draft = search.draft
-    if (
-        not may_preempt_now(search, job)
-        or max_jobs_refusal(search.cluster.queues[job.spec.queue]) is not None
-    ):
-        return False
-    for want in smallest_forms(search, job):
-        victims = candidates(search, job, want)
-        names = {victim.job.id for victim in victims}
-        givers = [g for g in _givers(search, job, want) if g.job.id not in names]
-        if not givers or not victims:
-            continue
-        victims.sort()
-        mark = draft.checkpoint()
-        for are_first in (False, True):  # who gives goes on in what the job leaves, or it in theirs
-            with claiming(search, job):
-                for giver in givers:
-                    draft.evict(giver.job)
-                smaller = _all_smaller(search, givers, is_least=True) if are_first else None
-                found = None
-                if smaller is not None or not are_first:
-                    found = choose(search, job, want, [victims])
-                if found is not None and not are_first:
-                    smaller = _all_smaller(search, givers)
-                if found is not None and smaller is not None:
-                    enter(search, job, *found, tuple(giver.job.id for giver in givers))
-                    _restart_smaller(search, job, list(zip(givers, smaller, strict=True)))
-                    return True
-            draft.rollback(mark)
-    return False
-
-
-def _enter_shrink(
-    search: Search, job: Job, placed: Placed, givers: list[tuple[Victim, Placed]]
-) -> None:
-    names = tuple(giver.job.id for giver, _ in givers)
-    attempt = job.attempt + 1
-    mine = Claim(job.id, attempt, placed.placements, placed.reason, names, placed.trail)
-    search.add_claim(mine, [])
-    _restart_smaller(search, job, givers)
-
-
-def _restart_smaller(search: Search, job: Job, givers: list[tuple[Victim, Placed]]) -> None:
-    for giver, again in givers:
-        has, gets = size_of(giver.job), sizes_of(giver.job, again.placements)
-        reason = f"shrinks from {has} to {gets[giver.job.spec.elastic_role]} shards for {job.id}"
-        _restart(search, giver.job, StopRule.SHRINK, job, reason, again)
-
-
-def _restart(
+def restart(
     search: Search, job: Job, rule: StopRule, by: Job | None, reason: str, again: Placed
 ) -> None:
+    """Enter that the active job goes on there as its next attempt: it is stopped, and owns them.
+
+    by: who gains by it; None: the job itself.
+    """
     stop = Stop(
         job.id,
         job.attempt,
@@ -268,7 +102,7 @@ def _grow_one(search: Search, job: Job) -> None:
                 placed = search.place(job, sized(job, want, shards), [])
             if placed is not None and waits_for_nobody(search, job, placed):
                 reason = f"grows from {has} to {shards} shards into what idles"
-                _restart(search, job, StopRule.GROW, None, reason, placed)
+                restart(search, job, StopRule.GROW, None, reason, placed)
                 return
             draft.rollback(mark)
 
@@ -348,5 +182,5 @@ def _move_for(search: Search, job: Job, want: Want, movable: list[Victim]) -> bo
         Claim(job.id, job.attempt + 1, placed.placements, placed.reason, names, placed.trail), []
     )
     for other, again in moves:
-        _restart(search, other, StopRule.MOVE, job, f"moves so that {job.id} can start", again)
+        restart(search, other, StopRule.MOVE, job, f"moves so that {job.id} can start", again)
     return True

@@ -16,9 +16,9 @@ from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Policy
 from aimass.core.preempt import preempt
 from aimass.core.promise import Future, find_promise
-from aimass.core.resize import shrink_for
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims
+from aimass.core.shrink import shrink_for
 from aimass.core.spec import JobSpec
 
 FUEL = 1_000_000  # nodes examined for one explanation

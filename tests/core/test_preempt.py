@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobState, StopRule
-from aimass.core.plan import Plan, Planned
+from aimass.core.plan import Plan, Planned, Stop
 from aimass.core.policy import Fuel, Want
 from aimass.core.runtimes import run_estimate
 from aimass.core.spec import Elastic, JobSpec, Need, Preemption, PreemptMode, Role
@@ -178,7 +178,39 @@ class Elastics(ExactWorld):
                 assert len(claim.placements) in role.elastic.sizes(role.elastic.max_shards)
                 is_larger = len(claim.placements) > len(victim.current.placements)
                 assert is_larger == (stop.rule is StopRule.GROW)
+            if stop.rule is StopRule.SHRINK:
+                _extras_are_needed(self, plan, stop)
         super()._commit(plan)
+
+
+def _extras_are_needed(world: ExactWorld, plan: Plan, spared: Stop) -> None:
+    """Did it keep its size, either another could not go on there or the claimant not fit."""
+    claims = {claim.job_id: claim for claim in plan.claims}
+    jobs = world.cluster.jobs
+    claimant = jobs[spared.by]
+    others = [s.job_id for s in plan.stops if s.by == spared.by and s is not spared]
+    if any(stop.by != claimant.id for stop in plan.stops):
+        return  # it depends on who came first
+    its = {(p.node_id, i) for p in jobs[spared.job_id].current.placements for i in p.devices}
+    next_places = [p for job_id in others if job_id in claims for p in claims[job_id].placements]
+    if its & {(p.node_id, index) for p in next_places for index in p.devices}:
+        return
+    with Draft(world.cluster) as draft:
+        for lost in plan.unclaims:
+            owned = world.cluster.claims[lost]
+            draft.unclaim(jobs[lost], owned.attempt, owned.placements)
+        for job_id in others:
+            draft.evict(jobs[job_id])
+        for job_id in (i for i in others if i in claims):
+            draft.claim(jobs[job_id], claims[job_id].attempt, claims[job_id].placements)
+        for start in (s for s in plan.starts if s.job_id not in world.cluster.claims):
+            draft.claim(jobs[start.job_id], start.attempt, start.placements)
+        for kept in _promises_that_count(world, plan, claimant):
+            draft.claim(jobs[kept.job_id], 999, kept.placements)
+        draft.is_soon = True
+        want = Want(sizes_of(claimant, claims[claimant.id].placements))
+        found = world.policy.place.place(draft, claimant, want, Fuel(1 << 30))
+        assert found is None, f"{spared.job_id} shrinks for nothing"
 
 
 @settings(max_examples=150, deadline=None)
