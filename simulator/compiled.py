@@ -1,0 +1,28 @@
+"""Where machine code of the packing kernels is kept between runs: the user's cache folder."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from aimass import policies
+
+
+def keep_compiled() -> None:
+    """Let numba keep what it compiles, by the state of the source; call it before importing that.
+
+    NUMBA_CACHE_DIR, when set, wins. Nothing happens where no folder can be made: each process
+    compiles for itself then.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    source = Path(str(policies.__file__)).parent
+    digest = hashlib.sha256()
+    for path in sorted(source.glob("pack_*.py")):
+        digest.update(path.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "aimass" / "kernels" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
