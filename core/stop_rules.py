@@ -72,8 +72,17 @@ class Takers:
             return queue.owned(key) + more - without.get(queue.spec.name, {}).get(key, 0)
 
         cluster = self.cluster
-        sizes = sizes_of(taker, self._places[taker.id])
+        places = self._places[taker.id]
+        sizes = sizes_of(taker, places)
         asked = [replace(w, sizes=sizes) for w in forms(taker, cluster.now_ms)]
+        models = {
+            cluster.nodes[place.node_id].devices[index].spec.model
+            for place in places
+            if not taker.spec.roles[place.role].need.gpu_types
+            for index in place.devices
+        }
+        if len(models) == 1:  # what is guaranteed of one model is had by asking for it
+            asked += [replace(w, gpu_types=tuple(models)) for w in asked]
         queue = other.spec.queue
         return any(
             may_reclaim(cluster, taker, amounts_asked(taker, w), queue, ours, theirs) for w in asked
