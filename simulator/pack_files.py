@@ -25,6 +25,7 @@ NO_TIME_MS = -1  # of a pod whose file has no times
 
 LINE_BYTES_MAX = 2**16  # a longer line is no row, and must not be held in memory to find that out
 COUNT_MAX = 10**12  # sums over any cluster stay far inside 64 bits
+CPU_MILLI_MAX = 2**27  # as the packing engine has it
 WHOLE_MILLI = 1000
 GPUS_MAX = 8  # of one node, and so of one pod: the packing engine has room for no more
 
@@ -110,7 +111,7 @@ def read_nodes(path: Path) -> list[PackNode]:
             what = f"node {_quoted(name)} is on line {lines[name]} already"
             raise row.problem(what, "give every node a name of its own")
         lines[name] = row.line
-        amounts = (row.count("cpu_milli"), row.count("memory_mib"))
+        amounts = (row.count("cpu_milli", CPU_MILLI_MAX), row.count("memory_mib"))
         gpus = row.count("gpu", GPUS_MAX)
         nodes.append(PackNode(name, *amounts, gpus, row.fields["model"]))
     if not any(node.gpus for node in nodes):
@@ -197,7 +198,7 @@ def _shape(row: Row) -> Shape:
     if gpus > 1 and gpu_milli < WHOLE_MILLI:
         fix = "gpu_milli is 1000 where num_gpu is above 1"
         raise row.problem(f"{gpu_milli} gpu_milli of each of {gpus} GPUs", fix)
-    amounts = (row.count("cpu_milli"), row.count("memory_mib"))
+    amounts = (row.count("cpu_milli", CPU_MILLI_MAX), row.count("memory_mib"))
     return Shape(*amounts, gpus, gpu_milli, _models(row))
 
 

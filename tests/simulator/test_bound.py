@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 
 import highspy
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aimass.policies.pack_shapes import Shape
+from aimass.simulator.arrivals import arrivals
 from aimass.simulator.bound import (
     GAP_MILLI,
     PRICE_SCALE,
@@ -19,9 +21,11 @@ from aimass.simulator.bound import (
     problem_of,
     upper_bound,
 )
-from aimass.simulator.pack_files import PackNode, fits_empty
+from aimass.simulator.pack_files import PackNode, fits_empty, read_nodes, read_pods
+from tests.house.tree import ROOT
 
 Demand = Mapping[Shape, int]
+OPENB = ROOT.parent / "shared" / "traces" / "openb"
 
 
 def node(gpus: int = 1, cpu: int = 100, memory: int = 100, model: str = "A") -> PackNode:
@@ -216,3 +220,23 @@ def test_the_order_of_what_comes_in_does_not_matter(
     other = upper_bound(nodes[::-1], dict(reversed(demand.items())))
     assert (one.allocated_milli, one.rounds) == (other.allocated_milli, other.rounds)
     assert one.columns == other.columns
+
+
+@pytest.mark.skipif(not OPENB.exists(), reason="the openb traces are not beside the checkout")
+@pytest.mark.parametrize(("arrived_pct", "bound_pct"), [(95, 94.99), (100, 96.91), (130, 99.88)])
+def test_the_default_list_has_the_bound_of_the_reference(
+    arrived_pct: int, bound_pct: float
+) -> None:
+    """An independent solution of the same LP, for the arrivals of seed 42."""
+    nodes = read_nodes(OPENB / "openb_node_list_gpu_node.csv.gz")
+    pods = read_pods(OPENB / "openb_pod_list_default.csv.gz", nodes)
+    capacity = 1000 * sum(node.gpus for node in nodes)
+    demand: Counter[Shape] = Counter()
+    left = capacity * arrived_pct // 100
+    for pod in arrivals(pods, 42, Fraction("1.3"), capacity):
+        left -= pod.shape.total_milli
+        if left < 0:
+            break
+        demand[pod.shape] += 1
+    found = upper_bound(nodes, demand).allocated_milli
+    assert 100 * found / capacity == pytest.approx(bound_pct, abs=0.005)

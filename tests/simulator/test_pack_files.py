@@ -239,7 +239,7 @@ def test_the_published_lists_are_read_whole(
     assert all((pod.created_ms != NO_TIME_MS) == has_times for pod in found)
 
 
-counts = st.integers(0, 10**12)
+cpus, memories = st.integers(0, 2**27), st.integers(0, 10**12)
 names = st.text("abc-09", min_size=1, max_size=6)
 
 
@@ -249,7 +249,7 @@ def pod_rows(draw: st.DrawFn) -> list[str]:
     gpus = draw(st.integers(0, 8))
     milli = 0 if gpus == 0 else 1000 if gpus > 1 else draw(st.integers(1, 1000))
     models = "|".join(draw(st.lists(st.sampled_from(["A", "B", "V100"]), max_size=3)))
-    amounts = (draw(counts), draw(counts), gpus, milli)
+    amounts = (draw(cpus), draw(memories), gpus, milli)
     return [draw(names), *(str(amount) for amount in amounts), models]
 
 
