@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import cmp_to_key
 
 from aimass.core.cluster import Cluster, Group
-from aimass.core.codes import Code
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId
 from aimass.core.plan import Plan, Planned, Wait
@@ -21,10 +20,10 @@ from aimass.core.preempt import is_leaving_enough, preempt
 from aimass.core.promise import (
     Future,
     find_promise,
+    holds,
     improve_first,
     keep_promise,
     keep_standing,
-    stop_ms,
 )
 from aimass.core.queues import ROOT
 from aimass.core.resize import grow, make_room
@@ -80,7 +79,7 @@ def _again(search: Search, waits: dict[Group, Wait], starts: int, moves: int) ->
         again = [
             group
             for group, wait in waits.items()
-            if len(jobs[wait.first].spec.roles) > 1 or (is_leaving and not wait.code)
+            if is_leaving or len(jobs[wait.first].spec.roles) > 1
         ]
         if not again:
             return False
@@ -127,10 +126,10 @@ def decide_new(
 
 def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
     """True when the job, which cannot start, might be owed something."""
-    if might_preempt(search, job) or any(map(is_extra, search.elastic_jobs())):
+    if might_preempt(search, job) or any(map(is_extra, search.at_work.elastic())):
         return True
     planned = search.cluster.planned
-    if turned.is_quota or not search.policy.options.promises:
+    if not (turned.may_be_promised and search.policy.options.promises):
         return False
     if len(planned) < search.policy.options.promises:
         return True
@@ -192,17 +191,21 @@ def _make_way(
     search: Search, group: Group, job: Job, found: Turned, future: list[Future]
 ) -> Turned | None:
     """Shrink or stop others for the job, or else promise it a start."""
+    can_wait = _comes_soon(search, job)
     later = _promised_after(search, job)
     search.lift(later)
     try:
         with search.closing(job, search.cluster.now_ms):
-            if not is_leaving_enough(search, job) and (
+            can_wait = can_wait or (
+                search.at_work.left_ms(search.evicted) > 0 and is_leaving_enough(search, job)
+            )
+            if not can_wait and (
                 shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job)
             ):
                 return None
     finally:
         search.lower(later)
-    if found.is_quota and found.refusal.code is not Code.QUOTA_LENT:
+    if not found.may_be_promised:
         keep_promise(search, job)  # its queue may have room again by then
         return found
     most = search.policy.options.promises
@@ -211,13 +214,23 @@ def _make_way(
         return found
     if not future:
         future.append(Future(search))
-    planned = find_promise(search, future[0], job)
+    planned = find_promise(search, future[0], job, can_wait)
     if planned is not None:
         search.promise(job, planned)
     else:
         search.hopeless.add(group)
         search.futile += 1
     return found
+
+
+def _comes_soon(search: Search, job: Job) -> bool:
+    """True when it was promised what those leave who are leaving anyway: nobody else has to."""
+    old = search.cluster.planned.get(job.id)
+    return (
+        old is not None
+        and old.start_ms <= search.at_work.left_ms(search.evicted)
+        and holds(search, job, old)
+    )
 
 
 def _promised_after(search: Search, job: Job) -> list[Planned]:
@@ -228,12 +241,12 @@ def _promised_after(search: Search, job: Job) -> list[Planned]:
     """
     if not search.others():
         return []
-    if not might_preempt(search, job) and not any(map(is_extra, search.elastic_jobs())):
+    begin_ms = search.at_work.left_ms(search.evicted)
+    if might_preempt(search, job) or any(map(is_extra, search.at_work.elastic())):
+        begin_ms = max(begin_ms, search.cluster.now_ms + search.at_work.longest_stop_ms())
+    if not begin_ms:
         return []
-    by_priority = search.active_by_queue().values()
-    active = (other for ranks in by_priority for jobs in ranks.values() for other in jobs)
-    wait_ms = max((stop_ms(other) for other in active), default=0)
-    ends_ms = search.cluster.now_ms + wait_ms + run_estimate(search.cluster, job)[0]
+    ends_ms = begin_ms + run_estimate(search.cluster, job)[0]
     return [p for p in search.others() if p.start_ms >= ends_ms]
 
 

@@ -16,10 +16,10 @@ from aimass.core.forecast import Outlook
 from aimass.core.holders import Holder, holders_of
 from aimass.core.model import Job, JobId, JobState, NodeId
 from aimass.core.policy import Policy
-from aimass.core.promise import stop_ms
 from aimass.core.protected import protected_blockers
 from aimass.core.queue_problems import firm_warning
 from aimass.core.relax import Change, relax
+from aimass.core.runtimes import stop_ms
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
 from aimass.core.text import shards_text

@@ -15,7 +15,6 @@ from aimass.core.model import Job, JobId, NodeId, StopRule
 from aimass.core.node_prices import NodePrices, OnNodes, Price, price_of_all
 from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
-from aimass.core.queues import ROOT
 from aimass.core.quota import may_reclaim, quota_refusal
 from aimass.core.search import Search
 from aimass.core.victims import (
@@ -54,8 +53,6 @@ def preempt(search: Search, job: Job) -> bool:
 
 def is_leaving_enough(search: Search, job: Job) -> bool:
     """True when the job fits as soon as those have left who are on their way out: it can wait."""
-    if not any(search.cluster.queues[ROOT].leaving.values()):
-        return False
     mark = search.draft.checkpoint()
     with claiming(search, job):
         found = any(search.place(job, want, []) for want in smallest_forms(search, job))

@@ -14,7 +14,7 @@ from aimass.core.draft import Draft
 from aimass.core.model import Job, JobState
 from aimass.core.plan import Claim, Planned, Start
 from aimass.core.policy import Placed
-from aimass.core.runtimes import UNKNOWN_MS, expected_end_ms, run_estimate
+from aimass.core.runtimes import UNKNOWN_MS, expected_end_ms, run_estimate, stop_ms
 from aimass.core.search import Search
 from aimass.core.wants import forms
 from aimass.core.windows import occurrences
@@ -119,20 +119,15 @@ def claim_end_ms(search: Search, claim: Claim) -> int:
     return max(ends) + run_estimate(cluster, cluster.jobs[claim.job_id])[0]
 
 
-def stop_ms(job: Job) -> int:
-    """How long the job may take to stop."""
-    spec = job.spec
-    return spec.grace_ms + (spec.checkpoint.notice_ms if spec.checkpoint.signal else 0)
-
-
-def find_promise(search: Search, future: Future, job: Job) -> Planned | None:
+def find_promise(search: Search, future: Future, job: Job, is_soon: bool = False) -> Planned | None:
     """The promise that the job keeps, or the earliest that can be made; None: no time is known.
 
+    is_soon: it waits for those who are leaving, so what it was promised before may be too late.
     O(ends before it) steps on the draft, and O(log of them) placements.
     """
     old = search.cluster.planned.get(job.id)
-    if old is not None and _holds(search, job, old):
-        if search.promises or old.start_ms <= search.cluster.now_ms:
+    if old is not None and holds(search, job, old):
+        if (search.promises and not is_soon) or old.start_ms <= search.cluster.now_ms:
             return old
         # The first in line may do better, if that is in nobody's way; the others keep theirs.
         aside = list(search.aside.values())
@@ -149,7 +144,7 @@ def find_promise(search: Search, future: Future, job: Job) -> Planned | None:
 def keep_promise(search: Search, job: Job) -> None:
     """Let a job that something else stops now keep the promise it has, if that can be kept."""
     old = search.cluster.planned.get(job.id)
-    if old is not None and _holds(search, job, old):
+    if old is not None and holds(search, job, old):
         search.promise(job, old)
 
 
@@ -237,9 +232,15 @@ def _release(draft: Draft, points: list[_Point]) -> None:
 
 
 def _place(search: Search, job: Job, at_ms: int) -> Placed | None:
-    """Where it would start then; the draft is left as it was. Windows of that time are kept."""
+    """Where it would start then; the draft is left as it was. Windows of that time are kept.
+
+    Promises that begin when it should have ended are in nobody's way.
+    """
     draft = search.draft
     mark = draft.checkpoint()
+    ends_ms = max(at_ms, search.cluster.now_ms) + run_estimate(search.cluster, job)[0]
+    others = (promise for promise in search.others() if promise.job_id != job.id)
+    search.lift([promise for promise in others if promise.start_ms >= ends_ms])
     with search.closing(job, at_ms):
         placed = None
         for want in forms(job, at_ms):
@@ -250,7 +251,7 @@ def _place(search: Search, job: Job, at_ms: int) -> Placed | None:
     return placed
 
 
-def _holds(search: Search, job: Job, old: Planned) -> bool:
+def holds(search: Search, job: Job, old: Planned) -> bool:
     """True when the promise can still be kept: its places will be free, and still suit the job."""
     cluster = search.cluster
     if old.start_ms < cluster.now_ms:

@@ -10,6 +10,7 @@ from aimass.core.plan import Claim, Stop
 from aimass.core.policy import Placed, Want
 from aimass.core.preempt import choose, claiming
 from aimass.core.quota import quota_refusal
+from aimass.core.runtimes import expected_end_ms
 from aimass.core.search import Search
 from aimass.core.spec import Elastic
 from aimass.core.victims import Victim, active_victims, is_stoppable
@@ -75,13 +76,14 @@ def grow(search: Search) -> None:
         for place in promise.placements
         for index in place.devices or (-1,)
     }
-    for job in search.elastic_jobs():
+    for job in search.at_work.elastic():
         places = job.current.placements
         if any((p.node_id, index) in promised for p in places for index in p.devices or (-1,)):
             continue  # a restart would let it end later than somebody was promised
         if size_of(job) < elastic_of(job).max_shards and may_resize(search, job):
             gain = search.policy.resize.gain(search.cluster, job, elastic_of(job).max_shards)
             offers.append((-gain, job.submit_seq, job))
+            search.wake(expected_end_ms(search.cluster, job)[0] + 1)  # it gains if it goes on then
     for _, _, job in sorted(offers, key=lambda offer: offer[:2]):
         _grow_one(search, job)
 

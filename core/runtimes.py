@@ -67,6 +67,12 @@ def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
     return end_ms, is_known
 
 
+def stop_ms(job: Job) -> int:
+    """How long the job may take to stop."""
+    spec = job.spec
+    return spec.grace_ms + (spec.checkpoint.notice_ms if spec.checkpoint.signal else 0)
+
+
 def _prolonged(end_ms: int, now_ms: int, step_ms: int) -> int:
     """The end, if it is not past; else the next of the ends that come step_ms apart.
 

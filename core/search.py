@@ -5,12 +5,12 @@ a run as long as one that a promise turned away. Where the pass itself gives som
 a start or claim taken back, a promise that moved), decide forgets that and passes once more.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from aimass.core.at_work import AtWork
 from aimass.core.cluster import FitKey, Group
 from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal, suits_some_role
@@ -42,6 +42,11 @@ class Turned:
     may_take: bool = False
     is_quota: bool = False
 
+    @property
+    def may_be_promised(self) -> bool:
+        """False when it waits for its own queue: by the time others end it may have room again."""
+        return not self.is_quota or self.refusal.code is Code.QUOTA_LENT
+
 
 class Search(Kept):
     """What all phases of a decision share: draft, policy, fuel, promises made so far."""
@@ -50,6 +55,7 @@ class Search(Kept):
         super().__init__(draft)
         self.policy = policy
         self.fuel = fuel
+        self.at_work = AtWork(self.cluster)
         self.stops: list[Stop] = []
         self.claims: list[Claim] = []
         self.dropped: set[JobId] = set()  # claims that cannot be kept
@@ -59,8 +65,6 @@ class Search(Kept):
         self.futile = 0  # looks into the future that found no time; they count as promises made
         self.hopeless: set[Group] = set()  # nobody will make way for these, nor promise them
         self.wake_ms = 0
-        self._elastic: list[Job] | None = None
-        self._preemptible: dict[str, dict[int, list[Job]]] | None = None
         self.stoppable: dict[tuple[str, int, StopRule], list[Victim]] = {}  # see victims.py
         self._started: dict[JobId, int] = {}  # by array
         self._no_room: set[tuple[FitKey, bool]] = set()
@@ -78,21 +82,6 @@ class Search(Kept):
         """Time alone may change the decision at at_ms (after now)."""
         if at_ms > self.cluster.now_ms and (not self.wake_ms or at_ms < self.wake_ms):
             self.wake_ms = at_ms
-
-    def elastic_jobs(self) -> list[Job]:
-        """Active jobs that have an elastic role, by submit order. O(those) once."""
-        if self._elastic is None:
-            self._elastic = sorted(self.cluster.elastic.values(), key=_submit_seq)
-        return self._elastic
-
-    def active_by_queue(self) -> dict[str, dict[int, list[Job]]]:
-        """Active jobs that can be preempted, by queue and priority, in no order. O(active) once."""
-        if self._preemptible is None:
-            self._preemptible = defaultdict(lambda: defaultdict(list))
-            for job in self.cluster.active.values():
-                if job.spec.preemptible:
-                    self._preemptible[job.spec.queue][job.spec.priority].append(job)
-        return self._preemptible
 
     # ---- starting now ---------------------------------------------------------------------------
 
@@ -368,10 +357,6 @@ class Search(Kept):
 
 def _tables(spec: QueueSpec) -> tuple[Amounts, ...]:
     return (spec.quota, spec.limit, spec.borrow_limit, spec.lend_limit, spec.job_limit)
-
-
-def _submit_seq(job: Job) -> int:
-    return job.submit_seq
 
 
 def _start_ms(promise: Planned) -> int:

@@ -48,7 +48,7 @@ def shrink_for(search: Search, job: Job) -> bool:
 def _givers(search: Search, job: Job, want: Want) -> list[Victim]:
     amounts = amounts_asked(job, want)
     found = []
-    for other in search.elastic_jobs():
+    for other in search.at_work.elastic():
         if not is_extra(other) or not may_resize(search, other):
             continue
         asked = other.spec.roles[other.spec.elastic_role].shards

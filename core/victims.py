@@ -109,7 +109,7 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
     cluster = search.cluster
     amounts = amounts_asked(job, want)
     found = []
-    for queue in search.active_by_queue():
+    for queue in search.at_work.by_queue():
         if queue != job.spec.queue:
             if may_reclaim(cluster, job, amounts, queue):
                 found += _stoppable_in(search, queue, StopRule.RECLAIM)
@@ -119,7 +119,8 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
         owner = cluster.jobs[claim.job_id]
         if owner.state is JobState.RESERVED and owner.id not in search.dropped:
             owner_rule = rule_for(search, job, amounts, owner)
-            if owner_rule is not None and _has_right(search, job, amounts, claim):
+            is_started = owner.id in search.starts
+            if owner_rule and (is_started or _has_right(search, job, amounts, claim)):
                 found.append(_owner(owner, owner_rule, claim.placements))
     for made in search.claims:  # on what was leaving anyway, a moment ago
         maker = cluster.jobs[made.job_id]
@@ -141,7 +142,7 @@ def _stoppable_in(
 ) -> list[Victim]:
     """Active jobs of one queue that may be stopped now; below: of lower priority than this."""
     found: list[Victim] = []
-    for priority, others in search.active_by_queue()[queue].items():
+    for priority, others in search.at_work.by_queue()[queue].items():
         if below is not None and priority >= below:
             continue
         known = search.stoppable.get((queue, priority, rule))

@@ -35,6 +35,7 @@ from aimass.policies.registry import make_policy
 from tests.core.world import World, active_jobs, gpus, inventory, jobs_in
 
 MINUTE_MS = 60_000
+SETTLE_MAX = 6
 QUEUES = ("default", "research", "vision", "students")
 Step = tuple[str, int]
 """What happens, and a number that everything about it is drawn from."""
@@ -85,10 +86,14 @@ def who_moves(plan: Plan) -> tuple[object, ...]:
 
 
 class Life:
-    """One random life. seed draws the cluster; run() does the steps."""
+    """One random life. seed draws the cluster; run() does the steps.
 
-    def __init__(self, seed: int) -> None:
+    is_strict: deciding again moves nobody at all; else it may take a few rounds to settle.
+    """
+
+    def __init__(self, seed: int, is_strict: bool = True) -> None:
         draw = random.Random(seed)
+        self.is_strict = is_strict
         self.world = World(make_policy(draw.choice(("fair", "fair", "priority"))))
         self.sizes = [draw.choice((1, 2, 4, 8)) for _ in range(draw.randint(1, 4))]
         for number in range(len(self.sizes)):
@@ -104,7 +109,7 @@ class Life:
             getattr(self, f"_{kind}")(random.Random(number))
             self.decide()
 
-    def decide(self) -> None:
+    def decide(self, rounds: int = 1) -> None:
         """Decide with memory, afresh, for the restored cluster, and again: all must agree."""
         world = self.world
         plan = self.decider.decide(world.cluster)
@@ -121,11 +126,15 @@ class Life:
             world.commit(plan)
         world.wake_ms = plan.wake_ms
         if plan.unclaims:  # who lost a claim is looked at next
-            self.decide()
+            self.decide(rounds)
             return
         again = decide(world.cluster, world.policy)
-        if not again.is_still:
+        if again.is_still:
+            return
+        if self.is_strict or rounds == SETTLE_MAX:
             raise Broken("again", f"{moves(again)}\nafter {moves(plan)}")
+        self.decider.forget()  # it would wait for an event that frees something
+        self.decide(rounds + 1)
 
     # ---- users ----------------------------------------------------------------------------------
 
