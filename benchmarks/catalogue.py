@@ -12,6 +12,7 @@ from benchmarks import (
     decide_submit,
     decide_why,
     memory,
+    place,
     restart,
     submit_batch,
     submit_start,
@@ -55,6 +56,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "why": Benchmark(
         "one full explanation at 1,024 nodes and 10,000 pending jobs, ms", decide_why.run
     ),
+    "place_openb": Benchmark(
+        "packing decisions/s on the 1,213 nodes of openb, compiled and plain", place.run_openb
+    ),
+    "place_scale": Benchmark(
+        "packing decisions/s on up to 100,000 nodes, and memory", place.run_scale
+    ),
+    "warmup": Benchmark("seconds to the first packing decision of a process", place.run_warmup),
     "memory": Benchmark("resident MiB with 8,192 running and 100,000 pending jobs", memory.run),
     "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
     "submit_unary": Benchmark("durable submits/s, one call each, 32 in flight", submit_unary.run),
@@ -69,6 +77,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
         *("preempt", "scale", "why", "memory"),
     ),
+    "place": ("place_openb", "place_scale", "warmup"),
 }
 
 # By record. Where they come from: docs/decisions and the reference measurements of Slurm and Ray.
@@ -87,6 +96,15 @@ AIMS: dict[str, Aim] = {
     "scale_pending_growth_100k": Aim(1.5, is_upper=True),
     "why_p50": Aim(50, is_upper=True),
     "why_p99": Aim(50, is_upper=True),
+    "place_openb_fgd": Aim(10_000, is_upper=False),
+    "place_openb_mass": Aim(10_000, is_upper=False),
+    "place_openb_fgd_plain": Aim(300, is_upper=False),
+    "place_openb_mass_plain": Aim(300, is_upper=False),
+    "place_scale_100k": Aim(5_000, is_upper=False),
+    "place_scale_growth_10k": Aim(1.5, is_upper=True),
+    "place_scale_growth_100k": Aim(1.5, is_upper=True),
+    "place_scale_memory": Aim(1_024, is_upper=True),
+    "warmup": Aim(1, is_upper=True),
     "memory": Aim(600, is_upper=True),
     "restart": Aim(5, is_upper=True),
     "submit_unary": Aim(2_000, is_upper=False),

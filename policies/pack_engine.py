@@ -30,6 +30,7 @@ from aimass.policies.pack_state import (
 
 # Scores that are kept in all, 5 bytes each; the shape that was not asked for longest goes first.
 CELLS_MAX = 64 << 20
+CPU_MAX_MILLI = 1 << 27  # of a node; products of scores stay far within 64 bits
 LOOK_MIN = 32  # changes of nodes between two looks at places for gangs, and more on many nodes
 
 
@@ -84,13 +85,16 @@ class Packer:
         """Add a node, or change what it has, its health too. What is taken there stays taken."""
         if len(size.gpu_milli) > DEVICES or set(size.gpu_milli) - {0, GPU_MILLI}:
             raise ValueError(f"node {node}: give up to {DEVICES} devices of 0 or {GPU_MILLI} milli")
+        if not 0 <= size.cpu_milli <= CPU_MAX_MILLI or size.memory_mib < 0:
+            raise ValueError(f"node {node}: {size.cpu_milli} milli-CPU, {size.memory_mib} MiB")
         if node >= len(self.nodes.model):
             self._grow(max(node + 1, 2 * node))
         self._count = max(self._count, node + 1)
         known = len(self.models.number)
         self.nodes.model[node] = self.models.number_of(size.model)
-        if len(self.models.number) > known:
-            self._mix = None  # whose tables are as wide as there are models
+        if len(self.models.number) > known:  # what shapes ask for, and all tables, lack it
+            self._mix = None
+            self._rows.clear()
         gpu_milli = size.gpu_milli + (0,) * (DEVICES - len(size.gpu_milli))
         self._resize(node, size.cpu_milli, size.memory_mib, gpu_milli)
 

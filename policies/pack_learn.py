@@ -20,14 +20,13 @@ from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import ANY_MODEL, Array, Books, Models, Nodes
 
 FIT_MILLI = 100  # for the room of an idle node of 128 cores and 8 GPUs
-DEVICE_FIT = 10  # thousandths
 PLACES_PER_GANG = 8  # an expected gang makes an eighth of a place scarce
 HALF_LIFE_MIN = 4096  # submissions
 HALF_LIFE_PER_NODE = 4  # about half a cluster full of them
 FIRST_LOOK = 4  # submissions
 MOVED_PERCENT = 10  # of the mix, before prices are made anew
 _NONE: Array = np.zeros(0, np.int64)
-NO_PRICES = Live(0, 0, 0, 0, _NONE, _NONE, _NONE.reshape(0, 4))
+NO_PRICES = Live(0, 0, 0, _NONE, _NONE, _NONE.reshape(0, 4))
 TERMS = ("fragments", "room", "stranded", "model", "gangs")  # of the score
 
 
@@ -71,7 +70,6 @@ class Learner:
         live = Live(
             has["fragments"],
             has["room"] * FIT_MILLI * MICRO,
-            has["room"] * DEVICE_FIT,
             has["stranded"],
             appetites_of(self.classes),
             has["model"] * price,

@@ -19,7 +19,7 @@ SCARCE_MAX = 1500  # thousandths: what a model of any scarcity costs at most
 APPETITES = (10, 30, 50, 70, 90)  # percentiles of the CPU per GPU that pods ask for
 SIMILAR = (3, 4)  # gangs of so nearly the same CPU are one need
 PRICE_LEVELS = 9  # a place that would cost less than the last of these halves is free
-_ONE = 1 << 20  # a submission's weight when it is new
+_ONE = 1 << 12  # a submission's weight when it is new
 _FADE = (235, 256)  # the eighth root of a half
 
 
@@ -28,7 +28,6 @@ class Live(NamedTuple):
 
     gradient: int  # per micro-GPU of fragmentation taken away: 0 or 1
     fit: int  # for an idle node's room
-    device_fit: int  # per milli-GPU left on the device of a share
     feeding: int  # per micro-GPU left without CPU: 0 or 1
     appetites: Array  # milli-CPU per GPU that pods ask for, ascending
     model_price: Array  # per milli-GPU, [models]

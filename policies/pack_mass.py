@@ -53,14 +53,11 @@ def mass_terms(
     fragments, device, wanted = 0, NO_DEVICE, ask.gpus * ask.gpu_milli
     if ask.gpus == 1:
         after = cpu_change(mix, nodes, node, ask.cpu_milli)
-        best = -(1 << 62)
         for other in range(DEVICES):
-            free = nodes.gpu_free[node, other]
-            if free >= ask.gpu_milli:
+            if nodes.gpu_free[node, other] >= ask.gpu_milli:
                 found = MICRO * share_gradient(mix, nodes, node, ask, other, after) // weight
-                value = found - live.device_fit * (free - ask.gpu_milli)
-                if value > best:
-                    best, device, fragments = value, other, found
+                if found > fragments or device == NO_DEVICE:
+                    fragments, device = found, other
     else:
         fragments = MICRO * whole_gradient(mix, nodes, node, ask) // weight
     free, cpu_free = free_milli(nodes, node), nodes.cpu_free[node]

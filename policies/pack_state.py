@@ -85,8 +85,9 @@ class Models:
         return self.number[name]
 
     def ask(self, shape: Shape) -> Ask:
-        """Give a shape as the kernels read it."""
-        allowed = sum(1 << self.number_of(name) for name in set(shape.models))
+        """Give a shape as the kernels read it; a model that no node ever had is left out."""
+        known = {self.number[name] for name in shape.models if name in self.number}
+        allowed = sum(1 << number for number in known)
         return Ask(
             shape.cpu_milli,
             shape.memory_mib,

@@ -1,0 +1,135 @@
+"""What mass learns, and what it charges."""
+
+from aimass.policies.pack_engine import NodeSize, Packer
+from aimass.policies.pack_live import (
+    Need,
+    Window,
+    appetites_of,
+    kinds_of,
+    model_prices,
+    needs_of,
+    place_price,
+)
+from aimass.policies.pack_policies import PackPolicy
+from aimass.policies.pack_shapes import Shape
+from aimass.policies.pack_state import ANY_MODEL, Models
+
+SINGLE = Shape(10_000, 0, 1, 1000, ())
+SHARE = Shape(2_000, 0, 1, 500, ())
+TYPED = Shape(1_000, 0, 1, 1000, ("T4",))
+
+
+def test_a_window_halves_what_is_old() -> None:
+    """After a half-life of other submissions, in eight steps."""
+    window = Window(80)
+    for _ in range(80):
+        window.add(SINGLE)
+    before = window.weights[SINGLE]
+    for _ in range(80):
+        window.add(SHARE)
+    assert 0.49 < window.weights[SINGLE] / before < 0.51
+    for _ in range(8_000):
+        window.add(SHARE)
+    assert SINGLE not in window.weights
+
+
+def test_a_window_says_how_far_the_mix_has_moved() -> None:
+    """A tenth of the weight in other classes is ten percent, whatever the totals are."""
+    window = Window(1000)
+    for _ in range(9):
+        window.add(SINGLE)
+    window.add(SHARE._replace(memory_mib=7))
+    assert window.differs_from({}, 100)
+    assert not Window(1000).differs_from({}, 1)
+    assert not window.differs_from({SINGLE: 90, SHARE: 10}, 1)
+    assert window.differs_from({SINGLE: 5}, 10)
+    assert not window.differs_from({SINGLE: 5}, 11)
+
+
+def test_appetites_are_percentiles_by_the_gpus_asked_for() -> None:
+    """A pod without devices has none, and neither has one that asks for no CPU."""
+    classes = {SINGLE: 3, SHARE: 2, Shape(99_000, 0, 0, 0, ()): 50}
+    assert appetites_of(classes).tolist() == [4_000, 10_000, 10_000, 10_000, 10_000]
+    assert appetites_of({Shape(0, 0, 1, 1000, ()): 1}).tolist() == []
+
+
+def test_a_model_costs_its_demand_over_its_capacity() -> None:
+    """Only of pods that name models and not all of them; half the load on a tenth is scarce."""
+    models = Models()
+    for name in ("G2", "T4"):
+        models.number_of(name)
+    capacity_milli = [900_000, 100_000]
+    assert model_prices({SINGLE: 1}, capacity_milli, models).tolist() == [0, 0]
+    prices = model_prices({SINGLE: 19, TYPED: 1}, capacity_milli, models)
+    assert prices.tolist() == [0, 500]
+    assert model_prices({SINGLE: 1, TYPED: 1}, capacity_milli, models).tolist() == [0, 1500]
+    both = TYPED._replace(models=("G2", "T4"))
+    assert model_prices({both: 1}, capacity_milli, models).tolist() == [0, 0]
+
+
+def test_similar_gangs_are_one_need() -> None:
+    """That of the most CPU; others, and those of named models, are needs of their own."""
+    models = Models()
+    models.number_of("T4")
+    classes = {
+        Shape(88_000, 0, 8, 1000, ()): 2,
+        Shape(70_000, 0, 8, 1000, ()): 3,
+        Shape(40_000, 0, 8, 1000, ()): 4,
+        Shape(40_000, 0, 8, 1000, ("T4",)): 5,
+        SINGLE: 6,
+    }
+    assert needs_of(classes, models) == [
+        Need(8, 88_000, ANY_MODEL, 5),
+        Need(8, 40_000, ANY_MODEL, 4),
+        Need(8, 40_000, 1, 5),
+    ]
+
+
+def test_kinds_of_nodes_are_told_apart_roughly() -> None:
+    """So that nodes which differ by a daemon's CPU are one kind; single devices are none."""
+    packer = Packer(PackPolicy("mass"))
+    for node, (cpu_milli, gpus) in enumerate(((96_000, 8), (95_980, 8), (128_000, 8), (9, 1))):
+        packer.set_node(node, NodeSize(cpu_milli, 1, (1000,) * gpus, "G2"))
+    assert kinds_of(packer.books) == [(8, 81_920), (8, 114_688)]
+
+
+def test_a_place_costs_more_the_fewer_there_are() -> None:
+    """All of it when gangs take every place, half for twice the places, in the end nothing."""
+    prices = [place_price(8, 1, 1, places) for places in (0, 1, 2, 3, 4, 256, 257)]
+    assert prices == [8_000_000, 8_000_000, 4_000_000, 2_000_000, 2_000_000, 31_250, 0]
+
+
+def test_shares_feed_on_gpus_that_others_cannot_use() -> None:
+    """The term that wins most: who needs little CPU goes where little is left."""
+    packer = Packer(PackPolicy("mass", terms=("stranded",)))
+    for node, cpu_milli in enumerate((160_000, 80_000)):
+        packer.set_node(node, NodeSize(cpu_milli, 1024, (1000,) * 8, "G2"))
+    hungry, modest = Shape(20_000, 0, 1, 1000, ()), Shape(1_000, 0, 1, 1000, ())
+    for _ in range(4):
+        packer.submitted(hungry)
+        packer.submitted(modest)
+    for _ in range(3):
+        packer.take(1, hungry, (int(packer.nodes.gpu_free[1].argmax()),))
+    choice = packer.best(modest)
+    assert choice is not None
+    assert choice.node == 1
+    choice = packer.best(hungry)
+    assert choice is not None
+    assert choice.node == 0
+
+
+def test_mass_follows_when_the_mix_shifts() -> None:
+    """T4 becomes scarce once pods begin to name it; pods that may go anywhere then avoid it."""
+    packer = Packer(PackPolicy("mass"))
+    for node in range(4):
+        packer.set_node(node, NodeSize(64_000, 1 << 20, (1000,) * 4, ("T4", "G2")[node % 2]))
+    for _ in range(64):
+        packer.submitted(SINGLE)
+    first = packer.best(SINGLE)
+    assert first is not None
+    assert first.node == 0
+    for _ in range(200):
+        packer.submitted(TYPED)
+    then = packer.best(SINGLE)
+    assert then is not None
+    assert then.node == 1
