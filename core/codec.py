@@ -113,11 +113,17 @@ def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
 
 
 def _bare(node: Node) -> Node:
-    """The node without what follows from the jobs and claims."""
+    """The node without what follows from the jobs and claims.
+
+    Links that were not reported are left out: so hashes recorded before there were any still hold.
+    """
+    inventory = node.inventory
+    if inventory.links is None:
+        inventory = replace(inventory, links=msgspec.UNSET)  # type: ignore[arg-type]
     return Node(
         node.id,
         node.index,
-        node.inventory,
+        inventory,
         node.boot_id,
         node.incarnation,
         node.agent_version,

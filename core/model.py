@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, NewType
 
+from aimass.core.links import Links
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need
 
 JobId = NewType("JobId", str)
@@ -284,6 +285,7 @@ class Inventory:
     driver_version: str = ""
     cuda_version: str = ""
     taints: tuple[str, ...] = ()  # "key" or "key=value": only jobs that tolerate them all
+    links: Links | None = None  # None: not reported
 
 
 @dataclass(slots=True)

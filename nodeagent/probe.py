@@ -27,9 +27,17 @@ class ProbedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
+    """What a probe found.
+
+    nvlinks: a row for each device, the active NVLinks that it sees to each of them; empty when none
+    has any. pcie_switches: by device, those under one switch share a number; empty: unknown.
+    """
+
     devices: tuple[ProbedDevice, ...]
     driver_version: str = ""
     cuda_version: str = ""
+    nvlinks: tuple[tuple[int, ...], ...] = ()
+    pcie_switches: tuple[int, ...] = ()
 
 
 class Probe(Protocol):

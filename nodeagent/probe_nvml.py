@@ -48,7 +48,8 @@ class NvmlProbe:
             raise ProbeError(lines[-1] if lines else f"probe ended with {child.returncode}")
         answer = json.loads(output)
         devices = tuple(ProbedDevice(**device) for device in answer["devices"])
-        return Probed(devices, answer["driver_version"], answer["cuda_version"])
+        nvlinks = tuple(tuple(row) for row in answer["nvlinks"])
+        return Probed(devices, answer["driver_version"], answer["cuda_version"], nvlinks)
 
 
 def ask_nvml(nvml: Any, visible: str | None) -> Probed:
@@ -61,7 +62,8 @@ def ask_nvml(nvml: Any, visible: str | None) -> Probed:
     try:
         found = [_device(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
         found = [device for device in found if _is_visible(device, visible)]
-        numbers = islands(len(found), _joined(nvml, found))
+        nvlinks = _nvlinks(nvml, found)
+        numbers = islands(len(found), _joined(nvlinks))
         devices = tuple(
             dataclasses.replace(device, island=island)
             for device, island in zip(found, numbers, strict=True)
@@ -71,6 +73,7 @@ def ask_nvml(nvml: Any, visible: str | None) -> Probed:
             devices,
             _text(_or("", nvml.NVMLError, nvml.nvmlSystemGetDriverVersion)),
             f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
+            nvlinks,
         )
     finally:
         nvml.nvmlShutdown()
@@ -114,10 +117,15 @@ def _numa_node(bus: str) -> int:
         return -1
 
 
-def _joined(nvml: Any, devices: list[ProbedDevice]) -> list[tuple[int, int]]:
-    """Find the pairs that NVLink joins: directly, or because both reach an NVSwitch."""
+def _nvlinks(nvml: Any, devices: list[ProbedDevice]) -> tuple[tuple[int, ...], ...]:
+    """Count for each device its active links to each: directly, or through the NVSwitch of both.
+
+    What one end of a link sees and the other does not stays in its row: the scheduler takes the
+    worse of the two. Empty when no link joins any two of the devices.
+    """
     by_bus = {device.pci_bus_id.lower(): i for i, device in enumerate(devices)}
-    joined, on_switch = [], []
+    rows = [[0] * len(devices) for _ in devices]
+    to_switch = [0] * len(devices)
     for i, device in enumerate(devices):
         if not device.is_healthy:
             continue
@@ -130,14 +138,24 @@ def _joined(nvml: Any, devices: list[ProbedDevice]) -> list[tuple[int, int]]:
                     0, nvml.NVMLError, nvml.nvmlDeviceGetNvLinkRemoteDeviceType, handle, link
                 )
                 if kind == nvml.NVML_NVLINK_DEVICE_TYPE_SWITCH:
-                    on_switch.append(i)
+                    to_switch[i] += 1
                     continue
                 peer = _text(nvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId).lower()
             except nvml.NVMLError:
                 break  # no NVLink, or no further one
             if by_bus.get(peer, i) != i:
-                joined.append((i, by_bus[peer]))
-    return joined + [(on_switch[0], other) for other in on_switch if other != on_switch[0]]
+                rows[i][by_bus[peer]] += 1
+    on_switch = [i for i, links in enumerate(to_switch) if links]
+    for i in on_switch:
+        for other in on_switch:
+            rows[i][other] += to_switch[i] if other != i else 0
+    return tuple(map(tuple, rows)) if any(map(any, rows)) else ()
+
+
+def _joined(nvlinks: tuple[tuple[int, ...], ...]) -> list[tuple[int, int]]:
+    """Find the pairs that see each other."""
+    count = range(len(nvlinks))
+    return [(i, j) for i in count for j in range(i) if nvlinks[i][j] and nvlinks[j][i]]
 
 
 def _is_visible(device: ProbedDevice, visible: str | None) -> bool:

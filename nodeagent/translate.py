@@ -148,4 +148,10 @@ def inventory_message(
         probe=probe_name,
         driver_version=probed.driver_version,
         cuda_version=probed.cuda_version,
+        links=_links_message(probed) if probed.nvlinks or probed.pcie_switches else None,
     )
+
+
+def _links_message(probed: Probed) -> node_pb2.Links:
+    rows = [node_pb2.Links.Row(counts=row) for row in probed.nvlinks]
+    return node_pb2.Links(nvlinks=rows, pcie_switches=probed.pcie_switches)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aimass.core.cluster import Cluster
 from aimass.core.effects import Assignment, DesiredSet, Launch
+from aimass.core.links import Links
 from aimass.core.model import DeviceSpec, Inventory, Node, NodeState
 from aimass.v1 import agent_pb2, node_pb2
 
@@ -43,7 +44,13 @@ def inventory_from_proto(message: node_pb2.Inventory) -> Inventory:
         driver_version=message.driver_version,
         cuda_version=message.cuda_version,
         taints=tuple(message.taints),
+        links=_links_from_proto(message.links) if message.HasField("links") else None,
     )
+
+
+def _links_from_proto(message: node_pb2.Links) -> Links:
+    rows = tuple(tuple(row.counts) for row in message.nvlinks)
+    return Links(rows, tuple(message.pcie_switches))
 
 
 # ---- what goes out ------------------------------------------------------------------------------
@@ -97,7 +104,13 @@ def inventory_to_proto(inventory: Inventory) -> node_pb2.Inventory:
         driver_version=inventory.driver_version,
         cuda_version=inventory.cuda_version,
         taints=inventory.taints,
+        links=_links_to_proto(inventory.links) if inventory.links is not None else None,
     )
+
+
+def _links_to_proto(links: Links) -> node_pb2.Links:
+    rows = [node_pb2.Links.Row(counts=row) for row in links.nvlinks]
+    return node_pb2.Links(nvlinks=rows, pcie_switches=links.pcie_switches)
 
 
 def desired_to_proto(cluster: Cluster, desired: DesiredSet) -> agent_pb2.DesiredSet:

@@ -8,6 +8,7 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from aimass.core.events import EVENT_TYPES, Event
+from aimass.core.links import Links
 from aimass.core.model import DeviceSpec, Exit, ExitReason, Inventory
 from aimass.core.spec import (
     Array,
@@ -60,6 +61,14 @@ any_event: st.SearchStrategy[Event] = st.one_of([values_of(kind) for kind in EVE
 # ---- jobs and nodes as a small cluster could see them -------------------------------------------
 
 MODELS = ("H100", "A100")
+# Not reported; pairs of devices; a chain of which one end has lost a link; PCIe switches alone. Of
+# nodes with more devices than rows, or fewer, all the same.
+LINKS = (
+    None,
+    Links(((0, 4), (4, 0), (0, 0, 0, 4), (0, 0, 4, 0))),
+    Links(((0, 1), (1, 0, 2), (0, 2, 0, 1), (0, 0, 1, 0, 1)), (0, 0, 1)),
+    Links(pcie_switches=(0, 0, 1, 1, 2, 2, 3, 3)),
+)
 
 
 @st.composite
@@ -158,13 +167,14 @@ def inventories(draw: st.DrawFn, node: str) -> Inventory:
                     healthy=state != "failed",
                 )
             )
-    return inventory(
+    found = inventory(
         node,
         tuple(devices),
         cpus=draw(st.sampled_from((8, 64))),
         memory_mib=draw(st.sampled_from((32 * GIB, 512 * GIB))),
         labels=draw(st.sampled_from(({}, {"zone": "a"}, {"zone": "b"}))),
     )
+    return replace(found, links=draw(st.sampled_from(LINKS)))
 
 
 exits = st.one_of(

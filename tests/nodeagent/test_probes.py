@@ -90,6 +90,23 @@ def test_islands_are_what_links_join() -> None:
     assert islands(0, []) == []
 
 
+def test_simulated_devices_are_linked_as_their_boards_are() -> None:
+    """An NVSwitch joins all alike, eight V100 are a cube mesh, boards of two kinds stay apart."""
+    switch = SimulatedProbe("2xA100-SXM4-80GB+1xL4-24GB+2xH100-SXM5-80GB", "n1").devices()
+    assert switch.nvlinks == (
+        (0, 12, 0, 0, 0),
+        (12, 0, 0, 0, 0),
+        (0, 0, 0, 0, 0),
+        (0, 0, 0, 0, 18),
+        (0, 0, 0, 18, 0),
+    )
+    mesh = SimulatedProbe("8xV100-SXM2-16GB", "n1").devices().nvlinks
+    assert [sum(row) for row in mesh] == [6] * 8  # a V100 has six links
+    assert mesh == tuple(zip(*mesh, strict=True))
+    pcie = SimulatedProbe("4xL4-24GB", "n1").devices()
+    assert (pcie.nvlinks, pcie.pcie_switches) == ((), (0, 0, 1, 1))
+
+
 class FakeNvmlError(Exception):
     """Stands for pynvml.NVMLError."""
 
@@ -155,6 +172,20 @@ def test_nvlink_makes_islands_directly_or_through_a_switch() -> None:
     assert [d.island for d in ask_nvml(fake_nvml(links=pair), None).devices] == [0, 0, -1, -1]
     switch = {handle: ["switch"] * 18 for handle in range(4)}
     assert [d.island for d in ask_nvml(fake_nvml(links=switch), None).devices] == [0] * 4
+
+
+def test_nvlinks_are_counted_as_each_device_sees_them() -> None:
+    """A link that only one end sees, and a device with fewer links to the switch."""
+    bus = "00000000:0{}:00.0".format
+    seen = {0: [bus(1)] * 2 + [bus(2)], 1: [bus(0)] * 2, 2: []}
+    probed = ask_nvml(fake_nvml(links=seen), None)
+    assert probed.nvlinks == ((0, 2, 1, 0), (2, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0))
+    assert [d.island for d in probed.devices] == [0, 0, -1, -1]
+    switch = {0: ["switch"] * 18, 1: ["switch"] * 17, 3: ["switch"] * 18}
+    rows = ask_nvml(fake_nvml(links=switch), None).nvlinks
+    assert rows == ((0, 18, 0, 18), (17, 0, 0, 17), (0, 0, 0, 0), (18, 18, 0, 0))
+    assert ask_nvml(fake_nvml(links=switch), "0,3").nvlinks == ((0, 18), (18, 0))
+    assert ask_nvml(fake_nvml(), None).nvlinks == ()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from aimass.core.effects import effects
+from aimass.core.links import Links
 from aimass.core.model import NodeId
 from aimass.core.spec import Array, Elastic
 from aimass.scheduler.translate import desired_to_proto, inventory_from_proto, inventory_to_proto
@@ -56,3 +57,13 @@ def test_taints_survive_the_wire() -> None:
     """As every other part of an inventory."""
     tainted = replace(inventory("n1", gpus("n1", 1)), taints=("dedicated=research", "slow"))
     assert inventory_from_proto(inventory_to_proto(tainted)) == tainted
+
+
+def test_links_go_over_the_wire_row_by_row() -> None:
+    """Each direction as its device reported it; none at all is something else than no NVLink."""
+    plain = inventory("n1", gpus("n1", 2))
+    assert inventory_from_proto(inventory_to_proto(plain)).links is None
+    linked = replace(plain, links=Links(((0, 4), (3, 0)), (-1, 0)))
+    assert inventory_from_proto(inventory_to_proto(linked)) == linked
+    none = replace(plain, links=Links())
+    assert inventory_from_proto(inventory_to_proto(none)) == none

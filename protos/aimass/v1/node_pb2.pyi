@@ -45,7 +45,7 @@ class Device(_message.Message):
     def __init__(self, index: _Optional[int] = ..., uuid: _Optional[str] = ..., model: _Optional[str] = ..., memory_mib: _Optional[int] = ..., numa_node: _Optional[int] = ..., island: _Optional[int] = ..., pci_bus_id: _Optional[str] = ..., healthy: _Optional[bool] = ..., health_detail: _Optional[str] = ..., used_milli: _Optional[int] = ..., jobs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Inventory(_message.Message):
-    __slots__ = ("hostname", "address", "cpu_milli", "memory_mib", "labels", "devices", "probe", "driver_version", "cuda_version", "taints")
+    __slots__ = ("hostname", "address", "cpu_milli", "memory_mib", "labels", "devices", "probe", "driver_version", "cuda_version", "taints", "links")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class Inventory(_message.Message):
     DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     CUDA_VERSION_FIELD_NUMBER: _ClassVar[int]
     TAINTS_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
     hostname: str
     address: str
     cpu_milli: int
@@ -73,7 +74,21 @@ class Inventory(_message.Message):
     driver_version: str
     cuda_version: str
     taints: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, hostname: _Optional[str] = ..., address: _Optional[str] = ..., cpu_milli: _Optional[int] = ..., memory_mib: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., probe: _Optional[str] = ..., driver_version: _Optional[str] = ..., cuda_version: _Optional[str] = ..., taints: _Optional[_Iterable[str]] = ...) -> None: ...
+    links: Links
+    def __init__(self, hostname: _Optional[str] = ..., address: _Optional[str] = ..., cpu_milli: _Optional[int] = ..., memory_mib: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., devices: _Optional[_Iterable[_Union[Device, _Mapping]]] = ..., probe: _Optional[str] = ..., driver_version: _Optional[str] = ..., cuda_version: _Optional[str] = ..., taints: _Optional[_Iterable[str]] = ..., links: _Optional[_Union[Links, _Mapping]] = ...) -> None: ...
+
+class Links(_message.Message):
+    __slots__ = ("nvlinks", "pcie_switches")
+    class Row(_message.Message):
+        __slots__ = ("counts",)
+        COUNTS_FIELD_NUMBER: _ClassVar[int]
+        counts: _containers.RepeatedScalarFieldContainer[int]
+        def __init__(self, counts: _Optional[_Iterable[int]] = ...) -> None: ...
+    NVLINKS_FIELD_NUMBER: _ClassVar[int]
+    PCIE_SWITCHES_FIELD_NUMBER: _ClassVar[int]
+    nvlinks: _containers.RepeatedCompositeFieldContainer[Links.Row]
+    pcie_switches: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, nvlinks: _Optional[_Iterable[_Union[Links.Row, _Mapping]]] = ..., pcie_switches: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Node(_message.Message):
     __slots__ = ("id", "state", "reason", "inventory", "cpu_free_milli", "memory_free_mib", "shards", "generation", "boot_id", "incarnation", "agent_version", "since_ms", "cordon", "drain_ms", "windows")
