@@ -1,42 +1,53 @@
-"""Which devices of a node its shards get: the tightest NVLink island, then NUMA, then index.
+"""Which devices of a node its shards get: shares fill up, whole devices by their links.
 
-Best fit on islands: a small request must not break a large island that a large request will want
-(go-gpuallocator takes the first free device for size one and breaks NVLink pairs).
+See device_sets.py for what is best. A small request must not break a large island that a large
+request will want, nor an NVLink pair where there is a device without any.
 """
 
 from aimass.core.feasible import device_has_room, device_suits
-from aimass.core.model import Device, Node
+from aimass.core.model import Node
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
+from aimass.policies.device_sets import DeviceSets, Sets, device_sets
 
 
-def choose_devices(
-    node: Node, need: Need, shards: int, is_soon: bool = False
-) -> list[tuple[int, ...]]:
-    """Device indexes for each of `shards` shards; the caller knows that they fit. O(d log d)."""
+def choose_devices(node: Node, need: Need, shards: int, is_soon: bool = False) -> Sets:
+    """Device indexes for each of `shards` shards, in rank order; the caller knows that they fit.
+
+    O(d) for links and free devices that were asked about before, see DeviceSets.choose.
+    """
     if not need.has_gpu:
-        return [()] * shards
+        return ((),) * shards
     if need.gpu_milli < WHOLE_GPU_MILLI:
         return _choose_shares(node, need, shards, is_soon)
+    free, wanted = free_devices(node, need, is_soon), need.devices * shards
+    room = free.bit_count()
+    assert room >= wanted, f"{node.id}: {room} devices have room, {wanted} are wanted"
+    return sets_of(node).choose(free, shards, need.devices)
+
+
+def sets_of(node: Node) -> DeviceSets:
+    """The sets of the node's devices. O(d)."""
+    specs = [device.spec for device in node.devices]
+    islands = tuple([spec.island for spec in specs])
+    return device_sets(islands, tuple([spec.numa_node for spec in specs]), node.inventory.links)
+
+
+def free_devices(node: Node, need: Need, is_soon: bool) -> int:
+    """The devices that whole-device shards may have now (or soon), as a set of bits. O(d)."""
     is_picky = bool(need.gpu_types or need.gpu_memory_mib)
-    free = [
-        i
-        for i, device in enumerate(node.devices)
-        if (device.soon_milli if is_soon else not device.used_milli and device.free_milli)
-        == WHOLE_GPU_MILLI
-        and (not is_picky or device_suits(device.spec, need))
-    ]
-    wanted = need.devices * shards
-    assert len(free) >= wanted, f"{node.id}: {len(free)} devices have room, {wanted} are wanted"
-    groups = _close_groups(node.devices, free)
-    if wanted == 1:
-        return [(min(groups, key=_size_then_first)[0],)]
-    if any(len(group) >= wanted for group in groups):
-        together = _take_tightest(groups, wanted)
-        return [tuple(together[i : i + need.devices]) for i in range(0, wanted, need.devices)]
-    return [tuple(_take_tightest(groups, need.devices)) for _ in range(shards)]
+    free, bit = 0, 1
+    for device in node.devices:
+        if is_soon:
+            whole = device.soon_milli == WHOLE_GPU_MILLI
+        else:
+            whole = not device.used_milli and device.free_milli == WHOLE_GPU_MILLI
+        if whole and (not is_picky or device_suits(device.spec, need)):
+            free |= bit
+        bit <<= 1
+    return free
 
 
-def _choose_shares(node: Node, need: Need, shards: int, is_soon: bool) -> list[tuple[int, ...]]:
+def _choose_shares(node: Node, need: Need, shards: int, is_soon: bool) -> Sets:
     """Fill the fullest device that still has room: whole devices stay whole for others."""
     devices = node.devices
     left = {
@@ -50,36 +61,4 @@ def _choose_shares(node: Node, need: Need, shards: int, is_soon: bool) -> list[t
         index = min((i for i in left if left[i] >= share[i]), key=lambda i: (left[i], i))
         left[index] -= share[index]
         chosen.append((index,))
-    return chosen
-
-
-def _close_groups(devices: list[Device], free: list[int]) -> list[list[int]]:
-    """The free devices by NVLink island; without NVLink the NUMA node is what is close."""
-    groups: dict[int, list[int]] = {}
-    for index in free:
-        spec = devices[index].spec
-        key = spec.island if spec.island >= 0 else -2 - spec.numa_node
-        if key in groups:
-            groups[key].append(index)
-        else:
-            groups[key] = [index]
-    return list(groups.values())
-
-
-def _size_then_first(group: list[int]) -> tuple[int, int]:
-    return len(group), group[0]
-
-
-def _take_tightest(groups: list[list[int]], count: int) -> list[int]:
-    """Remove `count` devices from the smallest group that has as many, else from the largest."""
-    taken: list[int] = []
-    while len(taken) < count:
-        rest = count - len(taken)
-        holding = [g for g in groups if len(g) >= rest]
-        if holding:
-            group = min(holding, key=_size_then_first)
-        else:
-            group = min((g for g in groups if g), key=lambda g: (-len(g), g[0]))
-        taken += group[:rest]
-        del group[:rest]
-    return taken
+    return tuple(chosen)
