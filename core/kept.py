@@ -25,8 +25,9 @@ NEVER_MS = 1 << 62
 class Kept:
     """Promises made or kept so far, and those of jobs that the pass has not come to yet."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, is_across_queues: bool) -> None:
         self.draft = draft
+        self.is_across_queues = is_across_queues  # see OrderPolicy
         self.cluster: Cluster = draft.cluster
         self.starts: dict[JobId, Start] = {}
         self.promises: dict[JobId, Planned] = {}
@@ -102,16 +103,17 @@ class Kept:
     def setting_aside(self, job: Job) -> Iterator[None]:
         """Within the block, promises that do not count against the job are lifted.
 
-        Those are promises to jobs of lower priority, and to borrowers where the job is within its
-        queue's guarantee. Among equals whoever was promised a start first keeps it, though shares
-        change who is next; not against one before it that lost its node: it would be at work.
+        Those are promises to jobs of lower priority, in its queue or where priority counts between
+        queues, and to borrowers where the job is within its queue's guarantee. Among equals whoever
+        was promised a start first keeps it, though shares change who is next; not against one
+        before it that lost its node: it would be at work.
         """
         jobs = self.cluster.jobs
         is_owed = self._is_owed(job)
         weaker = [
             planned
             for planned in self.standing.values()
-            if (other := jobs[planned.job_id]).spec.priority < job.spec.priority
+            if self._is_lower(other := jobs[planned.job_id], job)
             or (is_owed and not self._is_owed(other))
             or (job.losses and _came_later(other, job))
         ]
@@ -127,6 +129,11 @@ class Kept:
             self.standing.update(self.aside)
             self.aside = {}
 
+    def _is_lower(self, other: Job, job: Job) -> bool:
+        if other.spec.queue != job.spec.queue and not self.is_across_queues:
+            return False
+        return other.spec.priority < job.spec.priority
+
     @contextmanager
     def putting_off(self, job: Job, broken: Planned) -> Iterator[None]:
         """Within the block, promises are lifted that came after this one, which cannot be kept.
@@ -140,7 +147,7 @@ class Kept:
             planned.job_id: planned
             for planned in self.standing.values()
             if planned.start_ms >= broken.start_ms
-            and (other := jobs[planned.job_id]).spec.priority <= job.spec.priority
+            and not self._is_lower(job, other := jobs[planned.job_id])
             and (is_owed or not self._is_owed(other))
         }
         for job_id in behind:

@@ -58,6 +58,8 @@ class OrderPolicy(Protocol):
     def version(self) -> int: ...
     @property
     def is_strict(self) -> bool: ...  # True: nobody passes a job that cannot start
+    @property
+    def is_across_queues(self) -> bool: ...  # True: priority counts between queues as well
 
     def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """Yield waiting jobs, most entitled first, leaving out groups in `blocked` (it grows).

@@ -52,7 +52,7 @@ class Search(Kept):
     """What all phases of a decision share: draft, policy, fuel, promises made so far."""
 
     def __init__(self, draft: Draft, policy: Policy, fuel: Fuel) -> None:
-        super().__init__(draft)
+        super().__init__(draft, policy.order.is_across_queues)
         self.policy = policy
         self.fuel = fuel
         self.at_work = AtWork(self.cluster)
@@ -161,7 +161,9 @@ class Search(Kept):
 
     def revoke(self, job: Job) -> None:
         """Somebody with a right to them takes the places that the job owned or would start on."""
-        if self.starts.pop(job.id, None) is not None or self.is_claimed(job.id):
+        is_new = job.id in self.starts or self.is_claimed(job.id)
+        self.starts.pop(job.id, None)
+        if is_new and job.id not in self.cluster.claims:
             self._started[job.array_id] = self._started.get(job.array_id, 0) - 1
         self.claims = [claim for claim in self.claims if claim.job_id != job.id]
         self.dropped.difference_update(claim.job_id for claim in self.displaced.pop(job.id, ()))

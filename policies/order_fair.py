@@ -27,6 +27,7 @@ class FairOrder:
     name = "fair"
     version = 1
     is_strict = False
+    is_across_queues = False
 
     def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue. O(groups) to begin; a job costs O(log groups + depth), and

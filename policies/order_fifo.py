@@ -15,6 +15,7 @@ class FifoOrder:
     name = "fifo"
     version = 1
     is_strict = True
+    is_across_queues = False
 
     def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue."""

@@ -16,6 +16,7 @@ class PriorityOrder:
     name = "priority"
     version = 1
     is_strict = False
+    is_across_queues = True
 
     def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue."""

@@ -16,5 +16,5 @@ def test_deciding_once_is_enough(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_a_life_settles(seed: int) -> None:
-    """About one life in a hundred still has a moment in which deciding again moves somebody."""
+    """Some lives still have a moment in which deciding again moves somebody; it settles at once."""
     Life(seed, is_strict=False).run(steps_of(seed, STEPS))

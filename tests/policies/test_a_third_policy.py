@@ -23,6 +23,7 @@ class SmallestFirst:
     name = "smallest-first"
     version = 7
     is_strict = False
+    is_across_queues = False
 
     def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
         """See OrderPolicy.queue."""

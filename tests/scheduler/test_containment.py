@@ -24,6 +24,7 @@ class BadOrder:
     name = "bad"
     version = 1
     is_strict = False
+    is_across_queues = False
 
     def __init__(self, how: str) -> None:
         self.how = how
