@@ -19,14 +19,14 @@ from aimass.policies.pack_room import places
 from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import ANY_MODEL, Array, Books, Models, Nodes
 
-FIT_MILLI = 100  # for the room of an idle node of 128 cores and 8 GPUs
+FIT_MILLI = 100  # for the room of an idle node of 8 GPUs and the most CPU there is
 PLACES_PER_GANG = 8  # an expected gang makes an eighth of a place scarce
 HALF_LIFE_MIN = 4096  # submissions
 HALF_LIFE_PER_NODE = 4  # about half a cluster full of them
 FIRST_LOOK = 4  # submissions
 MOVED_PERCENT = 10  # of the mix, before prices are made anew
 _NONE: Array = np.zeros(0, np.int64)
-NO_PRICES = Live(0, 0, 0, _NONE, _NONE, _NONE.reshape(0, 4))
+NO_PRICES = Live(0, 0, 1, 0, _NONE, _NONE, _NONE.reshape(0, 4))
 TERMS = ("fragments", "room", "stranded", "model", "gangs")  # of the score
 
 
@@ -64,16 +64,15 @@ class Learner:
         price = model_prices(self.classes, [int(each) for each in capacity], models)
         if "gangs" in self._terms:
             self._needs, self._kinds = needs_of(self.classes, models), kinds_of(books)
-        has = {
-            term: int(term in self._terms) for term in ("fragments", "room", "stranded", "model")
-        }
+        has = {term: int(term in self._terms) for term in TERMS}
         live = Live(
-            has["fragments"],
-            has["room"] * FIT_MILLI * MICRO,
-            has["stranded"],
-            appetites_of(self.classes),
-            has["model"] * price,
-            NO_PRICES.needs,
+            gradient=has["fragments"],
+            fit=has["room"] * FIT_MILLI * MICRO,
+            cpu_scale=max(1, int(books.cpu_size.max())),
+            feeding=has["stranded"],
+            appetites=appetites_of(self.classes),
+            model_price=has["model"] * price,
+            needs=NO_PRICES.needs,
         )
         return self.place_prices(live, nodes)
 

@@ -27,7 +27,8 @@ class Live(NamedTuple):
     """Prices of one state of the window and the nodes, in micro-GPU."""
 
     gradient: int  # per micro-GPU of fragmentation taken away: 0 or 1
-    fit: int  # for an idle node's room
+    fit: int  # for the room of the largest node: 8 devices, and the most CPU that any has
+    cpu_scale: int  # milli-CPU of that node
     feeding: int  # per micro-GPU left without CPU: 0 or 1
     appetites: Array  # milli-CPU per GPU that pods ask for, ascending
     model_price: Array  # per milli-GPU, [models]

@@ -3,7 +3,7 @@
 from aimass.policies.pack_jit import jit
 from aimass.policies.pack_live import MICRO, Live
 from aimass.policies.pack_mix import Mix
-from aimass.policies.pack_published import CPU_MILLI, NODE_MILLI
+from aimass.policies.pack_published import NODE_MILLI
 from aimass.policies.pack_room import NO_DEVICE, free_milli, whole_devices
 from aimass.policies.pack_state import DEVICES, GPU_MILLI, Ask, Nodes
 from aimass.policies.pack_worth import cpu_change, share_gradient, whole_gradient
@@ -46,7 +46,7 @@ def mass_terms(
 ) -> tuple[int, int, int, int, int, int]:
     """Give the terms of the policy `mass` in micro-GPU, whose sum is the score, and the device.
 
-    In turn: fragmentation taken away; room left over, at 100 milli-GPU for an idle node; GPUs left
+    In turn: fragmentation taken away; room left over, as a part of the largest node's; GPUs left
     without CPU; the price of the model; the price of places for gangs.
     """
     weight = max(1, mix.weight)
@@ -62,7 +62,8 @@ def mass_terms(
         fragments = MICRO * whole_gradient(mix, nodes, node, ask) // weight
     free, cpu_free = free_milli(nodes, node), nodes.cpu_free[node]
     cpu_left, left = cpu_free - ask.cpu_milli, free - wanted
-    room = live.fit * (NODE_MILLI * cpu_left + CPU_MILLI * left) // (2 * NODE_MILLI * CPU_MILLI)
+    room = live.fit * (NODE_MILLI * cpu_left + live.cpu_scale * left)
+    room //= 2 * NODE_MILLI * live.cpu_scale
     unfed = stranded(live, cpu_left, left) - stranded(live, cpu_free, free)
     return (
         live.gradient * fragments,
