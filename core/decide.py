@@ -184,27 +184,16 @@ def try_job(search: Search, group: Group, job: Job, future: list[Future]) -> Tur
     if not found.may_take or not search.fuel.left or group in search.hopeless:
         return found
     with search.setting_aside(job):
-        return _make_way(search, group, job, found, future)
+        return _give_or_promise(search, group, job, found, future)
 
 
-def _make_way(
+def _give_or_promise(
     search: Search, group: Group, job: Job, found: Turned, future: list[Future]
 ) -> Turned | None:
     """Shrink or stop others for the job, or else promise it a start."""
-    can_wait = _comes_soon(search, job)
-    later = _promised_after(search, job)
-    search.lift(later)
-    try:
-        with search.closing(job, search.cluster.now_ms):
-            can_wait = can_wait or (
-                search.at_work.left_ms(search.evicted) > 0 and is_leaving_enough(search, job)
-            )
-            if not can_wait and (
-                shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job)
-            ):
-                return None
-    finally:
-        search.lower(later)
+    is_made, can_wait = make_way(search, job)
+    if is_made:
+        return None
     if not found.may_be_promised:
         keep_promise(search, job)  # its queue may have room again by then
         return found
@@ -221,6 +210,27 @@ def _make_way(
         search.hopeless.add(group)
         search.futile += 1
     return found
+
+
+def make_way(search: Search, job: Job) -> tuple[bool, bool]:
+    """Shrink or stop others for the job: whether that was done, and whether it need not be.
+
+    It need not where those are enough who are leaving anyway. To be called with the promises set
+    aside that do not count against the job.
+    """
+    can_wait = _comes_soon(search, job)
+    later = _promised_after(search, job)
+    search.lift(later)
+    try:
+        with search.closing(job, search.cluster.now_ms):
+            if not can_wait and search.at_work.left_ms(search.evicted):
+                can_wait = is_leaving_enough(search, job)
+            is_made = not can_wait and (
+                shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job)
+            )
+    finally:
+        search.lower(later)
+    return is_made, can_wait
 
 
 def _comes_soon(search: Search, job: Job) -> bool:

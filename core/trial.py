@@ -10,15 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from aimass.core.cluster import Cluster, fit_of
+from aimass.core.decide import make_way
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId, Placement
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Policy
-from aimass.core.preempt import preempt
 from aimass.core.promise import Future, find_promise
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims
-from aimass.core.shrink import shrink_for
 from aimass.core.spec import JobSpec
 
 FUEL = 1_000_000  # nodes examined for one explanation
@@ -98,7 +97,7 @@ class Trial:
         self._stands = None  # from here on the search is of no further use
         dropped = set(search.dropped)
         with search.setting_aside(job):
-            if not (shrink_for(search, job) or preempt(search, job)):
+            if not make_way(search, job)[0]:
                 return Tried(found)
         moves: list[Claim | Start] = [*search.claims, *search.starts.values()]
         placements = next(move.placements for move in moves if move.job_id == job.id)
