@@ -10,6 +10,7 @@ import numpy as np
 
 from aimass.policies import pack_kernels as kernels
 from aimass.policies.pack_learn import NO_PRICES, TERMS, Learner
+from aimass.policies.pack_live import Live
 from aimass.policies.pack_mass import mass_terms
 from aimass.policies.pack_mix import Mix, mix_of
 from aimass.policies.pack_policies import PackPolicy, Stream
@@ -76,7 +77,8 @@ class Packer:
         self._stream = Stream(policy.seed)
         self._learner = Learner(policy.terms) if policy.kernel == kernels.MASS else None
         self._mix: Mix | None = None
-        self._live = NO_PRICES
+        self._live: Live = NO_PRICES
+        self._is_resized = False  # nodes came or changed since all prices were made
         self._look_at = 0  # of the log, for places of gangs
         self._rows: dict[Shape, _Row] = {}  # the least lately used first
         self._start_log()
@@ -95,6 +97,8 @@ class Packer:
         if len(self.models.number) > known:  # what shapes ask for, and all tables, lack it
             self._mix = None
             self._rows.clear()
+        if size.cpu_milli > self._live.cpu_scale:
+            self._mix = None  # a score must stay far within 32 bits
         gpu_milli = size.gpu_milli + (0,) * (DEVICES - len(size.gpu_milli))
         self._resize(node, size.cpu_milli, size.memory_mib, gpu_milli)
 
@@ -193,16 +197,24 @@ class Packer:
         if self._mix is None:
             classes = self.policy.classes if self._learner is None else self._learner.classes
             self._mix = mix_of(classes, self.models)
-            if self._learner is not None:
-                self._live = self._learner.prices(self.models, self.nodes, self.books)
+            self._live = self._prices(is_all=True)
             self._forget()
         elif self._learner is not None and self._log_end >= self._look_at:
-            live = self._learner.place_prices(self._live, self.nodes)
-            self._look_at = self._log_end + max(LOOK_MIN, self._count // LOOK_MIN)
-            if not np.array_equal(live.needs, self._live.needs):
+            live = self._prices(is_all=self._is_resized)
+            if not all(map(np.array_equal, live, self._live)):
                 self._live = live
                 self._forget()
         return self._mix
+
+    def _prices(self, is_all: bool) -> Live:
+        """Make the prices anew: all, or those of places for gangs, which every pod may change."""
+        if self._learner is None:
+            return NO_PRICES
+        self._look_at = self._log_end + max(LOOK_MIN, self._count // LOOK_MIN)
+        if not is_all:
+            return self._learner.place_prices(self._live, self.nodes)
+        self._is_resized = False
+        return self._learner.prices(self.models, self.nodes, self.books)
 
     def _forget(self) -> None:
         """Let every row begin anew."""
@@ -242,6 +254,7 @@ class Packer:
         gpu_milli: tuple[int, ...],
         is_there: int = 1,
     ) -> None:
+        self._is_resized = True
         self.books.cpu_size[node] = cpu_milli
         self.books.memory_size[node] = memory_mib
         self.books.gpu_size[node] = gpu_milli

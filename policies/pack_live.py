@@ -135,12 +135,13 @@ def _is_similar(ask: Ask, need: Need) -> bool:
 
 def kinds_of(books: Books) -> list[tuple[int, int]]:
     """Give the sizes of nodes of several devices: devices, and CPU to three bits, rounded down."""
-    gpus = (books.gpu_size > 0).sum(axis=1).tolist()
+    gpus = (books.gpu_size > 0).sum(axis=1)
+    is_kind = (gpus > 1) & (books.cpu_size > 0)
+    pairs = np.unique(np.column_stack((gpus, books.cpu_size))[is_kind], axis=0)
     kinds = set()
-    for devices, cpu_milli in set(zip(gpus, books.cpu_size.tolist(), strict=True)):
-        if devices > 1 and cpu_milli > 0:
-            small_bits = max(0, cpu_milli.bit_length() - 3)
-            kinds.add((devices, cpu_milli >> small_bits << small_bits))
+    for devices, cpu_milli in pairs.tolist():
+        small_bits = max(0, cpu_milli.bit_length() - 3)
+        kinds.add((devices, cpu_milli >> small_bits << small_bits))
     return sorted(kinds)
 
 
