@@ -6,6 +6,7 @@ from aimass.core import events as ev
 from aimass.core.apply_shards import exit_shard, live
 from aimass.core.cluster import Cluster
 from aimass.core.lifecycle import NodeTrigger, move_node
+from aimass.core.links import rearranged
 from aimass.core.model import Device, Exit, ExitReason, Inventory, Node, NodeState
 from aimass.core.moves import charge_node
 
@@ -82,12 +83,16 @@ def keep_held(node: Node, reported: Inventory) -> Inventory:
 
     Placements name devices by index, so an index in use must go on meaning the same device.
     """
-    new = {spec.uuid: spec for spec in reported.devices}
-    slots = []
+    new = {spec.uuid: index for index, spec in enumerate(reported.devices)}
+    slots, order = [], []
     for device in node.devices:
         gone = replace(device.spec, healthy=False, health_detail="no longer reported")
-        slots.append(new.pop(device.spec.uuid, gone))
-    return replace(reported, devices=(*slots, *new.values()))
+        index = new.pop(device.spec.uuid, -1)
+        slots.append(reported.devices[index] if index >= 0 else gone)
+        order.append(index)
+    slots += [reported.devices[index] for index in new.values()]
+    links = reported.links and rearranged(reported.links, (*order, *new.values()))
+    return replace(reported, devices=tuple(slots), links=links)
 
 
 def node_silent(cluster: Cluster, event: ev.NodeSilent) -> None:

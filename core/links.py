@@ -68,6 +68,13 @@ def _switch(links: Links, device: int) -> int:
     return links.pcie_switches[device] if device < len(links.pcie_switches) else -1
 
 
+def rearranged(links: Links, order: Sequence[int]) -> Links:
+    """The same links with device order[i] in place i; -1: a device of which nothing is known."""
+    rows = tuple(tuple(_seen(links, i, j) if min(i, j) >= 0 else 0 for j in order) for i in order)
+    switches = tuple(_switch(links, i) if i >= 0 else -1 for i in order)
+    return Links(rows if links.nvlinks else (), switches if links.pcie_switches else ())
+
+
 def link_name(weight: int) -> str:
     """What joins a pair, in a few words."""
     if weight >= NVLINK:

@@ -14,7 +14,7 @@ from aimass.core.links import (
     link_name,
     pair_weights,
 )
-from tests.core.world import World, gpus, inventory
+from tests.core.world import World, gpus, inventory, one_role
 
 
 def test_without_a_report_islands_and_numa_nodes_say_it() -> None:
@@ -57,6 +57,21 @@ def test_links_have_names() -> None:
     """As people read them in a trail."""
     names = [link_name(weight) for weight in (18 * NVLINK, SWITCH, CPU, SYSTEM)]
     assert names == ["NVLink x18", "one PCIe switch", "one CPU", "across CPUs"]
+
+
+def test_links_go_with_their_devices_when_a_held_device_keeps_its_index() -> None:
+    """The first device is not reported any more; what holds the others still means the others."""
+    world = World()
+    chain = Links(((0, 1, 0), (1, 0, 2), (0, 2, 0)), (0, 0, 1))
+    devices = gpus("n1", 3)
+    world.join("n1", replace(inventory("n1", devices), links=chain))
+    world.submit(one_role(gpus=3))
+    world.plan()
+    rest = Links(((0, 2), (2, 0)), (5, 6))
+    node = world.join("n1", replace(inventory("n1", devices[:0:-1]), links=rest))
+    assert [device.spec.uuid for device in node.devices] == [spec.uuid for spec in devices]
+    links = node.inventory.links
+    assert links == Links(((0, 0, 0), (0, 0, 2), (0, 2, 0)), (-1, 6, 5))
 
 
 def test_links_are_part_of_the_state_where_they_are_reported_and_only_there() -> None:
