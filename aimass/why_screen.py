@@ -114,6 +114,7 @@ def plan_page(plan: scheduler_pb2.PlanReply, name: str, colour: str) -> str:
         if plan.verdict == "NEVER"
         else [],
     )
+    lines += rows("weighed", [clean(text) for text in plan.trail])
     lines += rows("takes", loss_lines(plan.losses))
     lines += rows("starts", outlook_lines(plan.start, plan.now_ms) if not plan.nodes else [])
     if plan.tasks_total > 1:

@@ -10,7 +10,7 @@ go-gpuallocator; that one takes the first free device for a request of one.
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from aimass.core.links import Links, Weights, pair_weights
 from aimass.policies.rings import EXACT, ring_order, widest_ring
@@ -35,9 +35,11 @@ class DeviceSets:
 
     def __init__(self, weights: Weights, numa_nodes: Sequence[int]) -> None:
         self.weights, self.numa_nodes = weights, numa_nodes
+        self.widest = max((max(row) for row in weights), default=0)  # the best link there is
         self._answers: dict[tuple[int, int, int], Sets] = {}
         self._qualities: dict[int, int] = {}
         self._partitions: dict[tuple[int, int], int] = {}
+        self._slowest: dict[tuple[Sets, bool], int] = {}
 
     def choose(self, free: int, shards: int, each: int) -> Sets:
         """`each` of the free devices for each shard; there are enough. O(1) when asked before.
@@ -53,6 +55,22 @@ class DeviceSets:
                 self._answers.clear()
             answer = self._answers[key] = self._look(free, shards, each)
         return answer
+
+    def slowest(self, sets: Sets, is_closed: bool) -> int:
+        """The weight of the slowest link from device to device in this order; 0 for one alone.
+
+        is_closed: and back to the first, as it is when no other node is part of the ring.
+        """
+        key = sets, is_closed
+        known = self._slowest.get(key)
+        if known is None:
+            order = [i for each in sets for i in each]
+            ring = [*order, order[0]] if is_closed else order
+            known = min((self.weights[a][b] for a, b in pairwise(ring)), default=0)
+            if len(self._slowest) >= _ANSWERS_MAX:
+                self._slowest.clear()
+            self._slowest[key] = known
+        return known
 
     def _look(self, free: int, shards: int, each: int) -> Sets:
         if free.bit_count() > EXACT:

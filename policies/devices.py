@@ -5,6 +5,7 @@ request will want, nor an NVLink pair where there is a device without any.
 """
 
 from aimass.core.feasible import device_has_room, device_suits
+from aimass.core.links import NVLINK
 from aimass.core.model import Node
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.policies.device_sets import DeviceSets, Sets, device_sets
@@ -23,6 +24,20 @@ def choose_devices(node: Node, need: Need, shards: int, is_soon: bool = False) -
     room = free.bit_count()
     assert room >= wanted, f"{node.id}: {room} devices have room, {wanted} are wanted"
     return sets_of(node).choose(free, shards, need.devices)
+
+
+def slowest_link(node: Node, need: Need, shards: int, is_soon: bool) -> tuple[int, bool]:
+    """(weight of the slowest link among the devices that they would get, it could not be better).
+
+    (-1, False) when they do not fit. Without NVLink another node could be better. O(d) as
+    choose_devices.
+    """
+    free = free_devices(node, need, is_soon)
+    if free.bit_count() < need.devices * shards:
+        return -1, False
+    sets = sets_of(node)
+    weight = sets.slowest(sets.choose(free, shards, need.devices), True)
+    return weight, weight == sets.widest >= NVLINK
 
 
 def sets_of(node: Node) -> DeviceSets:

@@ -1,15 +1,17 @@
 """What all placers share: place a gang role by role, given a choice of nodes for one role."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from aimass.core.draft import Draft
 from aimass.core.model import HoldKey, Job, Node, Placement, placement_of
 from aimass.core.policy import Fuel, Placed, Want
-from aimass.core.spec import Need, Strategy
+from aimass.core.spec import WHOLE_GPU_MILLI, Need, Strategy
 from aimass.core.wants import models_of
-from aimass.policies.devices import choose_devices
+from aimass.policies.allreduce import Group, all_reduce
+from aimass.policies.device_sets import Sets
+from aimass.policies.devices import choose_devices, sets_of
 from aimass.policies.room import Room
 
 ChooseNodes = Callable[[Room, int], list[tuple[Node, int]] | None]
@@ -64,19 +66,57 @@ class GangPlacer:
                 return None
             trail.append(room.summary())
             rank = sum(want.sizes[:index])
-            for node, count in sorted(chosen, key=_join_order):
+            groups = []
+            for node, count in in_rank_order(draft.cluster.levels, chosen):
                 own |= 1 << node.index
-                for devices in choose_devices(node, need, count, draft.is_soon):
+                sets = choose_devices(node, need, count, draft.is_soon)
+                groups.append((node, sets))
+                for devices in sets:
                     placement = placement_of(node, index, devices, need, job.spec.exclusive_node)
                     draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placement)
                     by_role[index].append(placement)
                     rank += 1
+            if shards * need.gpu_milli > WHOLE_GPU_MILLI <= need.gpu_milli:
+                trail += _all_reduce_text(draft.cluster.levels, groups)
         ordered = tuple(chain.from_iterable(by_role))
         return Placed(ordered, f"{self.name}: {_describe(ordered)}", tuple(trail))
 
 
+def in_rank_order(
+    levels: Sequence[str], chosen: Sequence[tuple[Node, int]]
+) -> Sequence[tuple[Node, int]]:
+    """The nodes by join order, those of one domain next to each other on every level.
+
+    So rings cross a rack's edge once in and once out. O(nodes * levels).
+    """
+    ordered = sorted(chosen, key=_join_order)
+    if len(ordered) < 3:
+        return ordered
+    first: dict[tuple[str | None, ...], int] = {}  # of each domain, its first place in the order
+    keys = {}
+    for place, (node, _) in enumerate(ordered):
+        labels = node.inventory.labels
+        path = tuple([labels.get(level) for level in levels])
+        ups = [path[: depth + 1] for depth in range(len(path))]
+        keys[node.index] = [first.setdefault(up, place) for up in ups]
+    return sorted(ordered, key=lambda choice: keys[choice[0].index])
+
+
 def _join_order(choice: tuple[Node, int]) -> int:
     return choice[0].index
+
+
+def _all_reduce_text(levels: Sequence[str], groups: Sequence[tuple[Node, Sets]]) -> list[str]:
+    """What an all-reduce would cost there, for the trail; groups: in rank order."""
+    is_closed = len(groups) == 1
+    found = all_reduce(
+        levels,
+        [
+            Group(node, sum(map(len, sets)), sets_of(node).slowest(sets, is_closed))
+            for node, sets in groups
+        ],
+    )
+    return [found.text] if found is not None else []
 
 
 def _needs(job: Job, want: Want) -> list[Need]:
@@ -100,15 +140,18 @@ def _hardest_first(
 def _domains(
     draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel
 ) -> Iterator[tuple[str, int]]:
-    """(name, nodes) of the domains that may hold every role, those with the least room first."""
+    """(name, nodes) of the domains that may hold every role, those with the least room first.
+
+    Of equal ones first where a node takes most shards: the gang crosses the network less often.
+    """
     domains = list(draft.cluster.index.domains(want.level).values())
     rooms = [Room(draft, job, need, fuel).count_by_domain(domains) for need in needs]
     holding = [
-        (sum(counts), position)
+        (sum(count for count, _ in counts), -sum(most for _, most in counts), position)
         for position, counts in enumerate(zip(*rooms, strict=True))
-        if all(count >= size for count, size in zip(counts, want.sizes, strict=True))
+        if all(count >= size for (count, _), size in zip(counts, want.sizes, strict=True))
     ]
-    for _, position in sorted(holding):
+    for _, _, position in sorted(holding):
         yield domains[position].name, domains[position].mask
 
 

@@ -16,6 +16,10 @@ from aimass.core.node_index import EXCLUSIVE, SHARED, Domain, NodeIndex
 from aimass.core.policy import Fuel
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.core.spec_problems import SHARDS_MAX
+from aimass.policies.devices import slowest_link
+
+# Of nodes that are equal otherwise, so many are compared by their links.
+_TIES_MAX = 4
 
 # Sizes at which nodes are counted: exact up to 16 shards a node, from above beyond.
 _STEPS = (*range(1, 17), *(1 << b for b in range(5, SHARDS_MAX.bit_length())), SHARDS_MAX + 1)
@@ -83,9 +87,12 @@ class Room:
                 break
         return total
 
-    def count_by_domain(self, domains: Sequence[Domain]) -> list[int]:
-        """The same for each of these domains. O(domains * room of the roomiest node)."""
-        totals = [0] * len(domains)
+    def count_by_domain(self, domains: Sequence[Domain]) -> list[tuple[int, int]]:
+        """The same for each of these domains, and the most shards that one node there may take.
+
+        O(domains * room of the roomiest node).
+        """
+        totals, most = [0] * len(domains), [0] * len(domains)
         bytes_all = len(self.nodes) // 8 + 1
         for step, after in pairwise(_STEPS):
             nodes = self.mask(step)
@@ -94,8 +101,11 @@ class Room:
             row = nodes.to_bytes(bytes_all, "little")
             for i, domain in enumerate(domains):
                 here = int.from_bytes(row[domain.first_byte : domain.last_byte], "little")
-                totals[i] += (here & domain.bits).bit_count() * (after - step)
-        return totals
+                found = (here & domain.bits).bit_count()
+                totals[i] += found * (after - step)
+                if found:
+                    most[i] = step
+        return list(zip(totals, most, strict=True))
 
     def most_fits(self, at_most: int) -> int:
         """The largest number of shards, up to `at_most`, that some node may take. O(log)."""
@@ -113,7 +123,8 @@ class Room:
     def tightest(self, fits: int) -> Candidate | None:
         """Of the nodes that take `fits` shards: preferred ones, then the one with least free.
 
-        Ties go to a node near the first one taken, then to the one that joined first.
+        Ties go to a node near the first one taken, then to one whose free devices are joined by
+        better links (of the first few), then to the one that joined first.
         """
         return self._first(fits, self._tightest)
 
@@ -141,12 +152,34 @@ class Room:
             nodes = self.mask(fits)
             if not nodes:
                 return None
-            index = lowest(narrow(nodes))
+            index = self._best_joined(narrow(nodes), fits)
             found = self._ask(index)
             if found >= fits:
                 return Candidate(self.nodes[index], found)
             self._less[found] = self._less.get(found, 0) | 1 << index
         return None
+
+    def _best_joined(self, nodes: int, fits: int) -> int:
+        """Of the first few of these nodes, the one where that many shards get the best links.
+
+        Equal links mean an equal all-reduce (see allreduce.py): then the first. It stops at one
+        that could not be better, which on idle nodes of one kind is the first.
+        """
+        first = found = lowest(nodes)
+        if self.need.gpu_milli < WHOLE_GPU_MILLI or fits * self.need.devices < 2:
+            return first
+        if not nodes & nodes - 1:
+            return first
+        best = -1
+        for _ in range(_TIES_MAX):
+            weight, is_widest = slowest_link(self.nodes[first], self.need, fits, self.is_soon)
+            if weight > best:
+                best, found = weight, first
+            nodes &= nodes - 1
+            if is_widest or not nodes:
+                break
+            first = lowest(nodes)
+        return found
 
     def _ask(self, index: int) -> int:
         found = self._asked.get(index)

@@ -1,6 +1,8 @@
 """Which of the places with room a gang gets: tight, together, preferred; what the trail says."""
 
-from aimass.core.model import Job, NodeId
+from dataclasses import replace
+
+from aimass.core.model import Inventory, Job, NodeId
 from aimass.core.policy import Placed
 from aimass.core.spec import JobSpec, LabelOp, LabelRule, Need, Role, Strategy
 from tests.policies.crowd import GIB, Crowd
@@ -117,14 +119,82 @@ def test_placing_one_shard_examines_one_node() -> None:
     assert crowd.try_place(job(crowd, 1000), fuel=2) is None
 
 
+def linked(name: str, *islands: int, **labels: str) -> Inventory:
+    """A node whose devices are in these NVLink islands."""
+    there = node(name, len(islands), **labels)
+    devices = [replace(d, island=i) for d, i in zip(there.devices, islands, strict=True)]
+    return replace(there, devices=tuple(devices))
+
+
+def test_of_nodes_equal_otherwise_the_one_with_better_links_takes_it() -> None:
+    """For whoever uses links; of nodes with equal links the first, and only a few are compared."""
+    crowd = Crowd([node("n0", 2), linked("n1", 0, 0), linked("n2", 0, 0)])
+    assert where(crowd.try_place(job(crowd, 1))) == ["n0"]
+    assert where(crowd.try_place(job(crowd, 1, 500))) == ["n0"]
+    assert where(crowd.try_place(job(crowd, 1, 2000))) == ["n1"]
+    assert where(crowd.try_place(job(crowd, 2))) == ["n1"]
+    many = Crowd([*(node(f"n{i}", 2) for i in range(4)), linked("n4", 0, 0)])
+    assert where(many.try_place(job(many, 2))) == ["n0"]
+
+
+def test_of_domains_with_equal_room_the_one_that_needs_fewer_nodes_takes_it() -> None:
+    """Four are free in either rack: two and two, or all on one node."""
+    crowd = Crowd([node(f"n{i}", 4, rack=rack) for i, rack in enumerate("1122")])
+    fill(crowd, "n0", "n1", gpus=2)
+    fill(crowd, "n2", gpus=4)
+    assert where(crowd.try_place(job(crowd, 4), level="rack")) == ["n3"]
+
+
+def test_ranks_of_one_domain_lie_together() -> None:
+    """Nodes joined rack by rack in turn; a ring leaves each rack once."""
+    racks = ("1", "2", "1", "2", "1", "2")
+    crowd = Crowd([node(f"n{i}", 2, zone="a", rack=rack) for i, rack in enumerate(racks)])
+    assert where(crowd.try_place(job(crowd, 12))) == ["n0", "n2", "n4", "n1", "n3", "n5"]
+    zones = Crowd([node(f"n{i}", 2, zone=zone, rack="1") for i, zone in enumerate("abab")])
+    assert where(zones.try_place(job(zones, 8))) == ["n0", "n2", "n1", "n3"]
+
+
+def test_ranks_and_visible_devices_follow_the_links_of_a_node() -> None:
+    """Islands of every second device: neighbours in rank are neighbours on NVLink."""
+    crowd = Crowd([linked("n0", 0, 1, 0, 1)])
+    singles = crowd.try_place(job(crowd, 4))
+    assert singles is not None
+    assert [p.devices for p in singles.placements] == [(0,), (2,), (1,), (3,)]
+    pairs = crowd.try_place(job(crowd, 2, 2000))
+    assert pairs is not None
+    assert [p.devices for p in pairs.placements] == [(0, 2), (1, 3)]
+    whole = crowd.try_place(job(crowd, 1, 4000))
+    assert whole is not None
+    assert [p.devices for p in whole.placements] == [(0, 2, 1, 3)]
+
+
+def test_the_trail_names_what_an_all_reduce_would_cost_for_each_role_that_has_one() -> None:
+    """Two devices at least, and whole ones."""
+    crowd = Crowd([linked(f"n{i}", 0, 0, 0, 0, zone="a", rack="1") for i in range(2)])
+
+    def said(*roles: Role) -> list[str]:
+        placed = crowd.try_place(crowd.job(JobSpec("job", roles)))
+        assert placed is not None
+        return [text for text in placed.trail if text.startswith("all-reduce")]
+
+    workers = Role("worker", 6, Need(1000), ("x",))
+    assert said(workers, Role("ps", 1, Need(1000), ("x",))) == [
+        "all-reduce of 1 GiB over 6 GPUs: about 149.1 ms by ring, slowest link network of one rack"
+    ]
+    assert said(Role("half", 4, Need(500), ("x",))) == []
+
+
 def test_the_trail_names_what_was_weighed() -> None:
     """How many nodes had room, how many were examined, and which came next: one nearby."""
     crowd = a_row(4, per_rack=2)
     fill(crowd, "n2", gpus=2)
     placed = crowd.try_place(job(crowd, 2))
     assert placed is not None
-    assert placed.trail == ("4 nodes have room, 1 examined, next n3",)
+    assert placed.trail == (
+        "4 nodes have room, 1 examined, next n3",
+        "all-reduce of 1 GiB over 2 GPUs: about 107.3 ms by ring, slowest link one CPU",
+    )
     assert crowd.try_place(job(crowd, 16)) is None
     placed = crowd.try_place(job(crowd, 14, strategy=PACK))
     assert placed is not None
-    assert placed.trail == ("4 nodes have room, 4 examined, no other would do",)
+    assert placed.trail[0] == "4 nodes have room, 4 examined, no other would do"

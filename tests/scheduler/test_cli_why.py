@@ -117,6 +117,9 @@ async def test_plan_says_where_when_and_at_what_cost_by_exit_codes_too(tmp_path:
         code, page = await massctl(s, "plan", "--gpus", "8", "--node", "+2x8xH100", *work)
         assert code == 0
         assert "would start now on new1" in page
+        assert "weighed  2 nodes have room" in page
+        cost = "about 7.8 ms by ring, slowest link NVLink x12"
+        assert f"\n           all-reduce of 1 GiB over 8 GPUs: {cost}\n" in page
         code, text = await massctl(s, "submit", "--dry-run", "--gpus", "2", "-o", "json", *work)
         assert code == 10
         assert json.loads(text)["verdict"] == "WAITS"
