@@ -61,6 +61,8 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     attempt = Attempt(start.attempt, start.placements, uuids, shards, at_ms, start.reason)
     attempt.live = len(shards)
     attempt.trail = start.trail
+    if job.attempts and (last := job.attempts[-1]).stop_goal is Goal.RESIZE:
+        attempt.ran_ms = last.ended_ms - last.since_ms if last.since_ms else 0
     job.attempts.append(attempt)
     del job.attempts[:-ATTEMPTS_KEPT]
     cluster.active[job.id] = job

@@ -24,8 +24,8 @@ def advance(cluster: Cluster) -> None:
 def _fall_due(cluster: Cluster, job: Job) -> None:
     spec, now_ms = job.spec, cluster.now_ms
     if job.state.is_active:
-        running_ms = job.current.running_ms
-        if running_ms and 0 < spec.walltime_ms <= now_ms - running_ms:
+        since_ms = job.current.since_ms
+        if since_ms and 0 < spec.walltime_ms <= now_ms - since_ms:
             reason = f"walltime of {span_text(spec.walltime_ms)} reached"
         else:
             reason = "its deadline has passed"

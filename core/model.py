@@ -212,6 +212,12 @@ class Attempt:
     receipt: Receipt | None = None
     checkpoint_ms: int = 0  # when its last checkpoint was complete
     trail: tuple[str, ...] = ()  # how the decision weighed it: score terms, alternatives
+    ran_ms: int = 0  # how long it ran before in other sizes: its limit counts that as well
+
+    @property
+    def since_ms(self) -> int:
+        """From when its time limit counts: as if it had run all along; 0: it does not run yet."""
+        return self.running_ms - self.ran_ms if self.running_ms else 0
 
 
 @dataclass(slots=True)

@@ -62,7 +62,8 @@ def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
     begin_ms = attempt.running_ms or attempt.placed_ms
     end_ms = _prolonged(begin_ms + run_ms, now_ms, max(OVERRUN_MS, run_ms // 10))
     if spec.walltime_ms:
-        last_ms = _prolonged(begin_ms + spec.walltime_ms + spec.grace_ms, now_ms, OVERRUN_MS)
+        last_ms = begin_ms - attempt.ran_ms + spec.walltime_ms + spec.grace_ms
+        last_ms = _prolonged(last_ms, now_ms, OVERRUN_MS)
         end_ms = min(end_ms, last_ms)
     return end_ms, is_known
 

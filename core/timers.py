@@ -24,8 +24,8 @@ def due_ms(cluster: Cluster, job: Job) -> int:
     if state is JobState.STOPPING or state.is_over:
         return 0
     if state.is_active:
-        running_ms = job.current.running_ms
-        walltime_ms = running_ms + spec.walltime_ms if running_ms and spec.walltime_ms else 0
+        since_ms = job.current.since_ms
+        walltime_ms = since_ms + spec.walltime_ms if since_ms and spec.walltime_ms else 0
         return _first(walltime_ms, spec.deadline_ms)
     if state is JobState.RESERVED and job.attempt:
         return spec.deadline_ms  # it goes on, it does not begin

@@ -98,7 +98,7 @@ def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
                 fix="leave it out to start at once",
             )
     if spec.deadline_ms and (was is None or spec.deadline_ms != was.deadline_ms):
-        begin_ms = _running_ms(of) or max(now_ms, spec.start_after_ms)
+        begin_ms = _since_ms(of) or max(now_ms, spec.start_after_ms)
         short_ms = max(now_ms, begin_ms + spec.run_ms) - spec.deadline_ms
         if short_ms >= 0:
             raise invalid(
@@ -106,8 +106,8 @@ def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
                 f"{span_text(short_ms + 1000)}",
                 fix="give a later deadline, or a shorter run: --expected",
             )
-    if of is not None and _running_ms(of) and spec.walltime_ms not in (0, of.spec.walltime_ms):
-        run_ms = now_ms - _running_ms(of)
+    if of is not None and _since_ms(of) and spec.walltime_ms not in (0, of.spec.walltime_ms):
+        run_ms = now_ms - _since_ms(of)
         if run_ms >= spec.walltime_ms:
             raise invalid(
                 f"{of.id} has run for {span_text(run_ms)}: longer than the new time limit",
@@ -116,9 +116,9 @@ def _check_times(spec: JobSpec, now_ms: int, of: Job | None) -> None:
             )
 
 
-def _running_ms(of: Job | None) -> int:
-    """Since when the job runs; 0: it does not."""
-    return of.current.running_ms if of is not None and of.state.is_active else 0
+def _since_ms(of: Job | None) -> int:
+    """Since when the job runs, in whatever sizes; 0: it does not."""
+    return of.current.since_ms if of is not None and of.state.is_active else 0
 
 
 def _check_levels(cluster: Cluster, spec: JobSpec) -> None:
