@@ -42,7 +42,7 @@ def slowest_link(node: Node, need: Need, shards: int, is_soon: bool) -> tuple[in
 
 def sets_of(node: Node) -> DeviceSets:
     """The sets of the node's devices. O(d)."""
-    specs = [device.spec for device in node.devices]
+    specs = node.inventory.devices
     islands = tuple([spec.island for spec in specs])
     return device_sets(islands, tuple([spec.numa_node for spec in specs]), node.inventory.links)
 

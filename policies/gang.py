@@ -67,7 +67,9 @@ class GangPlacer:
             trail.append(room.summary())
             rank = sum(want.sizes[:index])
             groups = []
-            for node, count in in_rank_order(draft.cluster.levels, chosen):
+            if len(chosen) > 1:
+                chosen = in_rank_order(draft.cluster.levels, chosen)
+            for node, count in chosen:
                 own |= 1 << node.index
                 sets = choose_devices(node, need, count, draft.is_soon)
                 groups.append((node, sets))
@@ -84,7 +86,7 @@ class GangPlacer:
 
 def in_rank_order(
     levels: Sequence[str], chosen: Sequence[tuple[Node, int]]
-) -> Sequence[tuple[Node, int]]:
+) -> list[tuple[Node, int]]:
     """The nodes by join order, those of one domain next to each other on every level.
 
     So rings cross a rack's edge once in and once out. O(nodes * levels).

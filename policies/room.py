@@ -166,9 +166,9 @@ class Room:
         that could not be better, which on idle nodes of one kind is the first.
         """
         first = found = lowest(nodes)
-        if self.need.gpu_milli < WHOLE_GPU_MILLI or fits * self.need.devices < 2:
+        if not nodes & nodes - 1 or fits * self.need.gpu_milli <= WHOLE_GPU_MILLI:
             return first
-        if not nodes & nodes - 1:
+        if self.need.gpu_milli < WHOLE_GPU_MILLI:
             return first
         best = -1
         for _ in range(_TIES_MAX):
