@@ -25,8 +25,8 @@ ORDERS: dict[str, Callable[[], OrderPolicy]] = {
     "fifo": FifoOrder,
 }
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
-    "best-fit": lambda: GangPlacer("best-fit", 1, pack_nodes, BY_STRATEGY),
-    "spread": lambda: GangPlacer("spread", 1, spread_nodes, BY_STRATEGY),
+    "best-fit": lambda: GangPlacer("best-fit", 2, pack_nodes, BY_STRATEGY),
+    "spread": lambda: GangPlacer("spread", 2, spread_nodes, BY_STRATEGY),
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aimass.core.links import CPU, NVLINK, SYSTEM, Links, Weights, pair_weights
-from aimass.policies.device_sets import DeviceSets
+from aimass.policies.device_sets import DeviceSets, mask_of
 from aimass.policies.rings import ring_order, widest_ring
 from tests.policies.boxes import ALONE, BOXES, CUBE_MESH, SOCKETS, sets_of_box
 
@@ -164,6 +164,16 @@ def test_a_broken_link_is_gone_around() -> None:
     broken = DeviceSets(pair_weights((0,) * 8, SOCKETS, Links(tuple(map(tuple, rows)))), SOCKETS)
     assert sets_of_box("cube-mesh").choose(0b1001_1001, 1, 2) == ((0, 3),)
     assert broken.choose(0b1001_1001, 1, 2) == ((0, 4),)
+
+
+def test_a_ring_of_nvlinks_is_worth_more_than_many_links_without_one() -> None:
+    """Five on a cube mesh: four that are all joined and one more have most, but no way around."""
+    mesh = sets_of_box("cube-mesh")
+    (chosen,) = mesh.choose(255, 1, 5)
+    assert widest_ring(mesh.weights, tuple(sorted(chosen))) == NVLINK
+    most = max(combinations(range(8), 5), key=lambda five: mesh.total(mask_of(five)))
+    assert most == (0, 1, 2, 3, 4)
+    assert widest_ring(mesh.weights, most) == SYSTEM
 
 
 def test_ranks_follow_the_links() -> None:
