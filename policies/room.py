@@ -144,7 +144,9 @@ class Room:
         if 1 not in self._room:
             self.mask(1)
         other = f"next {self.nodes[lowest(narrow(nodes))].id}" if nodes else "no other would do"
-        return f"{self._room[1].bit_count()} nodes have room, {len(self._asked)} examined, {other}"
+        count = self._room[1].bit_count()
+        able = "1 node has room" if count == 1 else f"{count} nodes have room"
+        return f"{able}, {len(self._asked)} examined, {other}"
 
     def _first(self, fits: int, narrow: Callable[[int], int]) -> Candidate | None:
         self._last = (fits, narrow)
