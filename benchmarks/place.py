@@ -29,10 +29,10 @@ TIMEOUT_S = 900
 
 def run_openb(scale: float) -> list[Record]:
     """`place_openb_POLICY`, compiled, and `place_openb_POLICY_plain`, decisions/s."""
-    records = []
+    records, rounds = [], max(1, round(ROUNDS * scale))
     for suffix, plain in (("", "0"), ("_plain", "1")):
         for policy in ("fgd", "mass"):
-            measured = [_child("openb", policy, scale, plain) for _ in range(ROUNDS)]
+            measured = [_child("openb", policy, scale, plain) for _ in range(rounds)]
             rates = [each["decisions"] / each["spent_s"] for each in measured]
             count = round(sum(each["decisions"] for each in measured))
             name = f"place_openb_{policy}{suffix}"
