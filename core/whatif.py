@@ -240,17 +240,23 @@ def add_node(cluster: Cluster, now_ms: int, node_id: NodeId, there: Inventory) -
 
 
 def inventory_like(cluster: Cluster, kind: More, number: int) -> Inventory:
-    """A node with these GPUs; all else as the largest node with such GPUs has it, or any."""
+    """A node with these GPUs; all else as the largest node with such GPUs has it, or any.
+
+    They are joined as on a node of just these GPUs, or all by NVLink.
+    """
     nodes = list(cluster.nodes.values())
     alike = [n for n in nodes if any(d.spec.model == kind.model for d in n.devices)]
     cpus = [n.inventory.cpu_milli for n in alike or nodes]
     memory = [n.inventory.memory_mib for n in alike or nodes]
     each = [d.spec.memory_mib for n in alike for d in n.devices if d.spec.model == kind.model]
-    name = f"new{number}"
-    devices = tuple(
-        DeviceSpec(f"GPU-{name}-{i}", kind.model, max(each, default=DEFAULT_GPU_MIB), island=0)
-        for i in range(kind.gpus)
-    )
+    name, memory_mib = f"new{number}", max(each, default=DEFAULT_GPU_MIB)
+    models = [kind.model] * kind.gpus
+    twin = next((n for n in alike if [d.spec.model for d in n.devices] == models), None)
+    specs = [DeviceSpec("", kind.model, memory_mib, island=0)] * kind.gpus
+    if twin is not None:
+        joined = [(d.spec.numa_node, d.spec.island) for d in twin.devices]
+        specs = [replace(specs[0], numa_node=numa, island=island) for numa, island in joined]
+    devices = tuple(replace(spec, uuid=f"GPU-{name}-{i}") for i, spec in enumerate(specs))
     return Inventory(
         name,
         name,
@@ -258,4 +264,5 @@ def inventory_like(cluster: Cluster, kind: More, number: int) -> Inventory:
         max(memory, default=DEFAULT_MEMORY_MIB),
         devices,
         labels=dict(alike[0].inventory.labels) if alike else {},
+        links=twin.inventory.links if twin is not None else None,
     )

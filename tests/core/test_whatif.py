@@ -1,12 +1,15 @@
 """What would happen is what does happen: the answer agrees with submitting for real."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 
 from aimass.core import events as ev
 from aimass.core.codec import encode_snapshot, state_hash
 from aimass.core.decide import decide
-from aimass.core.model import JobState, NodeId
+from aimass.core.links import Links
+from aimass.core.model import Inventory, JobState, NodeId
 from aimass.core.queues import QueueSpec
 from aimass.core.spec import Array, Dependency, JobSpec, Need, Role
 from aimass.core.whatif import Answer, Impossible, More, Verdict, what_if
@@ -27,6 +30,24 @@ def job(gpus: int, shards: int = 1, **more: object) -> JobSpec:
     """A job of equal shards."""
     roles = (Role("w", shards, Need(1000 * gpus), ("x",)),)
     return JobSpec("job", roles, **more)  # type: ignore[arg-type]
+
+
+def test_imagined_nodes_are_joined_like_known_ones() -> None:
+    """As on a node of just these GPUs; where there is none, all by NVLink."""
+    world = World()
+    pair = Links(((0, 4), (4, 0)))
+    world.join("n1", replace(inventory("n1", gpus("n1", 2)), links=pair))
+    world.join("n2", inventory("n2", gpus("n2", 4)))
+
+    def imagined(kind: More) -> Inventory:
+        answer = asked(world, job(kind.gpus), kind)
+        return answer.cluster.nodes[NodeId("new1")].inventory
+
+    assert imagined(More(1, 2, "H100")).links == pair
+    plain = imagined(More(1, 4, "H100"))
+    assert (plain.links, [spec.island for spec in plain.devices]) == (None, [-1] * 4)
+    unknown = imagined(More(1, 8, "H100"))
+    assert (unknown.links, [spec.island for spec in unknown.devices]) == (None, [0] * 8)
 
 
 @settings(max_examples=60, deadline=None)
