@@ -208,9 +208,12 @@ def is_broken(error: Any) -> bool:
     """Say whether the link failed, so that the outcome is unknown and trying again may help.
 
     An UNAVAILABLE with an ErrorDetail is an answer: the scheduler is there and refuses. CANCELLED
-    is what a stopping server sends; our own cancelling never comes back as an error.
+    is what a stopping server sends; our own cancelling never comes back as an error. And a write on
+    a stream that breaks at this moment is called INTERNAL by grpc.aio, in words of its own.
     """
     broken = error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+    if error.code() is grpc.StatusCode.INTERNAL:
+        broken = error.details() == "Internal error from Core"
     return broken and detail_of(error) is None
 
 

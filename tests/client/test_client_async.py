@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import grpc
+import grpc.aio
 import pytest
 import pytest_asyncio
 
-from aimass import AsyncClient, MassError
+from aimass import AsyncClient, MassError, wire
 from aimass.cursors import CHUNK_JOBS_MAX
 from aimass.errors import NotFound, TimedOut, Unreachable
 from aimass.v1 import job_pb2
@@ -115,3 +117,19 @@ async def test_nobody_listening_is_unreachable(fake: FakeScheduler) -> None:
             await mass.submit(a_spec())
         with pytest.raises(Unreachable):
             await anext(mass.watch())
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "is_broken"),
+    [
+        (grpc.StatusCode.INTERNAL, "Internal error from Core", True),
+        (grpc.StatusCode.INTERNAL, "a bug in the scheduler", False),
+        (grpc.StatusCode.UNAVAILABLE, "connection refused", True),
+        (grpc.StatusCode.INVALID_ARGUMENT, "no", False),
+    ],
+)
+def test_what_counts_as_a_broken_link(
+    status: grpc.StatusCode, details: str, is_broken: bool
+) -> None:
+    error = grpc.aio.AioRpcError(status, grpc.aio.Metadata(), grpc.aio.Metadata(), details)
+    assert wire.is_broken(error) is is_broken
