@@ -33,7 +33,8 @@ class _Dumper(yaml.SafeDumper):
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         """Quote what would come back as a number; leave the rest to PyYAML."""
-        style = '"' if _INT.match(text) or _FLOAT.match(text) else None
+        is_odd = "\x85" in text or _INT.match(text) or _FLOAT.match(text)
+        style = '"' if is_odd else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -6,7 +6,7 @@ from aimass.core.apply_shards import stop_gang
 from aimass.core.cluster import Cluster
 from aimass.core.endings import end_job
 from aimass.core.lifecycle import JobTrigger
-from aimass.core.model import Goal, Job
+from aimass.core.model import Goal, Job, JobState
 from aimass.core.moves import admit
 from aimass.core.spans import span_text
 from aimass.core.timers import due_ms
@@ -32,7 +32,7 @@ def _fall_due(cluster: Cluster, job: Job) -> None:
         stop_gang(cluster, job, Goal.FAIL, reason, spec.grace_ms)
     elif spec.deadline_ms and now_ms + spec.run_ms > spec.deadline_ms:
         end_job(cluster, job, JobTrigger.FAIL, _too_late(job, now_ms))
-    else:
+    elif job.state is JobState.QUEUED:
         admit(cluster, job)
 
 

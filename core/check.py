@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from aimass.core.cluster import Cluster
-from aimass.core.feasible import Code, device_suits, node_refusal
+from aimass.core.feasible import device_suits, node_refusal
 from aimass.core.ledger import Ledger, is_new
 from aimass.core.model import Job, JobId, JobState, Node, Placement
 from aimass.core.plan import Claim, Plan, Planned, Start, Stop
 from aimass.core.runtimes import open_run_ms
 from aimass.core.stop_rules import OWN_CLAIM, Takers, stop_problem
+from aimass.core.suits import still_suit
 from aimass.core.wants import sizes_of
 from aimass.core.windows import blocked_nodes
 
@@ -155,17 +156,10 @@ def _unclaim_problem(ledger: Ledger, takers: Takers, job_id: JobId) -> str | Non
     job = cluster.jobs[job_id]
     ends_ms = cluster.now_ms + open_run_ms(cluster, job)
     closed = blocked_nodes(cluster, job, cluster.now_ms, ends_ms)
-    for placement in claim.placements:
-        if placement.node_id in closed:
-            return None
-        node = cluster.nodes[placement.node_id]
-        refusal = node_refusal(node, job, job.spec.roles[placement.role].need)
-        if refusal is not None and refusal.code is not Code.NODE_SUSPECT:
-            return None
-        if any(
-            i >= len(node.devices) or not node.devices[i].spec.healthy for i in placement.devices
-        ):
-            return None
+    if any(placement.node_id in closed for placement in claim.placements):
+        return None
+    if not still_suit(cluster, job, claim.placements):
+        return None
     if ledger.would_be_over(claim) or takers.anybody(job):
         return None
     return "gives up a claim that could be kept"

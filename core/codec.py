@@ -180,7 +180,8 @@ def restore(data: bytes) -> Cluster:
 
 def _index_job(cluster: Cluster, job: Job) -> None:
     cluster.jobs[job.id] = job
-    count_job(cluster, job, 1)
+    if not job.state.is_over:  # the queue of one that is over may be gone
+        count_job(cluster, job, 1)
     if job.array_id:
         cluster.arrays[job.array_id].kept += 1
     if job.idempotency_key:

@@ -118,6 +118,8 @@ def decide_new(
             if turned.may_take and _may_displace(search, job, turned):
                 return None
             waits[group] = _wait(search, group, job.id, turned)
+        if search.starts and search.at_work.left_ms(search.evicted):
+            return None  # who waits for those who leave may have a better right
         new = {wait.group for wait in waits.values()}
         kept = (*(w for w in last.waits if w.group not in new), *waits.values())
         search.wake(last.wake_ms)
@@ -195,7 +197,8 @@ def _give_or_promise(
     if is_made:
         return None
     if not found.may_be_promised:
-        keep_promise(search, job)  # its queue may have room again by then
+        if not _is_free(search, job):
+            keep_promise(search, job)  # its queue may have room again by then
         return found
     most = search.policy.options.promises
     if search.policy.order.is_strict or not search.has_slot(job, most - search.futile):
@@ -210,6 +213,20 @@ def _give_or_promise(
         search.hopeless.add(group)
         search.futile += 1
     return found
+
+
+def _is_free(search: Search, job: Job) -> bool:
+    """True when what the job was promised is free: it is not for the nodes that it waits.
+
+    Who waits for its queue alone shall not keep from others what it cannot use.
+    """
+    old = search.cluster.planned.get(job.id)
+    if old is None:
+        return False
+    mark = search.draft.checkpoint()
+    is_free = search.draft.hold_exactly(job, old.placements)
+    search.draft.rollback(mark)
+    return is_free
 
 
 def make_way(search: Search, job: Job) -> tuple[bool, bool]:

@@ -11,9 +11,19 @@ from typing import Any, Self
 
 from aimass.core import capacity
 from aimass.core.cluster import Cluster
-from aimass.core.feasible import node_refusal
-from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeId, Placement, ShardState
+from aimass.core.model import (
+    Goal,
+    HoldKey,
+    Job,
+    JobState,
+    Node,
+    NodeId,
+    NodeState,
+    Placement,
+    ShardState,
+)
 from aimass.core.queues import count
+from aimass.core.suits import still_suit
 
 _Undo = tuple[Callable[..., object], tuple[Any, ...]]
 
@@ -53,12 +63,11 @@ class Draft:
 
         The caller rolls back then. O(shards).
         """
+        if not still_suit(self.cluster, job, placements):
+            return False
         for rank, placement in enumerate(placements):
             node = self.cluster.nodes[placement.node_id]
-            need = job.spec.roles[placement.role].need
-            if not capacity.has_room(node, job, placement):
-                return False
-            if node_refusal(node, job, need) is not None:
+            if node.state is not NodeState.READY or not capacity.has_room(node, job, placement):
                 return False
             self.hold(job, job.attempt + 1, rank, placement)
         return True

@@ -106,7 +106,7 @@ def is_lent(cluster: Cluster, queue: Queue, key: str, amount: int, measure: Meas
 
     What there would not be even without quotas is for the nodes to refuse: they know until when.
     """
-    capacity = cluster.index.totals.amounts().get(key, 0)
+    capacity = cluster.index.totals.with_failed(key)
     lacking = max(0, measure(cluster.queues[ROOT], key) + amount - capacity)
     return amount - lacking <= available(cluster, queue, key, measure)
 

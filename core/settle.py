@@ -1,11 +1,11 @@
 """What a decision settles first: claims that are free now, drains and windows that are due."""
 
-from aimass.core.feasible import Code, node_refusal
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, JobState, StopRule
 from aimass.core.plan import Claim, Start, Stop
 from aimass.core.quota import quota_refusal
 from aimass.core.search import Search
+from aimass.core.suits import still_suit
 from aimass.core.wants import amounts_placed
 from aimass.core.windows import blocked_nodes, next_change_ms
 
@@ -39,20 +39,11 @@ def settle_claims(search: Search) -> None:
 
 
 def _is_broken(search: Search, job: Job, claim: Claim) -> bool:
-    """True when a claimed place went away. A silent node may still come back."""
+    """True when a claimed place went away, is another one now, or is closed to the job."""
     closed = search.closed_for(job, search.cluster.now_ms)
-    for placement in claim.placements:
-        if placement.node_id in closed:
-            return True
-        node = search.cluster.nodes[placement.node_id]
-        refusal = node_refusal(node, job, job.spec.roles[placement.role].need)
-        if refusal is not None and refusal.code is not Code.NODE_SUSPECT:
-            return True
-        if any(
-            i >= len(node.devices) or not node.devices[i].spec.healthy for i in placement.devices
-        ):
-            return True
-    return False
+    if any(placement.node_id in closed for placement in claim.placements):
+        return True
+    return not still_suit(search.cluster, job, claim.placements)
 
 
 def stop_what_is_due(search: Search) -> None:

@@ -28,7 +28,7 @@ def due_ms(cluster: Cluster, job: Job) -> int:
         walltime_ms = since_ms + spec.walltime_ms if since_ms and spec.walltime_ms else 0
         return _first(walltime_ms, spec.deadline_ms)
     if state is JobState.RESERVED and job.attempt:
-        return spec.deadline_ms  # it goes on, it does not begin
+        return spec.deadline_ms + 1 if spec.deadline_ms else 0  # it goes on, it does not begin
     late_ms = max(1, spec.deadline_ms - spec.run_ms + 1) if spec.deadline_ms else 0
     if state is JobState.QUEUED and not job.unmet and job.id not in cluster.waiting:
         return _first(late_ms, job.not_before_ms)

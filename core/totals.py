@@ -3,6 +3,8 @@
 from aimass.core.model import Node, NodeState
 from aimass.core.spec import WHOLE_GPU_MILLI
 
+_Amounts = dict[str, int]
+
 
 class Totals:
     """The sum over nodes that are not lost: "gpu" (healthy), "gpu:MODEL", "cpu", "memory".
@@ -11,33 +13,42 @@ class Totals:
     """
 
     def __init__(self) -> None:
-        self._amounts: dict[str, int] = {}
-        self._of: dict[int, dict[str, int]] = {}  # by index of the node
+        self._amounts: _Amounts = {}
+        self._failed: _Amounts = {}
+        self._of: dict[int, tuple[_Amounts, _Amounts]] = {}  # by index of the node
         self._new: dict[int, Node] = {}
 
     def put(self, node: Node) -> None:
         """The node joined, or its hardware, health or state changed."""
         self._new[node.index] = node
 
-    def amounts(self) -> dict[str, int]:
+    def amounts(self) -> _Amounts:
         """The present capacity by resource. Not to be changed."""
-        total = self._amounts
+        totals = (self._amounts, self._failed)
         for index, node in self._new.items():
-            for key, amount in self._of.get(index, {}).items():
-                total[key] -= amount
-            now = self._of[index] = _amounts_of(node)
-            for key, amount in now.items():
-                total[key] = total.get(key, 0) + amount
+            was, now = self._of.get(index, ({}, {})), _amounts_of(node)
+            self._of[index] = now
+            for total, less, more in zip(totals, was, now, strict=True):
+                for key, amount in less.items():
+                    total[key] -= amount
+                for key, amount in more.items():
+                    total[key] = total.get(key, 0) + amount
         self._new.clear()
-        return total
+        return self._amounts
+
+    def with_failed(self, key: str) -> int:
+        """The same of one resource, with failed devices: what jobs hold of them counts as used."""
+        return self.amounts().get(key, 0) + self._failed.get(key, 0)
 
 
-def _amounts_of(node: Node) -> dict[str, int]:
+def _amounts_of(node: Node) -> tuple[_Amounts, _Amounts]:
+    """What the node has, and what of its devices has failed."""
     if node.state is NodeState.LOST:
-        return {}
-    amounts = {"cpu": node.inventory.cpu_milli, "memory": node.inventory.memory_mib}
+        return {}, {}
+    healthy = {"cpu": node.inventory.cpu_milli, "memory": node.inventory.memory_mib}
+    failed: _Amounts = {}
     for device in node.devices:
-        if device.spec.healthy:
-            for key in ("gpu", "gpu:" + device.spec.model):
-                amounts[key] = amounts.get(key, 0) + WHOLE_GPU_MILLI
-    return amounts
+        amounts = healthy if device.spec.healthy else failed
+        for key in ("gpu", "gpu:" + device.spec.model):
+            amounts[key] = amounts.get(key, 0) + WHOLE_GPU_MILLI
+    return healthy, failed
