@@ -233,7 +233,7 @@ _COLUMNS: Sequence[Column[Row]] = (
     Column("FAILED-8-GPU", _mean("failed_by_gpus", "8", digits=1), is_right=True),
     Column("µs", _mean("decide_us_p50", digits=0), is_right=True),
     *(
-        Column(f"BOUND@{at}", _mean("of_bound_pct", at), is_right=True)
+        Column(f"OF-BOUND@{at}", _mean("of_bound_pct", at), is_right=True)
         for at in ("95", "100", "130")
     ),
 )

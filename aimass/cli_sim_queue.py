@@ -89,7 +89,7 @@ def parse_seeds(text: object) -> list[int]:
     "--load",
     "loads",
     type=Parsed("loads", parse_loads),
-    default="0.7,0.9,1.0,1.2",
+    default="0.9,1.1",
     show_default=True,
     metavar="LOAD[,…]",
     help="GPU time asked for, per GPU time there is.",
@@ -97,7 +97,7 @@ def parse_seeds(text: object) -> list[int]:
 @click.option(
     "--seeds",
     type=Parsed("seeds", parse_seeds),
-    default="42-51",
+    default="42-44",
     show_default=True,
     metavar="FROM-TO",
     help="Each seed is another draw of the jobs, the same for all policies.",
@@ -108,7 +108,8 @@ def parse_seeds(text: object) -> list[int]:
     default=1,
     show_default=True,
     metavar="N",
-    help="Take every Nth node of the file: a smaller cluster of the same mix.",
+    help="Take every Nth node of the file: a smaller cluster of the same mix. A run on a thousand "
+    "nodes can take minutes.",
 )
 @click.option(
     "--promises",
@@ -226,8 +227,10 @@ def _interval(name: str, digits: int) -> Any:
         found = row.get(name)
         if found is None:
             return ""
-        mean, low, high = (f"{found[each]:+.{digits}f}" for each in ("mean", "low", "high"))
-        return f"{mean} [{low}, {high}]"
+        mean = f"{found['mean']:+.{digits}f}"
+        if found["low"] is None:
+            return mean
+        return f"{mean} [{found['low']:+.{digits}f}, {found['high']:+.{digits}f}]"
 
     return text
 

@@ -1,7 +1,8 @@
 """decide(cluster, policy, fuel) -> Plan. Pure: same arguments, same plan, nothing changed.
 
     settle what is free, due or broken
-    in the policy's order: place, else shrink, else preempt, else promise a start (the first K)
+    in the policy's order: place, else wait for who is leaving, else shrink, else
+    preempt, else both, else promise a start (the first K)
     grow what may grow; make room by moving, when an operator allows it
 
 The least disruptive first. Who cannot start lets others pass, if they end before what was promised

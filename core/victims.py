@@ -7,7 +7,7 @@ has not started, or that this very decision would start, loses nothing by giving
 from dataclasses import replace
 from typing import NamedTuple
 
-from aimass.core.model import Job, JobState, Placement, StopRule
+from aimass.core.model import Goal, Job, JobState, Placement, StopRule
 from aimass.core.plan import Claim
 from aimass.core.policy import Want
 from aimass.core.quota import is_guaranteed, may_reclaim
@@ -117,7 +117,8 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
             found += _stoppable_in(search, queue, StopRule.PRIORITY, job.spec.priority)
     for claim in cluster.claims.values():
         owner = cluster.jobs[claim.job_id]
-        if owner.state is JobState.RESERVED and owner.id not in search.dropped:
+        is_waiting = owner.state is JobState.RESERVED and not _is_resized(owner)
+        if is_waiting and owner.id not in search.dropped:
             owner_rule = rule_for(search, job, amounts, owner)
             is_started = owner.id in search.starts
             if owner_rule and (is_started or _has_right(search, job, amounts, claim)):
@@ -152,6 +153,11 @@ def _stoppable_in(
         found += known
     evicted = search.evicted
     return [v for v in found if v.job.id not in evicted] if evicted else found
+
+
+def _is_resized(job: Job) -> bool:
+    """True when the job was at work until a resize stopped it: what protects it goes on."""
+    return bool(job.attempts) and job.attempts[-1].stop_goal is Goal.RESIZE
 
 
 def _has_right(search: Search, job: Job, amounts: dict[str, int], claim: Claim) -> bool:

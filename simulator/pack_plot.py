@@ -74,14 +74,16 @@ def panels_of(runs: Sequence[Run], bounds: Mapping[float, float]) -> list[Panel]
     """
     alloc = _bands(runs, lambda run: run.alloc_pct)
     frag = _bands(runs, lambda run: run.frag_pct)
-    last = max(max(band.mean) for band in alloc)
+    if not any(band.mean for band in alloc):
+        raise ValueError("no percent of arrived demand was met in every run: draw fewer seeds")
+    last = max(at for band in alloc for at in band.mean)
     behind = [at for band in alloc for at, mean in band.mean.items() if mean < at - 1]
     first = max(0, 5 * (min(behind, default=0) // 5) - 5)
     dots = {at: most for at, most in sorted(bounds.items()) if first <= at <= last}
     in_view = [least for band in alloc for at, least in band.least.items() if at >= first]
     highest = max([*dots.values(), *(most for band in alloc for most in band.most.values())])
     lowest = min([*in_view, *dots.values()])
-    ragged = max(most for band in frag for most in band.most.values())
+    ragged = max((most for band in frag for most in band.most.values()), default=0)
     return [
         Panel(
             *("Allocated GPUs, %", alloc, dots, (first, last)),

@@ -118,7 +118,8 @@ def paired(runs: Sequence[QueueRun], against: str) -> list[dict[str, Any]]:
             pairs = [(run.measures[name], other[run.seed][name]) for run in some]
             differences = [one - two for one, two in pairs if one is not None and two is not None]
             if differences:
-                low, high = interval(differences)
+                is_spread = len(differences) > 1  # one seed says nothing of others
+                low, high = interval(differences) if is_spread else (None, None)
                 mean = statistics.fmean(differences)
                 row[name] = {"mean": mean, "low": low, "high": high}
         rows.append(row)

@@ -42,6 +42,13 @@ def test_a_band_is_the_mean_and_the_spread_of_the_seeds() -> None:
     assert fgd.colour != best_fit.colour
 
 
+def test_seeds_without_a_point_in_common_are_refused() -> None:
+    """As on a cluster of four nodes, where one pod is several percent."""
+    runs = [Drawn("fgd", {at: 1.0}, {at: 1.0}) for at in (50, 60)]
+    with pytest.raises(ValueError, match="draw fewer seeds"):
+        panels_of(runs, BOUNDS)
+
+
 def test_allocation_is_shown_from_before_the_first_drop() -> None:
     """All that comes before is the same line for everybody; fragmentation is shown from 0."""
     allocated, fragmented = panels_of(RUNS, BOUNDS)
