@@ -80,6 +80,8 @@ def grow(search: Search) -> None:
         places = job.current.placements
         if any((p.node_id, index) in promised for p in places for index in p.devices or (-1,)):
             continue  # a restart would let it end later than somebody was promised
+        if search.own_limits.first(job.spec.queue) is not None:
+            continue  # what comes free in its queue is for that one
         if size_of(job) < elastic_of(job).max_shards and may_resize(search, job):
             gain = search.policy.resize.gain(search.cluster, job, elastic_of(job).max_shards)
             offers.append((-gain, job.submit_seq, job))

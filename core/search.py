@@ -16,6 +16,7 @@ from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal, suits_some_role
 from aimass.core.kept import Kept
 from aimass.core.model import Job, JobId, NodeId, StopRule
+from aimass.core.own_limit import OwnLimits
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
 from aimass.core.queues import Amounts, QueueSpec
@@ -56,6 +57,7 @@ class Search(Kept):
         self.policy = policy
         self.fuel = fuel
         self.at_work = AtWork(self.cluster)
+        self.own_limits = OwnLimits(draft)
         self.stops: list[Stop] = []
         self.claims: list[Claim] = []
         self.dropped: set[JobId] = set()  # claims that cannot be kept
@@ -112,6 +114,7 @@ class Search(Kept):
             if placed is not None:
                 return placed
             if quota:
+                self.wake(self.own_limits.due_ms(job))
                 return Turned(quota[0], may_take=quota[0].code in _TAKEN_BACK, is_quota=True)
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
@@ -139,7 +142,11 @@ class Search(Kept):
         return self.start(job, fit)
 
     def refusal_before_place(self, job: Job) -> Refusal | None:
-        """What stops it whatever is free: its array's limit."""
+        """What stops it whatever is free: whose turn it is in its queue, its array's limit."""
+        first = self.own_limits.first(job.spec.queue)
+        if first is not None and first.id != job.id and not self._moves(first):
+            text = f"{first.id} of its queue has waited at the limit for an hour: it is next"
+            return Refusal(Code.QUEUE_LIMIT, text)
         array = job.spec.array
         if array is not None and array.max_parallel:
             active = self.cluster.arrays[job.array_id].active + self.started_of(job.array_id)
@@ -147,6 +154,9 @@ class Search(Kept):
                 text = f"{active} tasks of {job.array_id} are active, at most {array.max_parallel}"
                 return Refusal(Code.ARRAY_LIMIT, text)
         return None
+
+    def _moves(self, job: Job) -> bool:
+        return job.id in self.starts or self.is_claimed(job.id)
 
     def started_of(self, array_id: JobId) -> int:
         """How many tasks of an array this decision has started or claimed for."""
