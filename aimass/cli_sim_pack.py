@@ -1,8 +1,6 @@
 """massctl sim pack: the published packing experiment, where pods arrive and never leave."""
 
-import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +8,21 @@ from typing import Any, NamedTuple
 import click
 
 from aimass.cli_base import Command, Parsed, common_options, output_option
-from aimass.cli_sim_queue import parse_seeds
-from aimass.errors import InvalidRequest, MassError
+from aimass.cli_sim_base import (
+    Row,
+    checked_policies,
+    installed,
+    nodes_option,
+    policy_option,
+    progress,
+    refusals,
+    seeds_option,
+)
+from aimass.errors import InvalidRequest
 from aimass.output import Column, print_value, table
 
 INFLATION_ALLOWED = "a number above 0 and at most 10, such as 1.3"
-
-Row = dict[str, Any]
+FIX = "give files that have what it takes"
 
 
 class Tools(NamedTuple):
@@ -47,14 +53,7 @@ def parse_inflation(text: object) -> Fraction:
     massctl sim pack --nodes nodes.csv --pods pods.csv --policy fgd,mass --plot packing.html
     """,
 )
-@click.option(
-    "--nodes",
-    "nodes_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The cluster: CSV, plain or gzip.",
-)
+@nodes_option
 @click.option(
     "--pods",
     "pods_file",
@@ -63,22 +62,8 @@ def parse_inflation(text: object) -> Fraction:
     metavar="FILE",
     help="The pods: CSV, plain or gzip.",
 )
-@click.option(
-    "--policy",
-    "policies",
-    default="best-fit,fgd,mass",
-    show_default=True,
-    metavar="NAME[,…]",
-    help="Packing policies.",
-)
-@click.option(
-    "--seeds",
-    type=Parsed("seeds", parse_seeds),
-    default="42-51",
-    show_default=True,
-    metavar="FROM-TO",
-    help="Each seed is another order of arrival, the same for all policies.",
-)
+@policy_option
+@seeds_option("42-51", "order of arrival")
 @click.option(
     "--inflate",
     "inflation",
@@ -114,12 +99,12 @@ def pack(
     GPUs, at so much demand arrived.
     """
     tools = _tools()
-    names = _checked_policies(policies, tools.report.POLICIES)
+    names = checked_policies(policies, tools.report.POLICIES)
     if picture is not None and picture.suffix not in (".png", ".html"):
         raise InvalidRequest(
             f"no picture of kind {picture.name!r}", fix="name a .png or .html file"
         )
-    with _refusals():
+    with refusals(FIX):
         nodes = tools.files.read_nodes(nodes_file)
         pods = tools.files.read_pods(pods_file, nodes)
         runs, bounds = [], {}
@@ -129,14 +114,15 @@ def pack(
                 runs.append(tools.packing.pack(nodes, pods, name, seed, inflation))
             elif with_bound:
                 bounds[seed] = tools.report.bounds_of(nodes, pods, seed, inflation)
-            _progress(min(done + 1, steps), steps)
+            progress(min(done + 1, steps), steps)
     runs.sort(key=lambda run: names.index(run.policy))
     views = [tools.report.as_view(run) for run in runs]
     summary = tools.report.summary(views, bounds)
     bound = tools.report.bound_view(bounds) if bounds else None
     if picture is not None:
         means = {at: bound[str(at)]["mean"] for at in _points(bound)} if bound else {}
-        tools.plot.write_plot(picture, runs, means)
+        with refusals(FIX):
+            tools.plot.write_plot(picture, runs, means)
     if form == "table":
         _print_tables(summary, bound)
         return
@@ -157,44 +143,12 @@ def pack(
 
 
 def _tools() -> Tools:
-    try:
+    with installed():
         from aimass.simulator.compiled import keep_compiled
 
         keep_compiled()
         from aimass.simulator import pack_files, pack_plot, pack_report, packing
-    except ModuleNotFoundError as error:
-        raise MassError(
-            "the simulator is not installed here",
-            why=f"no module {error.name}",
-            fix="pip install 'aimass[sim]'",
-        ) from None
     return Tools(packing, pack_report, pack_files, pack_plot)
-
-
-def _checked_policies(text: str, known: Sequence[str]) -> list[str]:
-    names = text.split(",")
-    unknown = [name for name in names if name not in known]
-    if unknown or len({*names}) < len(names):
-        wrong = f"no policy {unknown[0]!r}" if unknown else "a policy comes twice"
-        raise InvalidRequest(wrong, fix=f"choose from {', '.join(known)}")
-    return names
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    """Let what is wrong with a file be an ordinary error."""
-    try:
-        yield
-    except ValueError as error:
-        what, _, fix = str(error).partition("; fix: ")
-        raise InvalidRequest(what, fix=fix or "give files that have what it takes") from None
-
-
-def _progress(done: int, steps: int) -> None:
-    """Overwrite one line of a terminal; say nothing elsewhere."""
-    if sys.stderr.isatty():
-        end = "\n" if done == steps else ""
-        print(f"\r{done} of {steps} runs", end=end, file=sys.stderr, flush=True)
 
 
 def _points(bound: Row) -> list[int]:

@@ -1,22 +1,27 @@
 """massctl sim queue: packing where jobs leave again, and wait when there is no room."""
 
-import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from aimass.cli_base import Command, Parsed, common_options, output_option
-from aimass.errors import InvalidRequest, MassError
+from aimass.cli_sim_base import (
+    Row,
+    checked_policies,
+    installed,
+    nodes_option,
+    policy_option,
+    progress,
+    refusals,
+    seeds_option,
+)
+from aimass.errors import InvalidRequest
 from aimass.output import Column, hint, print_value, table
 
 LOADS_ALLOWED = "loads such as 0.7,0.9,1.2: parts of the cluster's GPU time, at most 10"
-SEEDS_ALLOWED = "seeds such as 42-51 or 1,2,3, at most 1000"
 AGAINST = "fgd"  # what differences are to, where it is among the policies
-
-Row = dict[str, Any]
 
 
 def parse_loads(text: object) -> list[float]:
@@ -30,23 +35,6 @@ def parse_loads(text: object) -> list[float]:
     return loads
 
 
-def parse_seeds(text: object) -> list[int]:
-    """Turn "42-51" or "1,2,3" into numbers. Raises ValueError with what is allowed."""
-    seeds: list[int] = []
-    for part in str(text).split(","):
-        first, dash, last = part.partition("-")
-        words = (first, last if dash else first)
-        if not all(word.isascii() and word.isdigit() and len(word) <= 9 for word in words):
-            raise ValueError(SEEDS_ALLOWED)
-        begin, end = map(int, words)
-        if not begin <= end < begin + 1000:
-            raise ValueError(SEEDS_ALLOWED)
-        seeds += range(begin, end + 1)
-    if len({*seeds}) < len(seeds) or len(seeds) > 1000:
-        raise ValueError(SEEDS_ALLOWED)
-    return seeds
-
-
 @click.command(
     cls=Command,
     examples="""
@@ -55,14 +43,7 @@ def parse_seeds(text: object) -> list[int]:
     massctl sim queue --nodes nodes.csv --jobs philly.csv.gz --every 5 --promises 0
     """,
 )
-@click.option(
-    "--nodes",
-    "nodes_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The cluster: CSV, plain or gzip.",
-)
+@nodes_option
 @click.option(
     "--pods",
     "pods_file",
@@ -77,14 +58,7 @@ def parse_seeds(text: object) -> list[int]:
     metavar="FILE",
     help="Instead: jobs with timestamp, duration, num_gpus, as Philly's.",
 )
-@click.option(
-    "--policy",
-    "policies",
-    default="fgd,best-fit,mass",
-    show_default=True,
-    metavar="NAME[,…]",
-    help="Packing policies.",
-)
+@policy_option
 @click.option(
     "--load",
     "loads",
@@ -94,14 +68,7 @@ def parse_seeds(text: object) -> list[int]:
     metavar="LOAD[,…]",
     help="GPU time asked for, per GPU time there is.",
 )
-@click.option(
-    "--seeds",
-    type=Parsed("seeds", parse_seeds),
-    default="42-44",
-    show_default=True,
-    metavar="FROM-TO",
-    help="Each seed is another draw of the jobs, the same for all policies.",
-)
+@seeds_option("42-44", "draw of the jobs")
 @click.option(
     "--every",
     type=click.IntRange(1),
@@ -136,12 +103,8 @@ def queue(
     if (pods_file is None) == (jobs_file is None):
         raise InvalidRequest("name one trace", fix="either --pods FILE or --jobs FILE")
     tools, files, load = _tools()
-    names = policies.split(",")
-    unknown = [name for name in names if name not in tools.POLICIES]
-    if unknown or len({*names}) < len(names):
-        wrong = f"no policy {unknown[0]!r}" if unknown else "a policy comes twice"
-        raise InvalidRequest(wrong, fix=f"choose from {', '.join(tools.POLICIES)}")
-    with _refusals():
+    names = checked_policies(policies, tools.POLICIES)
+    with refusals("give a trace that has what it takes"):
         nodes = files.read_nodes(nodes_file)[::every]
         if jobs_file is not None:
             trace = load.read_jobs(jobs_file)
@@ -153,7 +116,7 @@ def queue(
         runs = []
         for run in tools.queue_runs(nodes, jobs, names, loads, seeds, promises):
             runs.append(run)
-            _progress(f"{len(runs)} of {len(loads) * len(seeds) * len(names)} runs")
+            progress(len(runs), len(loads) * len(seeds) * len(names))
     against = AGAINST if AGAINST in names else names[0]
     summary, differences = tools.summary(runs), tools.paired(runs, against)
     if form == "table":
@@ -177,34 +140,12 @@ def queue(
 
 
 def _tools() -> tuple[Any, Any, Any]:
-    try:
+    with installed():
         from aimass.simulator.compiled import keep_compiled
 
         keep_compiled()
         from aimass.simulator import pack_files, queueing_load, queueing_report
-    except ModuleNotFoundError as error:
-        raise MassError(
-            "the simulator is not installed here",
-            why=f"no module {error.name}",
-            fix="pip install 'aimass[sim]'",
-        ) from None
     return queueing_report, pack_files, queueing_load
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    """Let what is wrong with a file be an ordinary error."""
-    try:
-        yield
-    except ValueError as error:
-        what, _, fix = str(error).partition("; fix: ")
-        raise InvalidRequest(what, fix=fix or "give a trace that has what it takes") from None
-
-
-def _progress(text: str) -> None:
-    """Overwrite one line of a terminal; say nothing elsewhere."""
-    if sys.stderr.isatty():
-        print(f"\r{text}", end="", file=sys.stderr, flush=True)
 
 
 def _print_tables(summary: Sequence[Row], differences: Sequence[Row]) -> None:

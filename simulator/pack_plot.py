@@ -75,7 +75,7 @@ def panels_of(runs: Sequence[Run], bounds: Mapping[float, float]) -> list[Panel]
     alloc = _bands(runs, lambda run: run.alloc_pct)
     frag = _bands(runs, lambda run: run.frag_pct)
     if not any(band.mean for band in alloc):
-        raise ValueError("no percent of arrived demand was met in every run: draw fewer seeds")
+        raise ValueError("no percent of arrived demand was met in every run; fix: draw fewer seeds")
     last = max(at for band in alloc for at in band.mean)
     behind = [at for band in alloc for at, mean in band.mean.items() if mean < at - 1]
     first = max(0, 5 * (min(behind, default=0) // 5) - 5)

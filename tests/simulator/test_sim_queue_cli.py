@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from aimass import cli
-from aimass.cli_sim_queue import parse_loads, parse_seeds
+from aimass.cli_sim_base import parse_seeds
+from aimass.cli_sim_queue import parse_loads
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(f"n{i},16000,65536,4,A\n" for i in range(6))
 PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,creation_time,deletion_time\n" + "".join(
