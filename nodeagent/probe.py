@@ -30,7 +30,8 @@ class Probed:
     """What a probe found.
 
     nvlinks: a row for each device, the active NVLinks that it sees to each of them; empty when none
-    has any. pcie_switches: by device, those under one switch share a number; empty: unknown.
+    has any. pcie_switches: by device, those under one switch share a number, -1: none; empty:
+    none of them does, or unknown.
     """
 
     devices: tuple[ProbedDevice, ...]
@@ -68,7 +69,7 @@ def model_name(product: str) -> str:
 
 
 def islands(count: int, joined: list[tuple[int, int]]) -> list[int]:
-    """Number the groups of devices that NVLink joins (union-find); -1 for a device on its own.
+    """Number the groups of devices that links join (union-find); -1 for a device on its own.
 
     count: devices. joined: pairs of their positions. Islands are numbered by their first device.
     """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aimass.nodeagent.probe import Probed, ProbedDevice, ProbeError, islands, model_name
+from aimass.nodeagent.probe_nvml_links import active_nvlinks, joined, pcie_switches
 
 DEADLINE_S = 15  # a cold driver without persistence mode takes seconds per device
 
@@ -49,7 +50,8 @@ class NvmlProbe:
         answer = json.loads(output)
         devices = tuple(ProbedDevice(**device) for device in answer["devices"])
         nvlinks = tuple(tuple(row) for row in answer["nvlinks"])
-        return Probed(devices, answer["driver_version"], answer["cuda_version"], nvlinks)
+        switches = tuple(answer["pcie_switches"])
+        return Probed(devices, answer["driver_version"], answer["cuda_version"], nvlinks, switches)
 
 
 def ask_nvml(nvml: Any, visible: str | None) -> Probed:
@@ -62,8 +64,8 @@ def ask_nvml(nvml: Any, visible: str | None) -> Probed:
     try:
         found = [_device(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
         found = [device for device in found if _is_visible(device, visible)]
-        nvlinks = _nvlinks(nvml, found)
-        numbers = islands(len(found), _joined(nvlinks))
+        nvlinks = active_nvlinks(nvml, found)
+        numbers = islands(len(found), joined(nvlinks))
         devices = tuple(
             dataclasses.replace(device, island=island)
             for device, island in zip(found, numbers, strict=True)
@@ -74,6 +76,7 @@ def ask_nvml(nvml: Any, visible: str | None) -> Probed:
             _text(_or("", nvml.NVMLError, nvml.nvmlSystemGetDriverVersion)),
             f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
             nvlinks,
+            pcie_switches(nvml, found),
         )
     finally:
         nvml.nvmlShutdown()
@@ -115,47 +118,6 @@ def _numa_node(bus: str) -> int:
         return int(path.read_text())
     except (OSError, ValueError):
         return -1
-
-
-def _nvlinks(nvml: Any, devices: list[ProbedDevice]) -> tuple[tuple[int, ...], ...]:
-    """Count for each device its active links to each: directly, or through the NVSwitch of both.
-
-    What one end of a link sees and the other does not stays in its row: the scheduler takes the
-    worse of the two. Empty when no link joins any two of the devices.
-    """
-    by_bus = {device.pci_bus_id.lower(): i for i, device in enumerate(devices)}
-    rows = [[0] * len(devices) for _ in devices]
-    to_switch = [0] * len(devices)
-    for i, device in enumerate(devices):
-        if not device.is_healthy:
-            continue
-        for link in range(nvml.NVML_NVLINK_MAX_LINKS):
-            try:
-                handle = nvml.nvmlDeviceGetHandleByIndex(device.index)
-                if not nvml.nvmlDeviceGetNvLinkState(handle, link):
-                    continue
-                kind = _or(
-                    0, nvml.NVMLError, nvml.nvmlDeviceGetNvLinkRemoteDeviceType, handle, link
-                )
-                if kind == nvml.NVML_NVLINK_DEVICE_TYPE_SWITCH:
-                    to_switch[i] += 1
-                    continue
-                peer = _text(nvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId).lower()
-            except nvml.NVMLError:
-                break  # no NVLink, or no further one
-            if by_bus.get(peer, i) != i:
-                rows[i][by_bus[peer]] += 1
-    on_switch = [i for i, links in enumerate(to_switch) if links]
-    for i in on_switch:
-        for other in on_switch:
-            rows[i][other] += to_switch[i] if other != i else 0
-    return tuple(map(tuple, rows)) if any(map(any, rows)) else ()
-
-
-def _joined(nvlinks: tuple[tuple[int, ...], ...]) -> list[tuple[int, int]]:
-    """Find the pairs that see each other."""
-    count = range(len(nvlinks))
-    return [(i, j) for i in count for j in range(i) if nvlinks[i][j] and nvlinks[j][i]]
 
 
 def _is_visible(device: ProbedDevice, visible: str | None) -> bool:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aimass.core.links import NVLINK, Links, Weights, pair_weights
 from aimass.nodeagent.probe import Probe, ProbeError, islands, model_name
 from aimass.nodeagent.probe_nvml import NvmlProbe, ask_nvml
 from aimass.nodeagent.probe_simulated import SimulatedProbe
+from tests.policies.boxes import BOXES, CUBE_MESH, SOCKETS
 
 
 @pytest.fixture(params=["simulated", "nvml"])
@@ -111,8 +113,21 @@ class FakeNvmlError(Exception):
     """Stands for pynvml.NVMLError."""
 
 
-def fake_nvml(broken: int = -1, links: dict[int, list[str]] | None = None) -> types.SimpleNamespace:
-    """Give a binding with four devices; links: by device, the buses its NVLinks reach."""
+SINGLE, MULTIPLE, HOST_BRIDGE, ONE_CPU, SYSTEM = 10, 20, 30, 40, 50  # NVML's common ancestors
+
+
+def fake_nvml(
+    broken: int = -1,
+    links: dict[int, list[str]] | None = None,
+    *,
+    count: int = 4,
+    ancestors: Callable[[int, int], int] | None = None,
+) -> types.SimpleNamespace:
+    """Give a binding with `count` devices.
+
+    links: by device, the buses its NVLinks reach ("off": inactive, "?": nobody knows).
+    ancestors: where two devices meet over PCIe; a driver that cannot tell when None.
+    """
     links = links or {}
 
     def ok(answer: Callable[..., object]) -> Callable[..., object]:
@@ -126,7 +141,17 @@ def fake_nvml(broken: int = -1, links: dict[int, list[str]] | None = None) -> ty
     def link_state(handle: int, link: int) -> int:
         if link >= len(links.get(handle, [])):
             raise FakeNvmlError("Not Supported")
-        return 1
+        return int(links[handle][link] != "off")
+
+    def remote(handle: int, link: int) -> types.SimpleNamespace:
+        if links[handle][link] == "?":
+            raise FakeNvmlError("Unknown Error")
+        return types.SimpleNamespace(busId=links[handle][link].encode())
+
+    def common_ancestor(handle: int, other: int) -> int:
+        if ancestors is None:
+            raise FakeNvmlError("Not Supported")
+        return ancestors(handle, other)
 
     def bus(handle: int) -> str:
         return f"00000000:{handle:02X}:00.0"
@@ -138,7 +163,9 @@ def fake_nvml(broken: int = -1, links: dict[int, list[str]] | None = None) -> ty
         nvmlMemory_v2=2,
         nvmlInit=lambda: None,
         nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: 4,
+        NVML_TOPOLOGY_SINGLE=SINGLE,
+        NVML_TOPOLOGY_MULTIPLE=MULTIPLE,
+        nvmlDeviceGetCount=lambda: count,
         nvmlDeviceGetHandleByIndex=ok(lambda handle: handle),
         nvmlDeviceGetUUID=ok(lambda handle: f"GPU-{handle}abc"),
         nvmlDeviceGetPciInfo=ok(lambda handle: types.SimpleNamespace(busId=bus(handle))),
@@ -150,9 +177,8 @@ def fake_nvml(broken: int = -1, links: dict[int, list[str]] | None = None) -> ty
         nvmlDeviceGetNvLinkRemoteDeviceType=ok(
             lambda handle, link: 2 if links[handle][link] == "switch" else 0
         ),
-        nvmlDeviceGetNvLinkRemotePciInfo=ok(
-            lambda handle, link: types.SimpleNamespace(busId=links[handle][link].encode())
-        ),
+        nvmlDeviceGetNvLinkRemotePciInfo=ok(remote),
+        nvmlDeviceGetTopologyCommonAncestor=ok(common_ancestor),
     )
 
 
@@ -186,6 +212,71 @@ def test_nvlinks_are_counted_as_each_device_sees_them() -> None:
     assert rows == ((0, 18, 0, 18), (17, 0, 0, 17), (0, 0, 0, 0), (18, 18, 0, 0))
     assert ask_nvml(fake_nvml(links=switch), "0,3").nvlinks == ((0, 18), (18, 0))
     assert ask_nvml(fake_nvml(), None).nvlinks == ()
+
+
+def weights_of(nvml: types.SimpleNamespace) -> Weights:
+    """What the scheduler makes of a box of two sockets with four devices each."""
+    probed = ask_nvml(nvml, None)
+    numbers = [device.island for device in probed.devices]
+    return pair_weights(numbers, SOCKETS, Links(probed.nvlinks, probed.pcie_switches))
+
+
+def two_to_a_switch(one: int, other: int) -> int:
+    """Two sockets, two switches on each, two devices under each."""
+    return SINGLE if one // 2 == other // 2 else ONE_CPU if one // 4 == other // 4 else SYSTEM
+
+
+def test_devices_without_nvlink_are_grouped_by_their_pcie_switch() -> None:
+    """Each two of them; below one host bridge or on one CPU they share none."""
+    pcie = fake_nvml(count=8, ancestors=two_to_a_switch)
+    assert ask_nvml(pcie, None).pcie_switches == (0, 0, 1, 1, 2, 2, 3, 3)
+    assert weights_of(pcie) == BOXES["pcie"]
+    assert ask_nvml(pcie, "0,3,2").pcie_switches == (-1, 0, 0)
+    bridge = fake_nvml(count=8, ancestors=lambda one, other: HOST_BRIDGE)
+    assert ask_nvml(bridge, None).pcie_switches == ()
+
+
+def test_nvlinks_go_before_the_pcie_of_the_same_box() -> None:
+    """An HGX board and a DGX-1, both with two devices under each switch."""
+    hgx = fake_nvml(
+        links={i: ["switch"] * 18 for i in range(8)}, count=8, ancestors=two_to_a_switch
+    )
+    assert {w for row in weights_of(hgx) for w in row} == {0, 18 * NVLINK}
+    mesh = {
+        i: [f"00000000:0{j}:00.0" for j in range(8) for _ in range(row[j])]
+        for i, row in enumerate(CUBE_MESH.nvlinks)
+    }
+    assert (
+        weights_of(fake_nvml(links=mesh, count=8, ancestors=two_to_a_switch))
+        == (BOXES["cube-mesh"])
+    )
+
+
+def test_a_link_that_is_down_or_says_nothing_hides_no_other() -> None:
+    """It is not counted, at its end; the scheduler takes the worse of both."""
+    bus = "00000000:0{}:00.0".format
+    seen = {0: ["off", bus(1), "?", bus(1)], 1: [bus(0)] * 3}
+    probed = ask_nvml(fake_nvml(links=seen, count=2), None)
+    assert probed.nvlinks == ((0, 2), (3, 0))
+
+
+def test_one_chip_that_shows_itself_as_several_switches_is_one() -> None:
+    """Each device sees its own bridge; nobody is nearer, and no CPU is on the way."""
+    split = fake_nvml(
+        count=8, ancestors=lambda one, other: MULTIPLE if one // 4 == other // 4 else SYSTEM
+    )
+    assert ask_nvml(split, None).pcie_switches == (0, 0, 0, 0, 1, 1, 1, 1)
+    chained = fake_nvml(
+        count=8, ancestors=lambda one, other: SINGLE if one // 2 == other // 2 else MULTIPLE
+    )
+    assert ask_nvml(chained, None).pcie_switches == (0, 0, 1, 1, 2, 2, 3, 3)
+
+
+def test_a_driver_that_cannot_tell_the_way_over_pcie_says_nothing_of_it() -> None:
+    """Neither does a lost device."""
+    assert ask_nvml(fake_nvml(), None).pcie_switches == ()
+    lost = fake_nvml(broken=1, count=8, ancestors=two_to_a_switch)
+    assert ask_nvml(lost, None).pcie_switches == (-1, -1, 0, 0, 1, 1, 2, 2)
 
 
 @pytest.mark.parametrize(
