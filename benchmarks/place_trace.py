@@ -1,7 +1,7 @@
 """A cluster and pods to place: openb where its files are beside the repository, else generated."""
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_policies import Stream
-from aimass.policies.pack_shapes import Shape
 from aimass.simulator.pack_files import PackNode, PackPod, read_nodes, read_pods
 from benchmarks.daemons import ROOT
 

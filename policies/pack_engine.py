@@ -4,18 +4,20 @@ A score per shape and node is computed once, and again only for nodes that were 
 shape was last asked for. What is kept is derived: losing it costs time and changes no decision.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from aimass.core.demand import Demand
+from aimass.core.shapes import Shape
 from aimass.policies import pack_kernels as kernels
-from aimass.policies.pack_learn import NO_PRICES, TERMS, Learner
+from aimass.policies.pack_learn import NO_PRICES, TERMS, Places, prices, reprice
 from aimass.policies.pack_live import Live
 from aimass.policies.pack_mass import mass_terms
 from aimass.policies.pack_mix import Mix, mix_of
 from aimass.policies.pack_policies import PackPolicy, Stream
 from aimass.policies.pack_room import NO_DEVICE, fits, settle, take
-from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import (
     DEVICES,
     GPU_MILLI,
@@ -30,9 +32,8 @@ from aimass.policies.pack_state import (
 )
 
 # Scores that are kept in all, 5 bytes each; the shape that was not asked for longest goes first.
-CELLS_MAX = 64 << 20
+CELLS_MAX = 32 << 20
 CPU_MAX_MILLI = 1 << 27  # of a node; products of scores stay far within 64 bits
-LOOK_MIN = 32  # changes of nodes between two looks at places for gangs, and more on many nodes
 
 
 class Choice(NamedTuple):
@@ -53,7 +54,7 @@ class NodeSize(NamedTuple):
 
 
 class _Row:
-    """The scores of one shape, right up to a place in the log of touched nodes."""
+    """The scores of one shape at some prices, right up to a place in the log of touched nodes."""
 
     def __init__(self, ask: Ask, room: int) -> None:
         self.ask = ask
@@ -66,7 +67,8 @@ class _Row:
 class Packer:
     """Nodes with what is taken on them, and one policy's scores. Nodes are numbered from 0.
 
-    The number is the order of ties. Deterministic: equal calls give equal choices.
+    The number is the order of ties. Choices depend on what is free and on the mix that is known,
+    not on what happened before; only those of `random` do.
     """
 
     def __init__(self, policy: PackPolicy, nodes: int = 1) -> None:
@@ -75,12 +77,16 @@ class Packer:
         self.nodes, self.books = empty_nodes(nodes)
         self._count = 0  # nodes that were ever set
         self._stream = Stream(policy.seed)
-        self._learner = Learner(policy.terms) if policy.kernel == kernels.MASS else None
+        self._classes = policy.classes
+        self._demand = Demand()
         self._mix: Mix | None = None
         self._live: Live = NO_PRICES
+        self._places: Places | None = None
+        self._priced_at = 0  # of the log: the places of nodes touched before are counted
         self._is_resized = False  # nodes came or changed since all prices were made
-        self._look_at = 0  # of the log, for places of gangs
-        self._rows: dict[Shape, _Row] = {}  # the least lately used first
+        # By shape and prices of places, which swing to and fro; the least lately used first.
+        self._rows: dict[tuple[Shape, bytes], _Row] = {}
+        self._price_key = b""
         self._start_log()
 
     def set_node(self, node: int, size: NodeSize) -> None:
@@ -96,9 +102,6 @@ class Packer:
         self.nodes.model[node] = self.models.number_of(size.model)
         if len(self.models.number) > known:  # what shapes ask for, and all tables, lack it
             self._mix = None
-            self._rows.clear()
-        if size.cpu_milli > self._live.cpu_scale:
-            self._mix = None  # a score must stay far within 32 bits
         gpu_milli = size.gpu_milli + (0,) * (DEVICES - len(size.gpu_milli))
         self._resize(node, size.cpu_milli, size.memory_mib, gpu_milli)
 
@@ -108,8 +111,13 @@ class Packer:
 
     def submitted(self, shape: Shape) -> None:
         """Tell that a pod was submitted: what `mass` learns from. Once per pod, before `best`."""
-        if self._learner is not None and self._learner.learn(shape, self._count):
-            self._mix = None
+        if self.policy.kernel == kernels.MASS and self._demand.add(shape, self._count):
+            self.know(self._demand.classes)
+
+    def know(self, classes: Mapping[Shape, int]) -> None:
+        """Go by this mix from now on; for whoever keeps the demand elsewhere."""
+        self._classes = classes
+        self._mix = None
 
     def take(self, node: int, shape: Shape, devices: tuple[int, ...]) -> None:
         """Take a pod's resources on a node, whether or not it has room there now. O(1).
@@ -157,7 +165,8 @@ class Packer:
     def _row(self, shape: Shape) -> _Row:
         """Give the scores of a shape, up to date."""
         mix = self._tables()
-        row = self._rows.pop(shape, None)
+        key = shape, self._price_key
+        row = self._rows.pop(key, None)
         if row is None:
             if shape.gpus > 1 and shape.gpu_milli != GPU_MILLI:
                 raise ValueError(f"{shape}: a pod of several devices takes whole ones")
@@ -165,16 +174,19 @@ class Packer:
             while len(self._rows) >= most:
                 del self._rows[next(iter(self._rows))]
             row = _Row(self.models.ask(shape), len(self.nodes.model))
-        self._rows[shape] = row
+        self._rows[key] = row
         if row.at != self._log_end:
             self._rescore(row, mix)
         return row
 
+    def _touched_since(self, at: int) -> Array:
+        """Give the nodes that were touched since a place in the log; all if it is forgotten."""
+        if at < self._log_begin:
+            return self._all[: self._count]
+        return self._log[at - self._log_begin : self._log_end - self._log_begin]
+
     def _rescore(self, row: _Row, mix: Mix) -> None:
-        if row.at < self._log_begin:
-            touched = self._all[: self._count]
-        else:
-            touched = self._log[row.at - self._log_begin : self._log_end - self._log_begin]
+        touched = self._touched_since(row.at)
         self._stamp += 1
         kernels.rescore(
             self.policy.kernel,
@@ -193,33 +205,32 @@ class Packer:
         row.at = self._log_end
 
     def _tables(self) -> Mix:
-        """Bring mix and prices up to date; when they changed, no score holds any more."""
+        """Bring mix and prices up to date; where they changed, no score holds any more."""
         if self._mix is None:
-            classes = self.policy.classes if self._learner is None else self._learner.classes
-            self._mix = mix_of(classes, self.models)
-            self._live = self._prices(is_all=True)
-            self._forget()
-        elif self._learner is not None and self._log_end >= self._look_at:
-            live = self._prices(is_all=self._is_resized)
-            if not all(map(np.array_equal, live, self._live)):
-                self._live = live
-                self._forget()
+            self._mix = mix_of(self._classes, self.models)
+            self._rows.clear()
+            self._is_resized = True
+        if self.policy.kernel == kernels.MASS:
+            self._price()
         return self._mix
 
-    def _prices(self, is_all: bool) -> Live:
-        """Make the prices anew: all, or those of places for gangs, which every pod may change."""
-        if self._learner is None:
-            return NO_PRICES
-        self._look_at = self._log_end + max(LOOK_MIN, self._count // LOOK_MIN)
-        if not is_all:
-            return self._learner.place_prices(self._live, self.nodes)
-        self._is_resized = False
-        return self._learner.prices(self.models, self.nodes, self.books)
+    def _price(self) -> None:
+        if self._is_resized or self._places is None:
+            terms = self.policy.terms
+            live, self._places = prices(self._classes, terms, self.models, self.nodes, self.books)
+            if not all(map(np.array_equal, live, self._live)):
+                self._live = live
+                self._rows.clear()
+            self._is_resized = False
+            self._set_price_key()
+        elif self._priced_at != self._log_end:
+            touched = self._touched_since(self._priced_at)
+            if reprice(self.nodes, self._live, self._places, touched):
+                self._set_price_key()
+        self._priced_at = self._log_end
 
-    def _forget(self) -> None:
-        """Let every row begin anew."""
-        self._log_end += 1
-        self._log_begin = self._log_end
+    def _set_price_key(self) -> None:
+        self._price_key = self._live.needs[:, 3].tobytes()
 
     def _devices(self, row: _Row, node: int) -> tuple[int, ...]:
         """Give the devices of a choice: those of whole pods are the first that are idle."""

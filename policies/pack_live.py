@@ -1,26 +1,23 @@
-"""What the policy `mass` learns from what has been submitted lately, and what it charges for it.
+"""What the policy `mass` charges, given what has been submitted lately (core/demand.py).
 
-Nothing here knows the future: the window holds submissions that were seen, weighted by how long
-ago they were, counted in submissions. All integers, so that equal histories give equal prices.
+All integers, and functions of the mix and the nodes alone: equal states give equal prices.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from aimass.policies.pack_mix import class_of
-from aimass.policies.pack_shapes import Shape
-from aimass.policies.pack_state import GPU_MILLI, Array, Ask, Books, Models
+from aimass.core.shapes import Shape
+from aimass.policies.pack_state import ANY_MODEL, GPU_MILLI, Array, Ask, Books, Models
 
 MICRO = 1000  # scores are in thousandths of a milli-GPU
 SCARCE_MAX = 1500  # thousandths: what a model of any scarcity costs at most
 APPETITES = (10, 30, 50, 70, 90)  # percentiles of the CPU per GPU that pods ask for
 SIMILAR = (3, 4)  # gangs of so nearly the same CPU are one need
 PRICE_LEVELS = 9  # a place that would cost less than the last of these halves is free
-_ONE = 1 << 12  # a submission's weight when it is new
-_FADE = (235, 256)  # the eighth root of a half
+PLACES_PER_GANG = 8  # an expected gang makes an eighth of a place scarce
+GANG_BITS = 30  # expected gangs are counted in parts of 2**30
 
 
 class Live(NamedTuple):
@@ -33,6 +30,7 @@ class Live(NamedTuple):
     appetites: Array  # milli-CPU per GPU that pods ask for, ascending
     model_price: Array  # per milli-GPU, [models]
     needs: Array  # gangs to keep places for: GPUs, milli-CPU, models, price of a place; [needs, 4]
+    expected: Array  # of each: gangs per free milli-GPU, and anyway; in 2**-30; [needs, 2]
 
 
 class Need(NamedTuple):
@@ -42,37 +40,6 @@ class Need(NamedTuple):
     cpu_milli: int
     models: int
     weight: int
-
-
-@dataclass
-class Window:
-    """Submissions by class, each half as heavy after half_life further ones."""
-
-    half_life: int
-    seen: int = 0
-
-    def __post_init__(self) -> None:
-        self.weights: dict[Shape, int] = {}
-
-    def add(self, shape: Shape) -> None:
-        """Count a submission. O(1), and O(classes) eight times per half-life."""
-        kind = class_of(shape)
-        self.weights[kind] = self.weights.get(kind, 0) + _ONE
-        self.seen += 1
-        if self.seen % max(1, self.half_life // 8) == 0:
-            faded = {kind: w * _FADE[0] // _FADE[1] for kind, w in self.weights.items()}
-            self.weights = {kind: w for kind, w in faded.items() if w}
-
-    def differs_from(self, other: Mapping[Shape, int], percent: int) -> bool:
-        """Say whether so much of the mix, or more, has moved to other classes since `other`."""
-        ours, theirs = sum(self.weights.values()), sum(other.values())
-        if not theirs:
-            return ours > 0
-        kinds = self.weights.keys() | other.keys()
-        moved = sum(
-            abs(self.weights.get(kind, 0) * theirs - other.get(kind, 0) * ours) for kind in kinds
-        )
-        return 100 * moved >= 2 * percent * ours * theirs
 
 
 def appetites_of(classes: Mapping[Shape, int]) -> Array:
@@ -145,14 +112,18 @@ def kinds_of(books: Books) -> list[tuple[int, int]]:
     return sorted(kinds)
 
 
-def place_price(gpus: int, gangs: int, per: int, places: int) -> int:
-    """Give the price of a place for gangs of so many devices, in micro-GPU; 0 where many are left.
+def expected_gangs(
+    classes: Mapping[Shape, int], needs: Sequence[Need], kinds: Sequence[tuple[int, int]]
+) -> tuple[Array, Array]:
+    """Give `needs` and `expected` of Live, prices still 0.
 
-    gangs / per: gangs that are expected to need such a place. All its devices where there are not
-    more places, else halved for each doubling of the places.
+    Two sorts of gangs are expected: those of the window, one for every eight places that they
+    would ask for among the pods that take what is free; and, as the window has not seen everything,
+    one that needs a whole node of each kind.
     """
-    full = MICRO * GPU_MILLI * gpus
-    for halvings in range(PRICE_LEVELS):
-        if gangs << halvings >= places * per:
-            return full >> halvings
-    return 0
+    asked = sum(kind.total_milli * weight for kind, weight in classes.items()) * PLACES_PER_GANG
+    rows = [(need.gpus, need.cpu_milli, need.models, 0) for need in needs]
+    rows += [(*kind, ANY_MODEL, 0) for kind in kinds]
+    expected = [((need.weight << GANG_BITS) // asked, 0) for need in needs]
+    expected += [(0, 1 << GANG_BITS)] * len(kinds)
+    return np.array(rows, np.int64).reshape(-1, 4), np.array(expected, np.int64).reshape(-1, 2)

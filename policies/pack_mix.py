@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape, class_of
 from aimass.policies.pack_state import DEVICES, GPU_MILLI, Array, Models
 
 TYPICAL_PERCENT = 95
@@ -62,11 +62,6 @@ def _cuts(weight: int) -> Array:
     """Give where 100 times the logistic function of a gradient in GPUs passes 1, 2, ... 99."""
     edges = [GPU_MILLI * log(score / (100 - score)) for score in range(1, 100)]
     return np.array([ceil(weight * edge) for edge in edges], np.int64)
-
-
-def class_of(shape: Shape) -> Shape:
-    """Give the class of a shape: memory does not count."""
-    return shape._replace(memory_mib=0)
 
 
 def typical_classes(shapes: Sequence[Shape]) -> dict[Shape, int]:

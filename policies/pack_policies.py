@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aimass.core.shapes import Shape
 from aimass.policies import pack_kernels as kernels
 from aimass.policies.pack_learn import TERMS
-from aimass.policies.pack_shapes import Shape
 
 KERNELS = {
     "random": kernels.RANDOM,

@@ -89,15 +89,3 @@ def whole_devices(nodes: Nodes, node: int) -> int:
         if nodes.gpu_free[node, device] == GPU_MILLI:
             whole += 1
     return whole
-
-
-@jit
-def places(nodes: Nodes, gpus: int, cpu_milli: int, models: int) -> int:
-    """Count the pods of so many whole devices that the nodes could take now. O(nodes)."""
-    total = 0
-    for node in range(nodes.model.shape[0]):
-        if nodes.is_there[node] == 1 and (models >> nodes.model[node]) & 1 == 1:
-            whole = whole_devices(nodes, node)
-            if whole >= gpus:
-                total += min(whole // gpus, nodes.cpu_free[node] // cpu_milli)
-    return total

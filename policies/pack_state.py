@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 
 DEVICES = 8  # per node at most
 GPU_MILLI = 1000  # of a whole device

@@ -32,7 +32,7 @@ from fractions import Fraction
 import highspy
 import numpy as np
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 from aimass.simulator.pack_files import WHOLE_MILLI, PackNode, fits_empty
 
 ROUNDS_MAX = 500  # seen: 4 to 25; the bound holds whenever it stops

@@ -5,8 +5,8 @@ from fractions import Fraction
 from statistics import fmean, stdev
 from typing import Any
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_policies import KERNELS
-from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import GPU_MILLI
 from aimass.simulator.arrivals import arrivals
 from aimass.simulator.bound import upper_bound

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_engine import NodeSize, Packer
 from aimass.policies.pack_mix import mix_of, typical_classes
 from aimass.policies.pack_policies import PackPolicy
-from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import GPU_MILLI
 from aimass.policies.pack_worth import fragmentation
 from aimass.simulator.arrivals import arrivals, node_order

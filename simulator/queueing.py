@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_engine import Packer
 from aimass.policies.pack_mix import Mix
-from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import GPU_MILLI, Array
 from aimass.simulator.queueing_load import Job
 from aimass.simulator.queueing_meter import Meter, Outcome, Span

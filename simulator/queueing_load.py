@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_policies import Stream
-from aimass.policies.pack_shapes import Shape
 from aimass.simulator.pack_files import GPUS_MAX, NO_TIME_MS, WHOLE_MILLI, PackPod, Row, read_rows
 
 HOUR_MS = 3_600_000

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_engine import Packer
 from aimass.policies.pack_mix import Mix
-from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_worth import fragmentation
 
 SAMPLES = 96  # of the state over time, each the mean of one part of the whole time

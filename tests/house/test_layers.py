@@ -214,7 +214,7 @@ def test_a_planted_violation_is_seen(layer: str, file: str, source: str) -> None
         ("core", "core/codec.py", "import msgspec"),
         ("policies", "policies/x.py", "from aimass.core import plan"),
         ("scheduler", "scheduler/x.py", "from aimass import __version__\nimport asyncio"),
-        ("policies", "policies/pack_shapes.py", "import numpy\nimport numba"),
+        ("policies", "policies/pack_live.py", "import numpy\nimport numba"),
         ("simulator", "simulator/x.py", "import time\nfrom aimass.policies import gang"),
         ("aimass", "aimass/x.py", "def f():\n    from aimass.simulator.packing import pack"),
         ("aimass", "aimass/x.py", "def f():\n    from aimass.scheduler import journal_tools"),

@@ -1,49 +1,22 @@
 """What mass learns, and what it charges."""
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_engine import NodeSize, Packer
+from aimass.policies.pack_learn import place_price
 from aimass.policies.pack_live import (
+    GANG_BITS,
     Need,
-    Window,
     appetites_of,
     kinds_of,
     model_prices,
     needs_of,
-    place_price,
 )
 from aimass.policies.pack_policies import PackPolicy
-from aimass.policies.pack_shapes import Shape
 from aimass.policies.pack_state import ANY_MODEL, Models
 
 SINGLE = Shape(10_000, 0, 1, 1000, ())
 SHARE = Shape(2_000, 0, 1, 500, ())
 TYPED = Shape(1_000, 0, 1, 1000, ("T4",))
-
-
-def test_a_window_halves_what_is_old() -> None:
-    """After a half-life of other submissions, in eight steps."""
-    window = Window(80)
-    for _ in range(80):
-        window.add(SINGLE)
-    before = window.weights[SINGLE]
-    for _ in range(80):
-        window.add(SHARE)
-    assert 0.49 < window.weights[SINGLE] / before < 0.51
-    for _ in range(8_000):
-        window.add(SHARE)
-    assert SINGLE not in window.weights
-
-
-def test_a_window_says_how_far_the_mix_has_moved() -> None:
-    """A tenth of the weight in other classes is ten percent, whatever the totals are."""
-    window = Window(1000)
-    for _ in range(9):
-        window.add(SINGLE)
-    window.add(SHARE._replace(memory_mib=7))
-    assert window.differs_from({}, 100)
-    assert not Window(1000).differs_from({}, 1)
-    assert not window.differs_from({SINGLE: 90, SHARE: 10}, 1)
-    assert window.differs_from({SINGLE: 5}, 10)
-    assert not window.differs_from({SINGLE: 5}, 11)
 
 
 def test_appetites_are_percentiles_by_the_gpus_asked_for() -> None:
@@ -95,7 +68,7 @@ def test_kinds_of_nodes_are_told_apart_roughly() -> None:
 
 def test_a_place_costs_more_the_fewer_there_are() -> None:
     """All of it when gangs take every place, half for twice the places, in the end nothing."""
-    prices = [place_price(8, 1, 1, places) for places in (0, 1, 2, 3, 4, 256, 257)]
+    prices = [place_price(8, 1 << GANG_BITS, places) for places in (0, 1, 2, 3, 4, 256, 257)]
     assert prices == [8_000_000, 8_000_000, 4_000_000, 2_000_000, 2_000_000, 31_250, 0]
 
 

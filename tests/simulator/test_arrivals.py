@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 from aimass.simulator.arrivals import arrivals, node_order
 from aimass.simulator.pack_files import PackPod, read_pods
 from benchmarks.place_trace import OPENB, generated_pods

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 from aimass.simulator.arrivals import arrivals
 from aimass.simulator.bound import (
     GAP_MILLI,

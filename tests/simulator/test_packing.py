@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 from aimass.simulator.pack_files import PackNode, PackPod, read_nodes, read_pods
 from aimass.simulator.packing import PackRun, pack
 from benchmarks.place_trace import OPENB, generated_nodes, generated_pods

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aimass.core.shapes import Shape
 from aimass.policies.pack_engine import NodeSize, Packer
 from aimass.policies.pack_mix import mix_of, typical_classes
 from aimass.policies.pack_policies import PackPolicy
-from aimass.policies.pack_shapes import Shape
 from aimass.simulator.pack_files import PackNode
 from aimass.simulator.packing import packer_of
 from aimass.simulator.queueing import PATIENCE_MS, replay

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 from aimass.simulator.pack_files import NO_TIME_MS, FileProblem, PackPod
 from aimass.simulator.queueing_load import (
     BLOCK,

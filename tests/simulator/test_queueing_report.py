@@ -2,7 +2,7 @@
 
 import pytest
 
-from aimass.policies.pack_shapes import Shape
+from aimass.core.shapes import Shape
 from aimass.simulator.pack_files import PackNode
 from aimass.simulator.queueing_load import HOUR_MS, Job
 from aimass.simulator.queueing_meter import Outcome

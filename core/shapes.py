@@ -1,4 +1,4 @@
-"""What a pod asks of a node, as far as packing looks: the one key that scores are cached by."""
+"""Shapes: what a pod asks of one node, as far as packing looks."""
 
 from typing import NamedTuple
 
@@ -21,3 +21,8 @@ class Shape(NamedTuple):
     def is_share(self) -> bool:
         """Whether it wants a part of one device."""
         return self.gpus == 1 and self.gpu_milli < 1000
+
+
+def class_of(shape: Shape) -> Shape:
+    """Give the class of a shape: memory does not count."""
+    return shape._replace(memory_mib=0)
