@@ -174,6 +174,7 @@ def _redraw(draw: Callable[[], None]) -> None:
     examples="""
     massctl nodes
     massctl nodes -o wide
+    massctl nodes n1
     massctl nodes n1 -o json
     """,
 )
@@ -183,7 +184,10 @@ def _redraw(draw: Callable[[], None]) -> None:
 @common_options
 @click.pass_obj
 def nodes(session: Session, names: tuple[str, ...], watch: bool, form: str) -> None:
-    """List nodes with their devices: what they have, what is used, and by which jobs."""
+    """List nodes with their devices: what they have, what is used, and by which jobs.
+
+    Of a NODE that is named, the devices follow, and what joins each two of them.
+    """
     with session.client() as client:
         reply = client.nodes()
         missing = sorted(set(names) - {node.id for node in reply.nodes})
@@ -202,10 +206,11 @@ def nodes(session: Session, names: tuple[str, ...], watch: bool, form: str) -> N
 def _print_nodes(
     reply: "scheduler_pb2.NodesReply", session: Session, form: str, names: tuple[str, ...]
 ) -> None:
-    from aimass import tables, views
+    from aimass import node_screen, tables, views
 
+    found = [node for node in reply.nodes if not names or node.id in names]
     print_listing(
-        [node for node in reply.nodes if not names or node.id in names],
+        found,
         form,
         kind="NodeList",
         columns=tables.NODES,
@@ -214,6 +219,8 @@ def _print_nodes(
         colour=session.colour,
         revision=reply.revision,
     )
+    for node in found if names and form in ("table", "wide") else ():
+        print(f"\n{node_screen.node_screen(node, session.colour)}", end="")
 
 
 def _watch_nodes(

@@ -220,6 +220,7 @@ def node_view(node: node_pb2.Node) -> dict[str, Any]:
         "agentVersion": node.agent_version,
         "shards": node.shards,
         "devices": [_device_view(device) for device in inventory.devices],
+        "links": _links_view(inventory.links) if inventory.HasField("links") else None,
     }
 
 
@@ -236,6 +237,14 @@ def _device_view(device: node_pb2.Device) -> dict[str, Any]:
         "healthDetail": device.health_detail,
         "used": units.number(device.used_milli),
         "jobs": list(device.jobs),
+    }
+
+
+def _links_view(links: node_pb2.Links) -> dict[str, Any]:
+    """Give what was reported, by the order of the devices; see node_screen.py for what it means."""
+    return {
+        "nvlinks": [list(row.counts) for row in links.nvlinks],
+        "pcieSwitches": list(links.pcie_switches),
     }
 
 
