@@ -13,6 +13,7 @@ from benchmarks import (
     decide_why,
     memory,
     place,
+    place_gang,
     restart,
     submit_batch,
     submit_start,
@@ -62,6 +63,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "place_scale": Benchmark(
         "packing decisions/s on up to 100,000 nodes, and memory", place.run_scale
     ),
+    "gang_scale": Benchmark(
+        "a decision about a gang of 64 GPUs in one rack of 10,000 part-filled nodes, ms",
+        place_gang.run,
+    ),
     "warmup": Benchmark("seconds to the first packing decision of a process", place.run_warmup),
     "memory": Benchmark("resident MiB with 8,192 running and 100,000 pending jobs", memory.run),
     "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
@@ -77,7 +82,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
         *("preempt", "scale", "why", "memory"),
     ),
-    "place": ("place_openb", "place_scale", "warmup"),
+    "place": ("place_openb", "place_scale", "gang_scale", "warmup"),
 }
 
 # By record. Where they come from: docs/decisions and the reference measurements of Slurm and Ray.
@@ -104,6 +109,7 @@ AIMS: dict[str, Aim] = {
     "place_scale_growth_10k": Aim(1.5, is_upper=True),
     "place_scale_growth_100k": Aim(1.5, is_upper=True),
     "place_scale_memory": Aim(1_024, is_upper=True),
+    "gang_scale_p99": Aim(5, is_upper=True),
     "warmup": Aim(1, is_upper=True),
     "memory": Aim(600, is_upper=True),
     "restart": Aim(5, is_upper=True),
