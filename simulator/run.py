@@ -1,0 +1,175 @@
+"""run(jobs, ...): the production scheduler in virtual time.
+
+Events in order of time, and after each moment what massd does after a batch: decide, check, commit,
+until nothing more follows. At one moment ends come first, then submissions in the order of the
+trace. Time jumps from event to event, to the core's own timers, and to when its last plan said that
+time alone may change it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aimass.core.apply import apply
+from aimass.core.check import check
+from aimass.core.decider import Decider
+from aimass.core.events import Tick
+from aimass.core.policy import Policy
+from aimass.core.timers import next_timer_ms
+from aimass.simulator.clusters import Kinds
+from aimass.simulator.models import Costs
+from aimass.simulator.tracejob import TraceJob
+from aimass.simulator.world import Record, World
+
+ROUNDS_MAX = 10_000  # decisions at one moment; beyond, the policy goes round in circles
+TICKS_MAX = 1_000  # moments at which only time passed, after the last job came and while none runs
+EPOCH_MS = 1_000_000  # where the cluster's clock begins: 0 means "never" in the core
+TOLD_EVERY = 1_000  # jobs
+
+
+class SimulationError(Exception):
+    """The policy planned what cannot be proved, or does not come to rest: a bug, of ours or its."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run added up to. GPU times in milli-GPU x ms.
+
+    begin_ms, end_ms: first submission and last end, on the trace's clock.
+    """
+
+    jobs: int
+    finished: int
+    begin_ms: int
+    end_ms: int
+    held: int
+    idle: int
+    idle_beside: int
+    capacity_milli: int
+    preemptions: int
+    events: int
+
+
+def run(
+    jobs: Iterable[TraceJob],
+    kinds: Kinds,
+    policy: Policy,
+    sink: Callable[[Record], None],
+    costs: Costs | None = None,
+    is_scattered: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Play the jobs, at least one, which come by submission time, to the end of the last one.
+
+    sink: is told of each job when it ends, and at last of those that never did. is_scattered: see
+    Specs. progress: is told now and then how many jobs have come. Raises SimulationError.
+    """
+    simulation = _Simulation(jobs, kinds, policy, sink, costs or Costs(), is_scattered)
+    told = TOLD_EVERY
+    while simulation.step():
+        if progress is not None and simulation.come >= told:
+            progress(simulation.come)
+            told = simulation.come + TOLD_EVERY
+    return simulation.outcome()
+
+
+class _Simulation:
+    def __init__(
+        self,
+        jobs: Iterable[TraceJob],
+        kinds: Kinds,
+        policy: Policy,
+        sink: Callable[[Record], None],
+        costs: Costs,
+        is_scattered: bool,
+    ) -> None:
+        self.come = 0
+        self._arrivals = iter(jobs)
+        self._upcoming = next(self._arrivals, None)
+        assert self._upcoming is not None, "a trace without jobs"
+        self._shift_ms = EPOCH_MS - self._upcoming.submit_ms
+        self._sink = sink
+        self._world = World(kinds, costs, self._over, is_scattered)
+        self._world.open(EPOCH_MS)
+        self._decider = Decider(policy)
+        self._wake_ms = 0
+        self._end_ms = EPOCH_MS
+        self._finished = 0
+        self._ticks = 0
+
+    def _over(self, record: Record) -> None:
+        self._finished += 1
+        self._end_ms = record.end_ms
+        self._tell(record)
+
+    def _tell(self, record: Record) -> None:
+        start_ms, end_ms = (
+            at_ms - self._shift_ms if at_ms >= 0 else -1
+            for at_ms in (record.start_ms, record.end_ms)
+        )
+        self._sink(record._replace(start_ms=start_ms, end_ms=end_ms))
+
+    def step(self) -> bool:
+        """Go on to the next moment at which anything happens; False when there is none."""
+        world, upcoming = self._world, self._upcoming
+        at_ms = world.next_ms()
+        if upcoming is not None:
+            submit_ms = upcoming.submit_ms + self._shift_ms
+            at_ms = submit_ms if at_ms is None else min(at_ms, submit_ms)
+        if at_ms is None:
+            self._ticks += 1
+        for timer_ms in (self._wake_ms, next_timer_ms(world.cluster)):
+            if timer_ms and (at_ms is None or timer_ms < at_ms):
+                at_ms = timer_ms
+        if at_ms is None or self._ticks > TICKS_MAX:
+            return False
+        if not self._happen(at_ms):
+            apply(world.cluster, Tick(at_ms))
+        self._decide()
+        return True
+
+    def _happen(self, at_ms: int) -> bool:
+        """Ends and the like, then submissions. False: only time has passed."""
+        happened = self._world.advance(at_ms)
+        upcoming = self._upcoming
+        while upcoming is not None and upcoming.submit_ms + self._shift_ms <= at_ms:
+            self._world.submit(upcoming, at_ms)
+            self.come += 1
+            happened = True
+            upcoming = next(self._arrivals, None)
+        self._upcoming = upcoming
+        return happened
+
+    def _decide(self) -> None:
+        """What massd does after a batch, again for what follows at the same moment."""
+        cluster = self._world.cluster
+        for _ in range(ROUNDS_MAX):
+            revision = cluster.revision
+            plan, rejected = check(cluster, self._decider.decide(cluster))
+            if rejected:
+                first = rejected[0]
+                raise SimulationError(f"the plan for {first.job_id} was rejected: {first.reason}")
+            self._wake_ms = plan.wake_ms
+            if plan.is_empty:
+                return
+            self._world.carry_out(plan)
+            if cluster.revision == revision + 1:
+                return
+        raise SimulationError(f"{ROUNDS_MAX} decisions at {cluster.now_ms}, and no end")
+
+    def outcome(self) -> Outcome:
+        """What it added up to; the sink is told of jobs that never ended."""
+        for record in self._world.unfinished():
+            self._tell(record)
+        meter = self._world.meter
+        return Outcome(
+            self.come,
+            self._finished,
+            EPOCH_MS - self._shift_ms,
+            self._end_ms - self._shift_ms,
+            meter.held,
+            meter.idle,
+            meter.idle_beside,
+            meter.capacity_milli,
+            self._world.preemptions,
+            self._world.cluster.revision,
+        )
