@@ -21,6 +21,7 @@ from aimass.core.moves import (
     move,
     recharge,
 )
+from aimass.core.shapes import pods_of
 from aimass.core.spec import JobSpec
 from aimass.core.tallies import ArrayRow
 from aimass.core.timers import set_timer
@@ -54,6 +55,7 @@ def job_submitted(cluster: Cluster, event: ev.JobSubmitted) -> None:
         for job, index in zip(jobs, array.indexes, strict=True):
             job.array_id, job.array_index = event.job_id, index
     cluster.next_seq = seq + len(jobs)
+    _learn(cluster, event.spec, len(jobs))
     for job in jobs:
         cluster.jobs[job.id] = job
         count_job(cluster, job, 1)
@@ -66,6 +68,15 @@ def job_submitted(cluster: Cluster, event: ev.JobSubmitted) -> None:
             _hold(cluster, job, _by("held", event.user))
         else:
             admit(cluster, job)
+
+
+def _learn(cluster: Cluster, spec: JobSpec, tasks: int) -> None:
+    """Count what the tasks ask for, as placement learns the mix from it."""
+    for role in spec.roles:
+        need = role.need
+        share_milli = cluster.index.least_share(need) if need.gpu_share_mib else need.gpu_milli
+        for kind, pods in pods_of(need, role.shards, share_milli):
+            cluster.demand.add(kind, len(cluster.nodes), pods * tasks)
 
 
 def _made(event: ev.JobSubmitted, job_id: JobId, seq: int) -> Job:

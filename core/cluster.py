@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import cast
 
+from aimass.core.demand import Demand
 from aimass.core.model import Job, JobId, Node, NodeId
 from aimass.core.node_index import NodeIndex
 from aimass.core.plan import Claim, Planned
@@ -165,6 +166,7 @@ class Cluster:
         "by_key",
         "claims",
         "cluster_id",
+        "demand",
         "dependents",
         "elastic",
         "freed_revision",
@@ -200,6 +202,7 @@ class Cluster:
         self.planned: dict[JobId, Planned] = {}  # promises, most entitled first when made
         self.arrays: dict[JobId, ArrayRow] = {}  # by submit order, while any task is in `jobs`
         self.runtimes: OrderedDict[str, RunTime] = OrderedDict()  # learned; oldest use first
+        self.demand = Demand()  # what has been submitted lately
         # By end order, at most OVER_KEPT. Ordered, because the first of a dict that loses its first
         # all the time is behind a growing row of gaps.
         self.over: OrderedDict[JobId, None] = OrderedDict()

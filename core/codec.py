@@ -5,18 +5,20 @@ time (docs/decisions/0004). The only file of the core that leaves the standard l
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import msgspec
 
 from aimass.core.capacity import claim, hold, leave
 from aimass.core.cluster import Cluster
+from aimass.core.demand import Demand
 from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
 from aimass.core.moves import count_job
 from aimass.core.plan import Claim, Planned
 from aimass.core.queues import Amounts, Queue, QueueSpec, link, named, rates_of, unnamed
+from aimass.core.shapes import Shape
 from aimass.core.spec import JobSpec
 from aimass.core.tallies import ArrayRow, RunTime
 from aimass.core.timers import set_timers
@@ -61,6 +63,22 @@ class _QueueRow:
 
 
 @dataclass(frozen=True, slots=True)
+class _DemandRow:
+    """The window of submissions; by class, in the order in which they were first seen."""
+
+    seen: int
+    look_at: int
+    fade_at: int
+    weights: list[tuple[Shape, int]]
+    classes: list[tuple[Shape, int]]
+
+
+def _demand_row(demand: Demand) -> _DemandRow:
+    weights, classes = list(demand.weights.items()), list(demand.classes.items())
+    return _DemandRow(demand.seen, demand.look_at, demand.fade_at, weights, classes)
+
+
+@dataclass(frozen=True, slots=True)
 class _State:
     """The primary rows; everything else in Cluster follows from them. Lists keep their order."""
 
@@ -80,6 +98,7 @@ class _State:
     claims: list[Claim]
     planned: list[Planned]
     runtimes: list[tuple[str, RunTime]]
+    demand: _DemandRow = field(default_factory=lambda: _demand_row(Demand()))
 
 
 _state_decoder = msgspec.json.Decoder(_State)
@@ -108,6 +127,7 @@ def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
         list(cluster.claims.values()),
         list(cluster.planned.values()),
         list(cluster.runtimes.items()),
+        _demand_row(cluster.demand),
     )
     return _encoder.encode(state)
 
@@ -154,8 +174,11 @@ def restore(data: bytes) -> Cluster:
     cluster.levels = state.levels
     cluster.over = OrderedDict.fromkeys(state.over)
     cluster.runtimes = OrderedDict(state.runtimes)
-    rows = ((row.spec.name, row) for row in state.queues)
-    cluster.queues = {n: Queue(row.spec, unnamed(row.history), row.settled_ms) for n, row in rows}
+    row = state.demand
+    weights, classes = dict(row.weights), dict(row.classes)
+    cluster.demand = Demand(row.seen, row.look_at, row.fade_at, weights, classes)
+    rows = ((each.spec.name, each) for each in state.queues)
+    cluster.queues = {n: Queue(q.spec, unnamed(q.history), q.settled_ms) for n, q in rows}
     link(cluster.queues)
     cluster.windows = {window.name: window for window in state.windows}
     cluster.arrays = {row.id: row for row in state.arrays}

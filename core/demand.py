@@ -39,12 +39,13 @@ class Demand:
         It is compared at twice as many submissions, later eight times per half-life, and replaced
         when a tenth of it has moved. O(1), and O(classes) when it is compared or fades.
         """
-        kind = class_of(shape)
-        self.weights[kind] = self.weights.get(kind, 0) + count * ONE
-        self.seen += count
-        if len(self.weights) > CLASSES_MAX:
+        kind = class_of(shape) if shape.memory_mib else shape
+        weight = self.weights.get(kind, 0)
+        self.weights[kind] = weight + count * ONE
+        self.seen = seen = self.seen + count
+        if not weight and len(self.weights) > CLASSES_MAX:
             self._drop_lightest()
-        if self.seen < min(self.fade_at, self.look_at):
+        if seen < self.fade_at and seen < self.look_at:
             return False
         eighth = max(HALF_LIFE_MIN, HALF_LIFE_PER_NODE * nodes) // 8
         while self.seen >= self.fade_at:
