@@ -75,6 +75,7 @@ class Code(Enum):
     WINDOW = "WINDOW"  # a reservation of the nodes begins before it could be over
     PREEMPT_DELAY = "PREEMPT_DELAY"
     LOCALITY_WAIT = "LOCALITY_WAIT"
+    RESIZE_INTERVAL = "RESIZE_INTERVAL"  # an elastic job was started too short a time ago
     STARTING_NEXT = "STARTING_NEXT"
 
     @property

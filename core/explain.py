@@ -19,6 +19,7 @@ from aimass.core.policy import Policy
 from aimass.core.protected import protected_blockers
 from aimass.core.queue_problems import firm_warning
 from aimass.core.relax import Change, relax
+from aimass.core.resize_waits import extras_kept, own_interval
 from aimass.core.runtimes import stop_ms
 from aimass.core.spans import span_text
 from aimass.core.survey import Survey, survey
@@ -81,7 +82,7 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
     if job.state is JobState.RESERVED:
         return _reserved(cluster, job)
     if job.state not in (JobState.QUEUED, JobState.HELD):
-        return _not_waiting(job)
+        return replace(_not_waiting(job), blockers=own_interval(cluster, job))
     if not cluster.nodes:
         text = "no node has joined the cluster"
         fix = ("start a node agent: massnode",)
@@ -96,7 +97,11 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         promises = tuple(trial.behind(job).promises.values())
         kept: tuple[Blocker, ...] = ()
         if tried.turned is not None and not tried.turned.is_quota:
-            kept = protected_blockers(trial.behind(job), job, found)
+            search = trial.behind(job)
+            kept = (
+                *protected_blockers(search, job, found),
+                *extras_kept(search, job, found),
+            )
     refusal = _dominant(cluster, job, policy, found, tried, delayed)
     holders, total = holders_of(cluster, job, found, tried.turned)
     return Explanation(
