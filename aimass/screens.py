@@ -32,6 +32,7 @@ def job_screen(job: job_pb2.Job, colour: str, *, is_wide: bool) -> str:
         *rows("starts", _starts(job)),
         *rows("array", _array_lines(job)),
         *rows("asks", [clean(role_text(role)) for role in spec.roles]),
+        *rows("has", _has(job)),
     ]
     for title, texts in spec_rows(spec):
         lines += rows(title, [clean(text) for text in texts])
@@ -116,6 +117,15 @@ def _array_lines(job: job_pb2.Job) -> list[str]:
     task = f"task {job.array_index} of {job.array_id}: " if job.array_id else ""
     failed = f" ({array.failed} failed)" if array.failed else ""
     return [f"{task}{array.total} tasks, {array.active} active, {array.over} over{failed}"]
+
+
+def _has(job: job_pb2.Job) -> list[str]:
+    """Say in which size an elastic job runs now."""
+    held = views.held_of(job)
+    if held is None or not views.is_elastic(job):
+        return []
+    shards = "1 shard" if held[0] == 1 else f"{held[0]} shards"
+    return [f"{shards} with {units.number(held[1])} GPU now"]
 
 
 def _attempt_lines(

@@ -26,11 +26,9 @@ def _run_time(job: job_pb2.Job) -> str:
 
 def gpus_text(job: job_pb2.Job) -> str:
     """Give the GPUs asked for, and shares by memory; what an elastic job has while it runs."""
-    newest = job.attempts[-1] if job.attempts else None
-    is_elastic = any(role.HasField("elastic") for role in job.spec.roles)
-    if newest is not None and is_elastic and not newest.ended_ms:
-        held_milli = sum(shard.gpu_milli * len(shard.device_uuids) for shard in newest.shards)
-        return f"{units.number(held_milli)}"
+    held = views.held_of(job)
+    if held is not None and views.is_elastic(job):
+        return f"{units.number(held[1])}"
     shares = [
         f"{role.shards}x{units.memory_text(role.resources.gpu_share_mib)}"
         for role in job.spec.roles
@@ -39,6 +37,11 @@ def gpus_text(job: job_pb2.Job) -> str:
     asked_milli = views.gpu_milli_of(job)
     whole = [f"{units.number(asked_milli)}"] if asked_milli or not shares else []
     return "+".join(whole + shares)
+
+
+def _shards_text(job: job_pb2.Job) -> str:
+    held = views.held_of(job)
+    return str(held[0] if held is not None and views.is_elastic(job) else views.shards_of(job))
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
@@ -54,7 +57,7 @@ JOBS: Sequence[Column[job_pb2.Job]] = (
     Column("QUEUE", lambda job: job.spec.queue),
     Column("STATE", views.state_of),
     Column("GPUS", gpus_text, is_right=True),
-    Column("SHARDS", lambda job: str(views.shards_of(job)), is_wide=True, is_right=True),
+    Column("SHARDS", lambda job: _shards_text(job), is_wide=True, is_right=True),
     Column("PRIO", lambda job: str(job.spec.priority), is_wide=True, is_right=True),
     Column(
         "ATTEMPT",

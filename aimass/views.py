@@ -20,6 +20,11 @@ def is_array(job: job_pb2.Job) -> bool:
     return job.HasField("array") and not job.array_id
 
 
+def is_elastic(job: job_pb2.Job) -> bool:
+    """Say whether its size may differ from what it asks."""
+    return any(role.HasField("elastic") for role in job.spec.roles)
+
+
 def node_state_of(node: node_pb2.Node) -> str:
     """Give the node's state in the word people see: READY, SUSPECT, LOST; of a READY one that takes
     nothing new CORDONED, or DRAINING and then DRAINED.
@@ -44,6 +49,17 @@ def gpu_milli_of(job: job_pb2.Job) -> int:
 def shards_of(job: job_pb2.Job) -> int:
     """Give the number of shards over all roles."""
     return sum(role.shards for role in job.spec.roles)
+
+
+def held_of(job: job_pb2.Job) -> tuple[int, int] | None:
+    """Give (shards, milli-GPU) of the attempt that is at work; None: no attempt is.
+
+    Of an elastic job that may be less or more than it asks.
+    """
+    newest = job.attempts[-1] if job.attempts else None
+    if newest is None or newest.ended_ms or job.ended_ms:
+        return None
+    return len(newest.shards), sum(s.gpu_milli * len(s.device_uuids) for s in newest.shards)
 
 
 def nodes_of(job: job_pb2.Job) -> list[str]:
@@ -87,6 +103,7 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
         "reason": job.reason,
         "gpus": units.number(gpu_milli_of(job)),
         "shards": shards_of(job),
+        "current": _current_view(job),
         "nodes": nodes_of(job),
         "submittedAt": time_view(job.submitted_ms),
         "endedAt": time_view(job.ended_ms),
@@ -105,6 +122,12 @@ def job_view(job: job_pb2.Job) -> dict[str, Any]:
         "spec": spec_view(job.spec),
         "revision": job.revision,
     }
+
+
+def _current_view(job: job_pb2.Job) -> dict[str, Any] | None:
+    """Give what it has now, beside what it asks."""
+    held = held_of(job)
+    return {"shards": held[0], "gpus": units.number(held[1])} if held is not None else None
 
 
 def _array_view(job: job_pb2.Job) -> dict[str, Any]:

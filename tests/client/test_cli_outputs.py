@@ -59,3 +59,24 @@ def test_one_rank_is_json_as_well_and_raw_otherwise(massctl: Massctl, fake: Fake
     assert ok(massctl("logs", "j1")) == "one\ntwo"
     lines = ok(massctl("logs", "j1", "-o", "json")).splitlines()
     assert json.loads(lines[1]) == {"attempt": 1, "rank": 0, "line": "two"}
+
+
+def test_an_elastic_job_shows_its_size_now_beside_what_it_asks(
+    massctl: Massctl, fake: FakeScheduler
+) -> None:
+    """It asks for two shards and has grown to three; once it is over it has nothing."""
+    ok(massctl("submit", "--gpus", "2", "--elastic", "2-8", "--", "x"))
+    (attempt,) = fake.jobs["j1"].attempts
+    attempt.shards.add(rank=2, role="worker", node_id="n1")
+    for shard in attempt.shards:
+        shard.gpu_milli = 1000
+        shard.device_uuids.extend(["GPU-1", "GPU-2"])
+    document = json.loads(ok(massctl("show", "j1", "-o", "json")))
+    assert (document["shards"], document["gpus"]) == (2, 4)
+    assert document["current"] == {"shards": 3, "gpus": 6}
+    assert "  has      3 shards with 6 GPU now\n" in ok(massctl("show", "j1"))
+    row = ok(massctl("ls", "-o", "wide")).splitlines()[1].split()
+    assert row[5:7] == ["6", "3"]
+    fake.end("j1")
+    assert json.loads(ok(massctl("show", "j1", "-o", "json")))["current"] is None
+    assert "has  " not in ok(massctl("show", "j1"))
