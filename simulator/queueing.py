@@ -51,6 +51,7 @@ class _Waiting:
         kinds = dict.fromkeys((job.shape, job.pods) for job in jobs)
         self.number = {kind: number for number, kind in enumerate(kinds)}
         self.queues: list[deque[int]] = [deque() for _ in kinds]
+        self.heads: dict[int, int] = {}  # the first job of each kind that has any
         asks = [packer.models.ask(shape) for shape, _ in kinds]
         self._packer = packer
         self._some: Array = np.zeros(len(asks), bool)  # who has any
@@ -64,22 +65,30 @@ class _Waiting:
         """Let a job wait."""
         self.queues[kind].append(job)
         self._some[kind] = True
+        self.heads[kind] = self.queues[kind][0]
 
     def pop(self, kind: int) -> None:
         """The first of a kind waits no more."""
-        self.queues[kind].popleft()
-        self._some[kind] = bool(self.queues[kind])
+        queue = self.queues[kind]
+        queue.popleft()
+        if queue:
+            self.heads[kind] = queue[0]
+        else:
+            del self.heads[kind]
+            self._some[kind] = False
 
     def fitting(self, node: int) -> list[int]:
         """Give the kinds with waiting jobs of which one pod fits on the node now. O(kinds)."""
-        if not self._some.any():
+        if not self.heads:
             return []
         nodes = self._packer.nodes
-        able = (nodes.gpu_free[node] >= self._gpu_milli[:, None]).sum(axis=1) >= self._gpus
-        able &= self._some
-        able &= (self._cpu <= nodes.cpu_free[node]) & (self._memory <= nodes.memory_free[node])
+        able = self._some & (self._cpu <= nodes.cpu_free[node])
+        able &= self._memory <= nodes.memory_free[node]
         able &= (self._models >> nodes.model[node] & 1).astype(bool)
-        return [int(kind) for kind in np.flatnonzero(able)]
+        kinds = np.flatnonzero(able)
+        has_room = nodes.gpu_free[node] >= self._gpu_milli[kinds, None]
+        fitting: list[int] = kinds[has_room.sum(axis=1) >= self._gpus[kinds]].tolist()
+        return fitting
 
 
 class _Run:
@@ -97,6 +106,9 @@ class _Run:
         self.on_node: dict[int, set[int]] = {}  # running jobs
         self.kept: dict[int, list[int]] = {}  # promised job -> its nodes
         self.is_open: Array = np.ones(len(packer.nodes.model), bool)  # not kept for anybody
+        self.touches: Array = np.zeros(len(packer.nodes.model), np.int64)  # of each node
+        # By shape: when a pod of it will have room on each node, after so many touches.
+        self.ready: dict[Shape, tuple[Array, Array]] = {}
         self.outcome = Outcome()
 
     def play(self) -> None:
@@ -135,6 +147,7 @@ class _Run:
             for node, devices in self.places.pop(job):
                 self.meter.take(node, self.jobs[job].shape, devices, -1)
                 self.on_node[node].discard(job)
+                self.touches[node] += 1
                 touched[node] = None
         return touched
 
@@ -150,17 +163,23 @@ class _Run:
                 self.waiting.pop(self._kind(job))
                 self.meter.wait(-1)
         tried: set[int] = set()
-        while True:
-            nodes = [node for node in touched if self.is_open[node]]
-            kinds = {kind for node in nodes for kind in self.waiting.fitting(node)} - tried
+        fitting: dict[int, list[int]] = {}  # kinds by node, while nothing changed there
+        heads = self.waiting.heads
+        while heads:
+            for node in touched:
+                if node not in fitting and self.is_open[node]:
+                    fitting[node] = self.waiting.fitting(node)
+            kinds = {kind for some in fitting.values() for kind in some if kind in heads} - tried
             if not kinds:
                 return
-            kind = min(kinds, key=lambda kind: self.waiting.queues[kind][0])
-            job = self.waiting.queues[kind][0]
+            kind = min(kinds, key=heads.__getitem__)
+            job = heads[kind]
             touched.update(dict.fromkeys(self.kept.get(job, ())))  # which it gives up if it starts
             if self._start(job, now, self.is_open):
                 self.waiting.pop(kind)
                 self.meter.wait(-1)
+                for node, _ in self.places[job]:
+                    fitting.pop(node, None)
             else:
                 tried.add(kind)  # a gang that does not fit as a whole
 
@@ -180,6 +199,7 @@ class _Run:
         self.places[job] = placed
         for node, _ in placed:
             self.on_node.setdefault(node, set()).add(job)
+            self.touches[node] += 1
         self.end_ms[job] = now + life_ms
         heapq.heappush(self.ends, (now + life_ms, job))
         self.is_open[self.kept.pop(job, [])] = True
@@ -189,10 +209,9 @@ class _Run:
     def _promise(self, now: int) -> None:
         """Keep nodes for those who have waited for long, first come first."""
         while len(self.kept) < self.promises:
-            heads = [queue[0] for queue in self.waiting.queues if queue]
             late = [
                 job
-                for job in heads
+                for job in self.waiting.heads.values()
                 if job not in self.kept and now - self.jobs[job].arrival_ms >= PATIENCE_MS
             ]
             nodes = self._soonest(min(late)) if late else []
@@ -208,25 +227,43 @@ class _Run:
         able = self.is_open & ((ask.models >> packer.nodes.model & 1) > 0)
         able &= (books.cpu_size >= ask.cpu_milli) & (books.memory_size >= ask.memory_mib)
         able &= (books.gpu_size > 0).sum(axis=1) >= ask.gpus
-        times = sorted(
-            (self._ready_ms(int(node), shape), int(node)) for node in np.flatnonzero(able)
-        )
-        return [node for _, node in times[:pods]] if len(times) >= pods else []
+        able_nodes = np.flatnonzero(able)
+        if len(able_nodes) < pods:
+            return []
+        ready_ms = self._ready(shape, able_nodes)[able_nodes]
+        nodes: list[int] = able_nodes[np.argsort(ready_ms, kind="stable")[:pods]].tolist()
+        return nodes
+
+    def _ready(self, shape: Shape, nodes: Array) -> Array:
+        """Give when a pod has room on nodes, right for these: again only what was touched."""
+        known = self.ready.get(shape)
+        if known is None:
+            known = self.ready[shape] = (
+                np.zeros_like(self.touches),
+                np.full_like(self.touches, -1),
+            )
+        ready_ms, as_of = known
+        for node in nodes[as_of[nodes] != self.touches[nodes]]:
+            ready_ms[node] = self._ready_ms(int(node), shape)
+        as_of[nodes] = self.touches[nodes]
+        return ready_ms
 
     def _ready_ms(self, node: int, shape: Shape) -> int:
         """When a pod has room on a node on which nothing else starts; it fits there when empty."""
         nodes = self.packer.nodes
         cpu, memory = int(nodes.cpu_free[node]), int(nodes.memory_free[node])
         free = nodes.gpu_free[node].tolist()
+        gpus, gpu_milli = shape.gpus, shape.gpu_milli
+        fitting = sum(milli >= gpu_milli for milli in free)
         for end, job in sorted((self.end_ms[job], job) for job in self.on_node.get(node, ())):
             ending = self.jobs[job].shape
             for at, devices in self.places[job]:
                 if at == node:
                     cpu, memory = cpu + ending.cpu_milli, memory + ending.memory_mib
                     for device in devices:
+                        fitting += free[device] < gpu_milli <= free[device] + ending.gpu_milli
                         free[device] += ending.gpu_milli
-            fitting = sum(milli >= shape.gpu_milli for milli in free)
-            if cpu >= shape.cpu_milli and memory >= shape.memory_mib and fitting >= shape.gpus:
+            if cpu >= shape.cpu_milli and memory >= shape.memory_mib and fitting >= gpus:
                 return end
         return 0
 

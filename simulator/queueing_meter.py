@@ -50,15 +50,15 @@ class Meter:
     def __init__(self, packer: Packer, mix: Mix, span: Span) -> None:
         self._packer, self._mix, self._span = packer, mix, span
         self._now = 0
+        self._of_node = [self._fragments(node) for node in range(len(packer.nodes.model))]
         # Milli-GPU allocated, fragments (times the mix' weight), jobs waiting.
-        self._state = [0, sum(self._fragments(node) for node in range(len(packer.nodes.model))), 0]
-        self._sums = np.zeros((SAMPLES, 3))
-        self._counted = np.zeros(3)
+        self._state = [0, sum(self._of_node), 0]
+        self._sums = [[0, 0, 0] for _ in range(SAMPLES)]  # of state times ms
+        self._counted = [0, 0, 0]
 
     def advance(self, now: int) -> None:
         """Let the present state have lasted until now."""
         span, part = self._span, self._span.stop / SAMPLES
-        state = np.array(self._state, float)
         while self._now < now:
             sample = min(SAMPLES - 1, int(self._now / part))
             until = (
@@ -66,18 +66,21 @@ class Meter:
                 if sample == SAMPLES - 1
                 else min(now, max(self._now + 1, int((sample + 1) * part)))
             )
-            self._sums[sample] += state * (until - self._now)
-            counted = min(until, span.end) - max(self._now, span.begin)
-            self._counted += state * max(0, counted)
+            counted = max(0, min(until, span.end) - max(self._now, span.begin))
+            sums, lasted = self._sums[sample], until - self._now
+            for at, amount in enumerate(self._state):
+                sums[at] += amount * lasted
+                self._counted[at] += amount * counted
             self._now = until
 
     def take(self, node: int, shape: Shape, devices: tuple[int, ...], sign: int) -> None:
         """Place a pod (sign 1) or take it away (-1), and keep the sums right."""
-        before = self._fragments(node)
         change = self._packer.take if sign > 0 else self._packer.release
         change(node, shape, devices)
         self._state[0] += sign * shape.total_milli
-        self._state[1] += self._fragments(node) - before
+        self._state[1] -= self._of_node[node]
+        self._of_node[node] = self._fragments(node)
+        self._state[1] += self._of_node[node]
 
     def wait(self, change: int) -> None:
         """So many more jobs wait."""
@@ -88,11 +91,11 @@ class Meter:
         span, scale = self._span, np.array([100 / capacity_milli, 100 / capacity_milli, 1.0])
         scale[1] /= max(1, self._mix.weight)
         edges = np.arange(SAMPLES + 1) * span.stop / SAMPLES
-        means = self._sums * scale / np.diff(edges)[:, None]
+        means = np.array(self._sums, float) * scale / np.diff(edges)[:, None]
         outcome.samples = [
             Sample(int(at), *map(float, row)) for at, row in zip(edges[1:], means, strict=True)
         ]
-        alloc, frag, _ = self._counted * scale / (span.end - span.begin)
+        alloc, frag, _ = np.array(self._counted, float) * scale / (span.end - span.begin)
         outcome.alloc_pct, outcome.frag_pct = float(alloc), float(frag)
 
     def _fragments(self, node: int) -> int:
