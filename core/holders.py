@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from aimass.core.arrays import jobs_of
 from aimass.core.cluster import Cluster
+from aimass.core.codes import Code
 from aimass.core.model import Job, JobId, JobState
+from aimass.core.quota import firm_rivals
 from aimass.core.runtimes import expected_end_ms
 from aimass.core.search import Turned
 from aimass.core.survey import Survey
+from aimass.core.wants import amounts_asked, forms
 
 HOLDERS_MAX = 5
 
@@ -35,6 +38,8 @@ def holders_of(
         ids = {j.id for target in job.unmet for j in jobs_of(cluster, target) if j.state.is_active}
     elif job.state is JobState.HELD or job.not_before_ms > cluster.now_ms:
         ids = set()  # nobody: only its hour, or whoever holds it back
+    elif turned is not None and turned.refusal.code is Code.QUOTA_FIRM:
+        ids = _firm_in_the_way(cluster, job)
     elif turned is not None and turned.is_quota:
         ids = {other.id for other in cluster.active.values() if other.spec.queue == job.spec.queue}
         ids = ids or set(cluster.active)
@@ -57,6 +62,14 @@ def holders_of(
     return tuple(_holder(other, end_ms, not u) for u, end_ms, _, other in rows[:HOLDERS_MAX]), len(
         ids
     )
+
+
+def _firm_in_the_way(cluster: Cluster, job: Job) -> set[JobId]:
+    """Who cannot be preempted either, and uses what the job would have to be guaranteed."""
+    wants = forms(job, cluster.now_ms)
+    rivals = {name for w in wants for name in firm_rivals(cluster, job, amounts_asked(job, w))}
+    active = cluster.active.values()
+    return {o.id for o in active if not o.spec.preemptible and o.spec.queue in rivals}
 
 
 def _holder(other: Job, end_ms: int, is_known: bool) -> Holder:

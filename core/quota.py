@@ -222,6 +222,25 @@ def _firm_beyond(queue: Queue, key: str, asking: Queue, amount: int, measure: Me
     return max(0, beyond + own - queue.tree.own.get(key, 0))
 
 
+def firm_rivals(cluster: Cluster, job: Job, amounts: Amounts) -> set[str]:
+    """Queues where the end of a job that cannot be preempted would bring this one nearer a start.
+
+    Of a job that the firm rule turns away: its own queue, those above, and each that draws on what
+    a queue above both is guaranteed. O(queues² * resources).
+    """
+    asking = cluster.queues[job.spec.queue]
+    return {
+        other.spec.name
+        for key, amount in amounts.items()
+        if amount and is_beyond_firm(cluster, asking, key, amount)
+        for other in cluster.queues.values()
+        if all(
+            queue in asking.tree.chain or _firm_beyond(queue, key, asking, 0, in_firm)
+            for queue in other.tree.chain
+        )
+    }
+
+
 # ---- guarantees and reclaim ---------------------------------------------------------------------
 
 

@@ -8,9 +8,11 @@ from aimass.core.decide import decide
 from aimass.core.explain import Explanation, describe_need, explain
 from aimass.core.feasible import shards_fit, shards_when_empty
 from aimass.core.model import Job
+from aimass.core.queues import QueueSpec
 from aimass.core.spec import Elastic, Need, Preemption, PreemptMode, Role
 from aimass.core.windows import WindowSpec
 from aimass.policies.registry import make_policy
+from tests.core.queue_world import queue_world
 from tests.core.world import World, codes, gpus, inventory, one_role
 
 HOUR = 3_600_000
@@ -224,3 +226,34 @@ def test_a_reservation_is_a_reason_only_on_nodes_that_the_job_could_use() -> Non
     free = world.submit(**{**asked, "preemptible": True})
     codes_of = [{b.code for b in why(world, j).blockers} for j in (blocked, free)]
     assert ["WINDOW" in codes for codes in codes_of] == [True, False]
+
+
+def in_queue(world: World, queue: str, gpus: int, shards: int = 1, **fields: bool) -> Job:
+    """Submit to the queue and decide."""
+    job = world.submit(one_role(shards, gpus=gpus), queue=queue, **fields)
+    world.plan()
+    return job
+
+
+def test_firm_jobs_of_other_queues_are_named_where_their_end_would_help() -> None:
+    """The lab guarantees 2 beyond what its queues have: b uses these, c and the other do not."""
+    lab = {"lab": "root", "a": "lab", "b": "lab", "c": "lab", "other": "root"}
+    quotas = [QueueSpec(name, above, quota={"gpu": 2000}) for name, above in lab.items()]
+    world = queue_world(*quotas)
+    own, _, theirs, _ = (
+        in_queue(world, queue, gpus, preemptible=False)
+        for queue, gpus in (("a", 1), ("c", 2), ("b", 4), ("other", 2))
+    )
+    found = why(world, in_queue(world, "a", 2, preemptible=False))
+    assert found.code == "QUOTA_FIRM"
+    assert [holder.job_id for holder in found.holders] == [own.id, theirs.id]
+
+
+def test_a_firm_job_of_a_queue_that_gives_back_is_named_as_protected() -> None:
+    """What its queue has borrowed can be taken back; what this one holds cannot."""
+    world = queue_world(QueueSpec("a", quota={"gpu": 16_000}), QueueSpec("b", quota={"gpu": 4_000}))
+    firm = in_queue(world, "b", 4, preemptible=False)
+    in_queue(world, "b", 8)
+    found = why(world, in_queue(world, "a", 8, shards=2))
+    protected = {b.code: b.text for b in found.blockers}["NOT_PREEMPTIBLE"]
+    assert protected.endswith(f"as not preemptible: {firm.id}; nobody knows until when")
