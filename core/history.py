@@ -15,7 +15,7 @@ from aimass.core.field_words import word
 from aimass.core.model import ExitReason, Job, JobId, JobState
 from aimass.core.plan import Start, Stop
 from aimass.core.policy import Policy
-from aimass.core.receipts import lost_at_last
+from aimass.core.receipts import LostClaim, lost_at_last, lost_claim
 from aimass.core.spans import span_text
 from aimass.core.spec import JobSpec
 from aimass.core.words import some
@@ -92,11 +92,13 @@ def reasons(journal: Journalled, job_id: JobId, policy: Policy) -> list[Reason]:
     Looked for after what may change it: plans, and events that name the job or any node.
     """
     found: list[Reason] = []
-    moments, stride = 0, 1
+    moments, stride, lost = 0, 1, ""
     for cluster, revision, event, before in _followed(journal, job_id):
         job = cluster.jobs.get(job_id)
         if job is None or not _may_change(event, job_id, before, job):
             continue
+        if before is not None and before.lost is not None:
+            lost = f"; {before.lost.text}"
         moments += 1
         if moments > REASONS_PER_STRIDE * stride:
             stride *= 2
@@ -107,6 +109,9 @@ def reasons(journal: Journalled, job_id: JobId, policy: Policy) -> list[Reason]:
         if job.state in (JobState.QUEUED, JobState.HELD, JobState.RESERVED):
             refusal = main_reason(cluster, job, policy)
             code, text = refusal.code.value, refusal.text
+            if job.state is JobState.RESERVED:
+                lost = ""
+            text += lost
         reason = Reason(revision, event.at_ms, code, text)
         if found and found[-1].at_ms == event.at_ms:
             found.pop()  # what was so only within one batch of events
@@ -145,6 +150,7 @@ class _Seen:
     stop_reason: str
     spec: JobSpec
     promise_ms: int
+    lost: LostClaim | None = None  # by this event
 
 
 def _followed(
@@ -154,6 +160,8 @@ def _followed(
     cluster = Cluster()
     before: _Seen | None = None
     for revision, event in journal:
+        if before is not None and isinstance(event, ev.PlanCommitted) and job_id in event.unclaims:
+            before = replace(before, lost=lost_claim(cluster, event, cluster.jobs[job_id]))
         apply(cluster, event)
         job = cluster.jobs.get(job_id)
         if job is None and before is None:
@@ -258,9 +266,9 @@ def _planned(
     cluster: Cluster, event: ev.PlanCommitted, job_id: JobId, before: _Seen | None
 ) -> Iterator[Entry]:
     """What a plan decided about the job."""
-    if job_id in event.unclaims:
-        text = "a place that it owned went away"
-        yield Entry(0, 0, "CLAIM_LOST", text, policy=event.policy)
+    if before is not None and before.lost is not None:
+        lost = before.lost
+        yield Entry(0, 0, "CLAIM_LOST", lost.text, lost.by, policy=event.policy)
     for stop in event.stops:
         if stop.job_id == job_id:
             yield _stopped(cluster, stop, event.policy)
