@@ -85,7 +85,7 @@ class Row:
         text = self.fields[column]
         if not _COUNT.match(text) or int(text) > most:
             fix = f"write {column} as a whole number from 0 to {most}"
-            raise self.problem(f"{column} is {_quoted(text)}", fix)
+            raise self.problem(f"{column} is {quoted(text)}", fix)
         return int(text)
 
     def seconds_ms(self, column: str) -> int:
@@ -93,7 +93,7 @@ class Row:
         found = _SECONDS.match(self.fields[column])
         if found is None:
             fix = f"write {column} in seconds, as a number of at least 0"
-            raise self.problem(f"{column} is {_quoted(self.fields[column])}", fix)
+            raise self.problem(f"{column} is {quoted(self.fields[column])}", fix)
         whole, part = found.groups(default="")
         return int(whole) * 1000 + int(part.ljust(3, "0")[:3])
 
@@ -108,7 +108,7 @@ def read_nodes(path: Path) -> list[PackNode]:
     for row in read_rows(path, NODE_COLUMNS):
         name = row.text("sn")
         if name in lines:
-            what = f"node {_quoted(name)} is on line {lines[name]} already"
+            what = f"node {quoted(name)} is on line {lines[name]} already"
             raise row.problem(what, "give every node a name of its own")
         lines[name] = row.line
         amounts = (row.count("cpu_milli", CPU_MILLI_MAX), row.count("memory_mib"))
@@ -155,14 +155,14 @@ def read_rows(path: Path, needed: Sequence[str], extra: Sequence[str] = ()) -> I
 
     Raises FileProblem when there is no row, and for a row that is not as long as the header.
     """
-    lines = _lines(path)
+    lines = numbered_lines(path)
     first = next(lines, None)
     if first is None:
         raise FileProblem(path, 1, "the file is empty", f"it begins with {','.join(needed)}")
     at, places = _places(path, first, needed, extra)
     is_empty = True
     for number, line in lines:
-        fields = _fields(path, number, line)
+        fields = split_fields(path, number, line)
         if len(fields) != at:
             what = f"{len(fields)} fields below a header of {at}"
             raise FileProblem(path, number, what, "give every row one field for each column")
@@ -176,7 +176,7 @@ def _places(
     path: Path, first: tuple[int, str], needed: Sequence[str], extra: Sequence[str]
 ) -> tuple[int, dict[str, int]]:
     """Find the columns in the header line: how many there are, and the places of ours."""
-    header = _fields(path, *first)
+    header = split_fields(path, *first)
     missing = [name for name in needed if name not in header]
     if missing:
         fix = f"the first line must name {','.join(needed)}"
@@ -208,7 +208,7 @@ def _models(row: Row) -> tuple[str, ...]:
     models = [model.strip() for model in text.split("|")] if text else []
     if "" in models:
         fix = "join the models by single |, or leave gpu_spec empty for any"
-        raise row.problem(f"gpu_spec is {_quoted(text)}", fix)
+        raise row.problem(f"gpu_spec is {quoted(text)}", fix)
     return tuple(sorted(set(models)))
 
 
@@ -231,33 +231,48 @@ def _refuse_misfits(nodes: Sequence[PackNode]) -> Callable[[Row, Shape], None]:
         unknown = [model for model in shape.models if model not in known]
         if unknown:
             fix = f"the cluster has {', '.join(sorted(known - {''})) or 'no named models'}"
-            raise row.problem(f"no node has GPUs of model {_quoted(unknown[0])}", fix)
+            raise row.problem(f"no node has GPUs of model {quoted(unknown[0])}", fix)
         if not any(fits_empty(shape._replace(models=()), node) for node in kinds):
-            what = f"pod {_quoted(row.fields['name'])} is larger than any node"
+            what = f"pod {quoted(row.fields['name'])} is larger than any node"
             raise row.problem(what, "leave it out, or name the cluster it was made for")
 
     return check
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Give the lines that are not blank with their numbers, decoded, without their ends."""
+def numbered_lines(
+    path: Path, wrong: Callable[[FileProblem], None] | None = None
+) -> Iterator[tuple[int, str]]:
+    """Give the lines that are not blank with their numbers, decoded, without their ends.
+
+    wrong: given, it is told of lines that cannot be read, and of where the file is cut off; else
+    they raise FileProblem.
+    """
     number = 0
     with open(path, "rb") as file:
         stream = _unpacked(path, file)
         while True:
             try:
                 line = stream.readline(LINE_BYTES_MAX)
+                number += 1
+                if len(line) == LINE_BYTES_MAX:
+                    fix = "check that it is a CSV file"
+                    raise FileProblem(path, number, f"longer than {LINE_BYTES_MAX} bytes", fix)
+                text = _decoded(path, number, line)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 what = f"the gzip data cannot be read on from here ({error})"
                 fix = "copy the file again: it is cut off or damaged"
-                raise FileProblem(path, number + 1, what, fix) from None
+                problem = FileProblem(path, number + 1, what, fix)
+                if wrong is None:
+                    raise problem from None
+                wrong(problem)
+                return
+            except FileProblem as problem:
+                if wrong is None or len(line) == LINE_BYTES_MAX:  # where does the next one begin?
+                    raise
+                wrong(problem)
+                continue
             if not line:
                 return
-            number += 1
-            if len(line) == LINE_BYTES_MAX:
-                fix = "check that it is a CSV file"
-                raise FileProblem(path, number, f"longer than {LINE_BYTES_MAX} bytes", fix)
-            text = _decoded(path, number, line)
             if text.strip():
                 yield number, text
 
@@ -288,7 +303,7 @@ def _decoded(path: Path, number: int, line: bytes) -> str:
     return text
 
 
-def _fields(path: Path, number: int, line: str) -> list[str]:
+def split_fields(path: Path, number: int, line: str) -> list[str]:
     """Split one line at its commas; quotes as csv has them, but closed on the same line."""
     if '"' not in line:
         return [field.strip() for field in line.split(",")]
@@ -300,5 +315,5 @@ def _fields(path: Path, number: int, line: str) -> list[str]:
     return [field.strip() for field in fields]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")

@@ -17,7 +17,8 @@ class TraceJob:
     submit_ms: on the trace's own clock. work_ms: how long it runs when nobody stops it, on a GPU of
     normal speed. gpu_milli: of the whole gang; below 1000 a share of one GPU. slo_ms: it should
     have ended so long after its submission; 0: whenever. speeds: (GPU type, thousandths of the
-    normal speed) where it is not normal. line: where it stands in its file.
+    normal speed) where it is not normal. line: where it stands in its file. told_ms: the run time
+    that policies are told; 0: the true one.
     """
 
     name: str
@@ -31,6 +32,7 @@ class TraceJob:
     gpu_types: tuple[str, ...] = ()
     slo_ms: int = 0
     speeds: tuple[tuple[str, int], ...] = ()
+    told_ms: int = 0
 
 
 def misfit(job: TraceJob, kinds: Kinds) -> str | None:
@@ -69,13 +71,13 @@ class Specs:
         self._roles = roles
 
     def spec(self, job: TraceJob) -> JobSpec:
-        """What is submitted. Its run time is told: policies that want it may know it."""
+        """What is submitted, with a run time for policies that want one."""
         return JobSpec(
             job.name,
             self._roles(job.gpu_milli, job.gpu_types),
             priority=job.priority,
             queue=job.queue,
-            expected_ms=max(1, job.work_ms),
+            expected_ms=job.told_ms or max(1, job.work_ms),
             grace_ms=0,
         )
 

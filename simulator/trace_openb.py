@@ -1,0 +1,33 @@
+"""Pods of the openb cluster (Alibaba, 2023) as jobs, from their schedule to their end.
+
+One that was never scheduled runs as long as it was there. CPU and memory are not read, and pods
+without a GPU start at once.
+"""
+
+from aimass.simulator.pack_files import Row
+from aimass.simulator.trace_formats import CsvFormat
+from aimass.simulator.tracejob import TraceJob
+
+
+def _job(row: Row) -> TraceJob:
+    created_ms, deleted_ms = row.seconds_ms("creation_time"), row.seconds_ms("deletion_time")
+    scheduled = row.fields.get("scheduled_time")
+    begin_ms = row.seconds_ms("scheduled_time") if scheduled else created_ms
+    if deleted_ms < begin_ms:
+        what = "deletion_time is before the pod began"
+        raise row.problem(what, "give each pod the time of its end, not before its beginning")
+    gpus, gpu_milli = row.count("num_gpu", 1000), row.count("gpu_milli", 1000)
+    if gpus > 1 and gpu_milli < 1000:
+        raise row.problem(f"{gpu_milli} gpu_milli of each of {gpus} GPUs", "only one is shared")
+    models = tuple(sorted({*row.fields.get("gpu_spec", "").split("|")} - {""}))
+    name, work_ms = row.text("name"), deleted_ms - begin_ms
+    return TraceJob(name, created_ms, work_ms, gpus * gpu_milli, row.line, gpu_types=models)
+
+
+OPENB = CsvFormat(
+    "openb",
+    needed=("name", "num_gpu", "gpu_milli", "creation_time", "deletion_time"),
+    used=("gpu_spec", "scheduled_time"),
+    ignored=("cpu_milli", "memory_mib", "qos", "pod_phase"),
+    job=_job,
+)
