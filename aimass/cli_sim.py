@@ -1,10 +1,11 @@
-"""massctl sim: the code that packs, on clusters and pods from files; no scheduler is asked."""
+"""massctl sim: the code that packs and schedules, on files; no running scheduler is asked."""
 
 import click
 
 from aimass.cli_base import Group, common_options
 from aimass.cli_sim_pack import pack
 from aimass.cli_sim_queue import queue
+from aimass.cli_sim_run import run
 
 
 @click.group(
@@ -13,12 +14,14 @@ from aimass.cli_sim_queue import queue
     massctl sim pack --nodes nodes.csv --pods pods.csv --policy fgd,mass
     massctl sim pack --nodes nodes.csv.gz --pods pods.csv.gz --seeds 42 --bound --plot packing.html
     massctl sim queue --nodes nodes.csv --pods pods.csv --policy fgd,mass --load 0.9
+    massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fair --compare fifo
     """,
 )
 @common_options
 def sim() -> None:
-    """Try packing policies on a cluster and pods from files. Needs `pip install 'aimass[sim]'`."""
+    """Try policies on clusters and jobs from files. Needs `pip install 'aimass[sim]'`."""
 
 
 sim.add_command(pack)
 sim.add_command(queue)
+sim.add_command(run)

@@ -9,7 +9,7 @@ from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy
 from aimass.core.spec import Strategy
 from aimass.policies.gang import GangPlacer
 from aimass.policies.order_fair import FairOrder
-from aimass.policies.order_fifo import FifoOrder
+from aimass.policies.order_fifo import FifoOrder, PassingFifo
 from aimass.policies.order_priority import PriorityOrder
 from aimass.policies.place_best_fit import pack_nodes
 from aimass.policies.place_spread import spread_nodes
@@ -23,7 +23,10 @@ ORDERS: dict[str, Callable[[], OrderPolicy]] = {
     "fair": FairOrder,
     "priority": PriorityOrder,
     "fifo": FifoOrder,
+    "fifo-skip": lambda: PassingFifo("fifo-skip"),
+    "fifo-backfill": lambda: PassingFifo("fifo-backfill"),
 }
+PROMISE_NOBODY = {"fifo-skip"}  # whatever the options say
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
     "best-fit": lambda: GangPlacer("best-fit", 2, pack_nodes, BY_STRATEGY),
     "spread": lambda: GangPlacer("spread", 2, spread_nodes, BY_STRATEGY),
@@ -37,5 +40,6 @@ def make_policy(
     moves: int = 0,
 ) -> Policy:
     """The policy of these names. Raises KeyError for a name that is not in the tables above."""
+    promises = 0 if order in PROMISE_NOBODY else promises
     options = Options(promises, moves)
     return Policy(ORDERS[order](), PLACERS[place](), LeastLostWork(), GrowForGain(), options)

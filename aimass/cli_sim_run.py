@@ -1,0 +1,280 @@
+"""massctl sim run: a trace of jobs through the production scheduler, in virtual time."""
+
+import contextlib
+import csv
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from aimass.cli_base import DURATION, Command, Parsed, common_options, output_option
+from aimass.cli_sim_base import Row, installed, refusals
+from aimass.errors import InvalidRequest, MassError
+from aimass.output import Column, as_json, hint, print_value, table
+
+FORMATS = ("auto", "jsonl", "tiresias", "philly", "openb")
+SEEDS_MAX = 1000
+SKIPS_LISTED = 10
+FIX = "give a trace that has what it takes"
+
+
+class Tools(NamedTuple):
+    """The parts of the simulator, which need its extra."""
+
+    clusters: Any
+    models: Any
+    policies: Any
+    report: Any
+    run: Any
+    summary: Any
+
+
+def parse_error(text: object) -> int:
+    """Turn "0.5" into thousandths. Raises ValueError with what is allowed."""
+    try:
+        error = float(str(text))
+    except ValueError:
+        error = math.nan
+    if not 0 <= error <= 10:
+        raise ValueError("a number from 0 to 10, such as 0.5")
+    return round(1000 * error)
+
+
+def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
+    return click.option(
+        f"--{name}", f"{name}_ms", type=DURATION, default=0, metavar="TIME", help=what
+    )
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fifo
+    massctl sim run --trace philly.csv.gz --cluster 300x8xP100 --policy fair --compare fifo,srtf
+    massctl sim run --trace jobs.csv --cluster 16x4xV100+8x8xA100 --restart 30s -o json
+    """,
+)
+@click.option(
+    "--trace",
+    "trace_file",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The jobs: JSONL, or CSV of a format below; plain or gzip.",
+)
+@click.option(
+    "--format",
+    "trace_form",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="What the trace is; auto looks at its first line.",
+)
+@click.option(
+    "--cluster",
+    "cluster_text",
+    required=True,
+    metavar="SPEC",
+    help="Nodes x GPUs of each x type: 64x8xH100, 16x4xV100+8x8xA100.",
+)
+@click.option(
+    "--policy",
+    "policy_text",
+    default="fair",
+    show_default=True,
+    metavar="NAME[:OPTION=VALUE,…]",
+    help="Who is next; options: place, promises.",
+)
+@click.option(
+    "--compare",
+    "others",
+    default="",
+    metavar="NAME[,…]",
+    help="More policies on the same jobs.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+@click.option(
+    "--seeds",
+    "seeds_count",
+    type=click.IntRange(1, SEEDS_MAX),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Run with K seeds from --seed on; each draws the --error anew.",
+)
+@click.option(
+    "--error",
+    "error_milli",
+    type=Parsed("error", parse_error),
+    default="0",
+    metavar="X",
+    help="Tell policies run times that are up to 1+X times too long or too short.",
+)
+@_cost_option("start", "From the order to start until a job works.")
+@_cost_option("restart", "What a job that was stopped needs besides, before it goes on.")
+@_cost_option("checkpoint", "How often jobs save their work. Default: whenever they are stopped.")
+@_cost_option("stop", "From the order to stop until the GPUs are free.")
+@click.option(
+    "--count-gpus",
+    "is_scattered",
+    is_flag=True,
+    help="Any free GPUs will do for a gang, on whichever nodes, as in the Tiresias simulator.",
+)
+@click.option(
+    "--jobs",
+    "jobs_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a record of every job: .csv, else JSONL.",
+)
+@click.option("--lenient", is_flag=True, help="Leave out lines that are wrong, and say which.")
+@output_option("table", "json", "yaml")
+@common_options
+def run(
+    trace_file: Path,
+    trace_form: str,
+    cluster_text: str,
+    policy_text: str,
+    others: str,
+    seed: int,
+    seeds_count: int,
+    error_milli: int,
+    start_ms: int,
+    restart_ms: int,
+    checkpoint_ms: int,
+    stop_ms: int,
+    is_scattered: bool,
+    jobs_file: Path | None,
+    lenient: bool,
+    form: str,
+) -> None:
+    """Play a trace of jobs on a cluster, as massd would schedule them; time is virtual.
+
+    JCT is the time from a job's submission to its end, wait all of that without GPUs.
+    """
+    tools = _tools()
+    with refusals(FIX):
+        kinds = _kinds(tools, cluster_text)
+        named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
+        costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
+        setting = tools.report.Setting(
+            trace_file, kinds, trace_form, costs, error_milli, is_scattered
+        )
+        rows: list[Row] = []
+        skips: list[Any] = []
+        steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
+        with _records(jobs_file, tools.summary.JOB_FIELDS) as write:
+            for one, at in steps:
+                skip = skips.append if lenient and not rows else _nothing if lenient else None
+                told = _progress(f"{one.label}, run {len(rows) + 1} of {len(steps)}")
+                try:
+                    rows.append(tools.report.simulate(setting, one, at, skip, write, told))
+                except tools.run.SimulationError as error:
+                    raise MassError(
+                        f"the simulation of {one.label} broke off", why=str(error)
+                    ) from None
+    _tell_skips(skips)
+    _print(rows, seeds_count, form)
+
+
+def _kinds(tools: Tools, text: str) -> Any:
+    try:
+        return tools.clusters.parse_cluster(text)
+    except ValueError as error:
+        raise InvalidRequest(f"no cluster {text!r}", fix=f"name {error}") from None
+
+
+def _tools() -> Tools:
+    with installed():
+        from aimass.simulator import (
+            clusters,
+            models,
+            run,
+            run_policies,
+            run_report,
+            run_summary,
+        )
+    return Tools(clusters, models, run_policies, run_report, run, run_summary)
+
+
+@contextlib.contextmanager
+def _records(path: Path | None, fields: tuple[str, ...]) -> Iterator[Callable[[Row], None] | None]:
+    """Open the file of records and give what writes one."""
+    if path is None:
+        yield None
+        return
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            writer = csv.DictWriter(file, ("policy", "seed", *fields), lineterminator="\n")
+            writer.writeheader()
+            yield writer.writerow
+        else:
+            yield lambda row: print(as_json(row), file=file)
+
+
+def _nothing(problem: object) -> None:
+    """What was left out was said in the first run."""
+
+
+def _progress(what: str) -> Callable[[int], None] | None:
+    """Overwrite one line of a terminal; say nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda come: print(
+        f"\r{what}: {come} jobs have come", end="", file=sys.stderr, flush=True
+    )
+
+
+def _tell_skips(skips: list[Any]) -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if not skips:
+        return
+    hint(f"{len(skips)} lines of the trace were left out:")
+    for problem in skips[:SKIPS_LISTED]:
+        hint(f"  {problem.path}:{problem.line}: {problem.what}")
+    if len(skips) > SKIPS_LISTED:
+        hint(f"  and {len(skips) - SKIPS_LISTED} more")
+
+
+def _print(rows: list[Row], seeds_count: int, form: str) -> None:
+    if form == "table":
+        columns = _COLUMNS if seeds_count > 1 else [c for c in _COLUMNS if c.title != "SEED"]
+        print("".join(table(rows, columns)), end="")
+        return
+    if len(rows) == 1:
+        print_value(rows[0], form)
+        return
+    print_value({"apiVersion": "aimass/v1", "kind": "Simulations", "runs": rows}, form)
+
+
+def _number(key: str, digits: int) -> Callable[[Row], str]:
+    return lambda row: "" if row[key] is None else f"{row[key]:,.{digits}f}"
+
+
+def _percent(key: str) -> Callable[[Row], str]:
+    return lambda row: "" if row[key] is None else f"{100 * row[key]:.1f}"
+
+
+_COLUMNS: list[Column[Row]] = [
+    Column("POLICY", lambda row: str(row["policy"])),
+    Column("SEED", lambda row: str(row["seed"]), is_right=True),
+    Column("JOBS", _number("jobs", 0), is_right=True),
+    Column("ENDED", _number("finished", 0), is_right=True),
+    Column("JCT-MEAN", _number("jct_mean_s", 1), is_right=True),
+    Column("P50", _number("jct_p50_s", 1), is_right=True),
+    Column("P95", _number("jct_p95_s", 1), is_right=True),
+    Column("P99", _number("jct_p99_s", 1), is_right=True),
+    Column("WAIT-MEAN", _number("wait_mean_s", 1), is_right=True),
+    Column("WAIT-P95", _number("wait_p95_s", 1), is_right=True),
+    Column("MAKESPAN", _number("makespan_s", 0), is_right=True),
+    Column("UTIL%", _percent("gpu_util"), is_right=True),
+    Column("FRAG%", _percent("frag"), is_right=True),
+    Column("PREEMPT", _number("preemptions", 0), is_right=True),
+    Column("LOST-GPU-H", _number("gpu_h_lost", 1), is_right=True),
+    Column("SLO%", _percent("slo_attainment"), is_right=True),
+    Column("CPU-S", _number("cpu_s", 1), is_right=True),
+]

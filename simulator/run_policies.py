@@ -1,0 +1,58 @@
+"""Policies of `massctl sim run` by name: the daemon's own orders, with options after a colon."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aimass.core.policy import Policy
+from aimass.policies.registry import ORDERS, PLACERS, make_policy
+
+# How policies.md and the command line name them; each is an order of the daemon.
+NAMES = ("fifo", "fifo-skip", "fifo-backfill", "fair", "priority")
+OPTIONS = ("place", "promises")
+PROMISES_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A policy as it was asked for, and how to make one: each run gets its own."""
+
+    label: str
+    make: Callable[[], Policy]
+
+
+def parse_policies(text: str) -> list[Named]:
+    """Turn "fifo,fifo-backfill:promises=1,place=spread" into policies. Raises ValueError.
+
+    A part with `=` and without `:` is one more option of the policy before it.
+    """
+    parts: list[str] = []
+    for part in text.split(","):
+        if parts and "=" in part and ":" not in part:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part.strip())
+    if len({*parts}) < len(parts):
+        raise ValueError(f"a policy comes twice; fix: name each once in {text!r}")
+    return [_named(part) for part in parts]
+
+
+def _named(label: str) -> Named:
+    name, _, rest = label.partition(":")
+    if name not in NAMES:
+        raise ValueError(f"no policy {name!r}; fix: choose from {', '.join(NAMES)}")
+    assert name in ORDERS, f"{name} is no order of the daemon"
+    options: dict[str, str] = {}
+    for word in rest.split(",") if rest else ():
+        option, equals, value = word.partition("=")
+        if option not in OPTIONS or not equals:
+            raise ValueError(
+                f"no option {word!r} of {name}; fix: write NAME=VALUE, of {', '.join(OPTIONS)}"
+            )
+        options[option] = value
+    place = options.get("place", "best-fit")
+    if place not in PLACERS:
+        raise ValueError(f"place is {place!r}; fix: choose from {', '.join(PLACERS)}")
+    promises = options.get("promises", "8")
+    if not (promises.isascii() and promises.isdigit() and int(promises) <= PROMISES_MAX):
+        raise ValueError(f"promises is {promises!r}; fix: a number from 0 to {PROMISES_MAX}")
+    return Named(label, lambda: make_policy(name, place, int(promises)))

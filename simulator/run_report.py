@@ -1,0 +1,107 @@
+"""simulate(): one run of a trace under a policy, measured, with a record of every job."""
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+
+from aimass.simulator.clusters import Kinds
+from aimass.simulator.models import Costs
+from aimass.simulator.pack_files import FileProblem
+from aimass.simulator.run import run
+from aimass.simulator.run_policies import Named
+from aimass.simulator.run_summary import Row, Tally, job_row, summary
+from aimass.simulator.tracejob import TraceJob, misfit
+from aimass.simulator.traces import Skip, digest, read_trace
+from aimass.simulator.world import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the runs of one comparison share.
+
+    form: one of traces.NAMES, or "auto". error_milli: how far off the run times are that policies
+    are told, in thousandths: at 500 up to 1.5 times too long or too short. is_scattered: see Specs.
+    """
+
+    path: Path
+    kinds: Kinds
+    form: str = "auto"
+    costs: Costs = field(default_factory=Costs)
+    error_milli: int = 0
+    is_scattered: bool = False
+
+
+def simulate(
+    setting: Setting,
+    named: Named,
+    seed: int = 0,
+    skip: Skip | None = None,
+    write: Callable[[Row], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Row:
+    """The summary of one run (see run_summary), with what it took.
+
+    skip: as in read_trace; told also of jobs that do not fit on the cluster. write: is given the
+    row of every job. Raises FileProblem and SimulationError.
+    """
+    sha256 = digest(setting.path)
+    began_s, cpu_began_s = time.perf_counter(), time.process_time()
+    tally = Tally()
+
+    def note(record: Record) -> None:
+        tally.add(record)
+        if write is not None:
+            write({"policy": named.label, "seed": seed, **job_row(record)})
+
+    outcome = run(
+        _fitting(setting, seed, skip),
+        setting.kinds,
+        named.make(),
+        note,
+        setting.costs,
+        setting.is_scattered,
+        progress,
+    )
+    took = {
+        "wall_s": round(time.perf_counter() - began_s, 3),
+        "cpu_s": round(time.process_time() - cpu_began_s, 3),
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    return summary(
+        policy=named.label,
+        trace=setting.path.name,
+        sha256=sha256,
+        seed=seed,
+        outcome=outcome,
+        tally=tally,
+        took=took,
+    )
+
+
+def _told(job: TraceJob, error_milli: int, seed: int) -> TraceJob:
+    """The job with a run time that is off, evenly between 1 / (1 + error) and 1 + error of it."""
+    chance = int.from_bytes(blake2b(f"{seed}/{job.line}".encode(), digest_size=4).digest())
+    low, high = 1_000_000 // (1000 + error_milli), 1000 + error_milli
+    factor_milli = low + (chance * (high - low) >> 32)
+    return replace(job, told_ms=max(1, job.work_ms * factor_milli // 1000))
+
+
+def _fitting(setting: Setting, seed: int, skip: Skip | None) -> Iterator[TraceJob]:
+    """The jobs of the trace that the cluster can hold. Raises FileProblem."""
+    is_empty = True
+    for job in read_trace(setting.path, setting.form, skip):
+        what = misfit(job, setting.kinds)
+        if what is not None:
+            fix = "name a larger cluster, or leave such jobs out with --lenient"
+            problem = FileProblem(setting.path, job.line, f"{job.name} {what}", fix)
+            if skip is None:
+                raise problem
+            skip(problem)
+            continue
+        is_empty = False
+        yield _told(job, setting.error_milli, seed) if setting.error_milli else job
+    if is_empty:
+        raise FileProblem(setting.path, 1, "no job fits on the cluster", "name a larger cluster")
