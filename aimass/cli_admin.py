@@ -17,7 +17,7 @@ from aimass.cli_base import (
     output_option,
     window_argument,
 )
-from aimass.output import hint, print_listing, print_removed, print_value
+from aimass.output import hint, one_document, print_listing, print_removed, print_value
 
 if TYPE_CHECKING:
     from aimass.client import Client
@@ -121,13 +121,14 @@ def _wait_until_empty(
 def _print_nodes(reply: "scheduler_pb2.NodesReply", form: str) -> None:
     from aimass import views
 
-    for node in reply.nodes:
-        if form == "name":
-            print(node.id)
-        elif form == "table":
-            print(f"{node.id} {views.node_state_of(node)}")
-        else:
-            print_value(views.node_view(node), form)
+    with one_document(form, "NodeList", len(reply.nodes)) as show:
+        for node in reply.nodes:
+            if form == "name":
+                print(node.id)
+            elif form == "table":
+                print(f"{node.id} {views.node_state_of(node)}")
+            else:
+                show(views.node_view(node))
 
 
 @click.group(
@@ -235,6 +236,4 @@ def ls(session: Session, form: str) -> None:
 def rm(session: Session, names: tuple[str, ...], form: str) -> None:
     """Remove reservations; the nodes are everybody's again."""
     with session.client() as client:
-        for name in names:
-            client.admin.delete_window(name)
-            print_removed("reservation", name, form)
+        print_removed("reservation", names, form, client.admin.delete_window)

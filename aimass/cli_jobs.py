@@ -8,7 +8,7 @@ import click
 
 from aimass.cli_base import DURATION, Command, Session, common_options, job_argument, output_option
 from aimass.errors import MassError
-from aimass.output import clean, hint, print_value
+from aimass.output import clean, hint, one_document, print_value
 
 if TYPE_CHECKING:
     from aimass.client import Client
@@ -89,7 +89,7 @@ def act_on_jobs(
     from aimass import views
 
     code = 0
-    with session.client() as client:
+    with session.client() as client, one_document(form, "JobList", len(jobs)) as show:
         for name in jobs:
             try:
                 job = act(client, name)
@@ -104,7 +104,7 @@ def act_on_jobs(
             elif form == "table":
                 print(f"{job.id} {views.state_of(job)}")
             else:
-                print_value(views.job_view(job), form)
+                show(views.job_view(job))
     return code
 
 

@@ -194,9 +194,7 @@ def show(session: Session, name: str, form: str) -> None:
 def rm(session: Session, names: tuple[str, ...], form: str) -> None:
     """Remove queues that have no jobs and no queues below them."""
     with session.client() as client:
-        for name in names:
-            client.admin.delete_queue(name)
-            print_removed("queue", name, form)
+        print_removed("queue", names, form, client.admin.delete_queue)
 
 
 @click.command(

@@ -1,10 +1,11 @@
 """How massctl prints: tables, JSON, YAML, colours and hints. Data to stdout, all else to stderr."""
 
+import contextlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TextIO, TypeVar
 
@@ -79,15 +80,32 @@ def print_value(view: Any, form: str) -> None:
         print(as_json(view, indent=2 if form == "json" else None), flush=True)
 
 
-def print_removed(what: str, name: str, form: str) -> None:
-    """Say in any of the formats that something with a name is there no more."""
-    if form == "name":
-        print(name)
-    elif form == "table":
-        print(f"{what} {name} removed", flush=True)
-    else:
-        view = {"apiVersion": "aimass/v1", "kind": "Removed", "what": what, "name": name}
-        print_value(view, form)
+@contextlib.contextmanager
+def one_document(form: str, kind: str, count: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give what prints one of `count` objects. Of several, json and yaml are one list, at the end.
+
+    What came before a failure is printed all the same.
+    """
+    views: list[dict[str, Any]] = []
+    is_list = count > 1 and form in ("json", "yaml")
+    try:
+        yield views.append if is_list else lambda view: print_value(view, form)
+    finally:
+        if views:
+            print_value({"apiVersion": "aimass/v1", "kind": kind, "items": views}, form)
+
+
+def print_removed(what: str, names: Sequence[str], form: str, remove: Callable[[str], Any]) -> None:
+    """Remove one after the other, and say in any of the formats that it is there no more."""
+    with one_document(form, "RemovedList", len(names)) as show:
+        for name in names:
+            remove(name)
+            if form == "name":
+                print(name)
+            elif form == "table":
+                print(f"{what} {name} removed", flush=True)
+            else:
+                show({"apiVersion": "aimass/v1", "kind": "Removed", "what": what, "name": name})
 
 
 def print_listing(

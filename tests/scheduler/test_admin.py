@@ -200,6 +200,30 @@ async def test_what_is_removed_is_said_in_every_format(
         assert view == {"apiVersion": "aimass/v1", "kind": "Removed", "what": what, "name": "demo"}
 
 
+async def test_what_is_done_to_several_is_one_document(tmp_path: Path) -> None:
+    """Of one it is that one. What was done before something failed is still said."""
+    async with scheduler(tmp_path) as s:
+        agents = [Agent(s, "n1"), Agent(s, "n2")]
+        for agent in agents:
+            await agent.hello()
+        nodes = json.loads(await ok(s, "cordon", "n1", "n2", "-o", "json"))
+        assert (nodes["kind"], [n["id"] for n in nodes["items"]]) == ("NodeList", ["n1", "n2"])
+        jobs = [await s.submit(spec(name)) for name in ("a", "b")]
+        held = json.loads(await ok(s, "hold", *jobs, "-o", "json"))
+        assert (held["kind"], [job["state"] for job in held["items"]]) == ("JobList", ["HELD"] * 2)
+        assert json.loads(await ok(s, "cancel", jobs[0], "-o", "json"))["id"] == jobs[0]
+        for name in ("a", "b"):
+            await ok(s, "queue", "put", name)
+        code, out, err = await s.massctl("queue", "rm", "a", "gone", "b", "-o", "json")
+        assert code == 3, err
+        removed = {"apiVersion": "aimass/v1", "kind": "Removed", "what": "queue", "name": "a"}
+        assert json.loads(out) == {
+            "apiVersion": "aimass/v1",
+            "kind": "RemovedList",
+            "items": [removed],
+        }
+
+
 async def test_the_asyncio_client_has_the_same_calls(tmp_path: Path) -> None:
     async with scheduler(tmp_path) as s, AsyncClient(s.address, user="ada") as client:
         agent = Agent(s, "n1")
