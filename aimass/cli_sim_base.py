@@ -58,8 +58,8 @@ def seeds_option(default: str, what: str) -> Callable[[Function], Function]:
         type=Parsed("seeds", parse_seeds),
         default=default,
         show_default=True,
-        metavar="FROM-TO",
-        help=f"Each seed is another {what}, the same for all policies.",
+        metavar="SEED[,…]",
+        help=f"Such as 42-51 or 1,2,7: each is another {what}, the same for all policies.",
     )
 
 

@@ -18,7 +18,6 @@ from aimass.cli_sim_base import (
     refusals,
     seeds_option,
 )
-from aimass.errors import InvalidRequest
 from aimass.output import Column, print_value, table
 
 INFLATION_ALLOWED = "a number above 0 and at most 10, such as 1.3"
@@ -100,10 +99,9 @@ def pack(
     """
     tools = _tools()
     names = checked_policies(policies, tools.report.POLICIES)
-    if picture is not None and picture.suffix not in (".png", ".html"):
-        raise InvalidRequest(
-            f"no picture of kind {picture.name!r}", fix="name a .png or .html file"
-        )
+    if picture is not None:
+        with refusals("name a .png or .html file"), installed():
+            tools.plot.refuse_path(picture)
     with refusals(FIX):
         nodes = tools.files.read_nodes(nodes_file)
         pods = tools.files.read_pods(pods_file, nodes)

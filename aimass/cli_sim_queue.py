@@ -129,7 +129,7 @@ def queue(
             "nodes": len(nodes),
             "gpus": sum(node.gpus for node in nodes),
             "jobs": len(jobs),
-            "leftOut": len(trace) - len(jobs),
+            "left_out": len(trace) - len(jobs),
             "promises": promises,
             "runs": [tools.as_view(run) for run in runs],
             "summary": summary,

@@ -125,13 +125,19 @@ def read_pods(path: Path, nodes: Sequence[PackNode] = ()) -> list[PackPod]:
 
     nodes: the cluster they are meant for. A pod that names a model no node has, or that asks for
     more than any node has, is then a FileProblem. One that is too large only for the models it
-    names is let pass: gpuspec10 has two of them, and the published experiment drops them.
+    names is let pass: gpuspec10 has two of them, and the published experiment drops them. A name
+    that comes twice is a FileProblem too: arrivals are drawn from the pods in the order of names.
     """
     fits = _refuse_misfits(nodes) if nodes else None
     shapes: dict[Shape, Shape] = {}
+    lines: dict[str, int] = {}
     pods = []
     for row in read_rows(path, POD_COLUMNS, POD_EXTRAS):
         name, shape = row.text("name"), _shape(row)
+        if name in lines:
+            what = f"pod {quoted(name)} is on line {lines[name]} already"
+            raise row.problem(what, "give every pod a name of its own")
+        lines[name] = row.line
         if shape not in shapes:
             shapes[shape] = shape
             if fits is not None:

@@ -5,6 +5,7 @@ follows the reader's light or dark colours.
 """
 
 import html
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,16 +56,32 @@ class Panel:
     y: tuple[float, float]
 
 
+def refuse_path(path: Path) -> None:
+    """Find out before hours of runs whether the picture can be written; what is there stays.
+
+    Raises ValueError for another ending than .png and .html, OSError where no file can be written,
+    and ModuleNotFoundError when what draws a .png is not installed.
+    """
+    if path.suffix not in _WRITERS:
+        raise ValueError(f"{path.name}: a picture ends in {' or '.join(_WRITERS)}")
+    if path.suffix == ".png":
+        importlib.import_module("matplotlib.figure")
+    is_new = not path.exists()
+    with open(path, "ab"):
+        pass
+    if is_new:
+        path.unlink()
+
+
 def write_plot(path: Path, runs: Sequence[Run], bounds: Mapping[float, float]) -> None:
     """Write the picture, as the ending of the path says.
 
     bounds: arrived demand -> most that can be allocated, both in percent of all GPUs; may be empty.
     Raises ValueError for another ending, and when there is no run.
     """
-    writers: dict[str, Callable[[Path, list[Panel]], None]] = {".png": _png, ".html": _html}
-    if path.suffix not in writers:
-        raise ValueError(f"{path.name}: a picture ends in {' or '.join(writers)}")
-    writers[path.suffix](path, panels_of(runs, bounds))
+    if path.suffix not in _WRITERS:
+        raise ValueError(f"{path.name}: a picture ends in {' or '.join(_WRITERS)}")
+    _WRITERS[path.suffix](path, panels_of(runs, bounds))
 
 
 def panels_of(runs: Sequence[Run], bounds: Mapping[float, float]) -> list[Panel]:
@@ -231,3 +248,6 @@ def _table(panel: Panel) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+_WRITERS: dict[str, Callable[[Path, list[Panel]], None]] = {".png": _png, ".html": _html}

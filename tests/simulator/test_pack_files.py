@@ -148,6 +148,7 @@ def test_a_broken_cluster_is_refused_at_its_line(
         ("12000", "96001", 2, "pod 'p' is larger than any node"),
         ("16384", "393217", 2, "pod 'p' is larger than any node"),
         ("\np,", "\n,", 2, "name is empty"),
+        ("\nr,", "\np,", 4, "pod 'p' is on line 2 already"),
     ],
 )
 def test_a_broken_pod_is_refused_at_its_line(
@@ -205,8 +206,8 @@ def test_a_file_that_is_only_named_gz_is_refused(tmp_path: Path) -> None:
 def test_equal_shapes_are_one_object_and_lines_are_not_kept(tmp_path: Path) -> None:
     """10 MB of rows with a wide column of no interest: memory is that of the pods alone."""
     header = PODS.partition("\n")[0]
-    row = "p,12000,16384,1,1000,,0,12537496," + "x" * 2000
-    path = written(tmp_path, f"{header},qos\n" + f"{row}\n" * 5000)
+    row = ",12000,16384,1,1000,,0,12537496," + "x" * 2000
+    path = written(tmp_path, f"{header},qos\n" + "".join(f"p{i}{row}\n" for i in range(5000)))
     tracemalloc.start()
     pods = read_pods(path)
     _, most_bytes = tracemalloc.get_traced_memory()
@@ -253,6 +254,7 @@ def pod_rows(draw: st.DrawFn) -> list[str]:
     return [draw(names), *(str(amount) for amount in amounts), models]
 
 
+POD_ROWS = st.lists(pod_rows(), min_size=1, max_size=6, unique_by=lambda row: row[0])
 HEADER = ["name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec"]
 HARMFUL = ["-1", "1.5", "x", "", "0x10", "1" * 20, "\x00", '"', "1,1", "NaN", "\u0661"]
 
@@ -273,7 +275,7 @@ def pods_of(rows: list[list[str]]) -> list[PackPod]:
 
 
 @given(
-    rows=st.lists(pod_rows(), min_size=1, max_size=6),
+    rows=POD_ROWS,
     order=st.permutations(range(6)),
     end=st.sampled_from(["\n", "\r\n", "\n\n"]),
     is_packed=st.booleans(),
@@ -292,7 +294,7 @@ def test_whatever_is_valid_comes_back_exactly(
 
 
 @given(
-    rows=st.lists(pod_rows(), min_size=1, max_size=6),
+    rows=POD_ROWS,
     place=st.tuples(st.integers(0, 5), st.integers(1, 4)),
     harm=st.sampled_from(HARMFUL),
     is_packed=st.booleans(),

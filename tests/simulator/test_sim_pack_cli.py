@@ -121,6 +121,32 @@ def test_what_cannot_be_is_refused(
     assert "Traceback" not in done.stderr
 
 
+def test_a_picture_that_cannot_be_written_is_refused_before_any_run(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Even before the files are read. A picture that is there is not touched by looking."""
+    absent = (files[0], tmp_path / "absent.csv")
+    (tmp_path / "folder.png").mkdir()
+    for place in ("nowhere/x.html", "folder.png"):
+        done = sim_pack(absent, "--plot", str(tmp_path / place))
+        assert done.returncode == 1
+        assert f"cannot use {tmp_path / place}" in done.stderr
+    old = tmp_path / "old.html"
+    old.write_text("old")
+    for picture in (old, tmp_path / "new.html"):
+        assert "absent.csv" in sim_pack(absent, "--plot", str(picture)).stderr
+    assert old.read_text() == "old"
+    assert not (tmp_path / "new.html").exists()
+
+
+def test_the_help_says_how_to_name_seeds(files: tuple[Path, Path]) -> None:
+    """Both forms, which both work."""
+    told = " ".join(sim_pack(files, "--help").stdout.split())
+    assert "42-51 or 1,2,7" in told
+    found = result(files, "--policy", "random", "--seeds", "1-2,7")
+    assert [run["seed"] for run in found["runs"]] == [1, 2, 7]
+
+
 def test_a_file_that_is_wrong_is_named_with_its_line(files: tuple[Path, Path]) -> None:
     """And nothing is run."""
     text = files[1].read_text().splitlines()

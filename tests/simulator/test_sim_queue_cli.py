@@ -54,7 +54,7 @@ def test_the_same_seeds_give_the_same_json(capsys: pytest.CaptureFixture[str]) -
         for seed in (1, 2)
         for policy in ("best-fit", "fgd")
     ]
-    assert (found["nodes"], found["gpus"], found["jobs"], found["leftOut"]) == (6, 24, 200, 0)
+    assert (found["nodes"], found["gpus"], found["jobs"], found["left_out"]) == (6, 24, 200, 0)
     assert [(row["load"], row["policy"]) for row in found["summary"]] == [
         *((0.5, "best-fit"), (0.5, "fgd"), (1.2, "best-fit"), (1.2, "fgd"))
     ]
