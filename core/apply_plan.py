@@ -16,9 +16,11 @@ from aimass.core.model import (
     Shard,
     StopRule,
 )
+from aimass.core.move_rules import DAY_MS
 from aimass.core.moves import dequeue, drop_claim, give_up_claim, move
 from aimass.core.plan import Claim, Start, Stop
 from aimass.core.queues import settle
+from aimass.core.tallies import Moved
 
 _RESIZES = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE)
 
@@ -30,6 +32,7 @@ def plan_committed(cluster: Cluster, event: ev.PlanCommitted) -> None:
         drop_claim(cluster, job_id, event.at_ms)
     for stop in event.stops:
         _stop(cluster, stop, event.at_ms)
+    _count_moves(cluster, event)
     for owned in event.claims:
         _claim(cluster, owned)
     for start in event.starts:
@@ -61,8 +64,8 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     attempt = Attempt(start.attempt, start.placements, uuids, shards, at_ms, start.reason)
     attempt.live = len(shards)
     attempt.trail = start.trail
-    if job.attempts and (last := job.attempts[-1]).stop_goal is Goal.RESIZE:
-        attempt.ran_ms = last.ended_ms - last.since_ms if last.since_ms else 0
+    if job.attempts and (last := job.attempts[-1]).stop_goal is Goal.RESIZE and last.since_ms:
+        attempt.ran_ms = _worked_until_ms(last) - last.since_ms
     job.attempts.append(attempt)
     del job.attempts[:-ATTEMPTS_KEPT]
     cluster.active[job.id] = job
@@ -70,6 +73,15 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
         cluster.elastic[job.id] = job
     move(cluster, job, JobTrigger.PLACE)
     touch_nodes(cluster, attempt)
+
+
+def _worked_until_ms(last: Attempt) -> int:
+    """Up to when what it did counts against the limit of time of who goes on.
+
+    Who was moved for another's sake is not charged for the work that this cost it.
+    """
+    is_moved = last.receipt is not None and last.receipt.rule is StopRule.MOVE
+    return max(last.running_ms, last.checkpoint_ms) if is_moved else last.ended_ms
 
 
 def _stop(cluster: Cluster, stop: Stop, at_ms: int) -> None:
@@ -81,6 +93,15 @@ def _stop(cluster: Cluster, stop: Stop, at_ms: int) -> None:
     job.current.receipt = Receipt(at_ms, stop.rule, stop.by, stop.reason, stop.lost_gpu_ms)
     notice_ms = job.spec.checkpoint.notice_ms if job.spec.checkpoint.signal else 0
     stop_gang(cluster, job, goal, stop.reason, job.spec.grace_ms, notice_ms)
+
+
+def _count_moves(cluster: Cluster, event: ev.PlanCommitted) -> None:
+    """What they cost; what is a day old is forgotten."""
+    costs = [s.lost_gpu_ms + s.restart_gpu_ms for s in event.stops if s.rule is StopRule.MOVE]
+    if costs:
+        cluster.moved.append(Moved(event.at_ms, sum(costs)))
+        while cluster.moved[0].at_ms <= event.at_ms - DAY_MS:
+            cluster.moved.popleft()
 
 
 def _claim(cluster: Cluster, owned: Claim) -> None:

@@ -78,6 +78,8 @@ def _count_started(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> 
     if attempt.started == len(attempt.shards):
         was_ms = expected_end_ms(cluster, job)[0] if cluster.planned else 0
         attempt.running_ms = at_ms
+        if job.spec.movable:
+            cluster.eased_revision = cluster.revision + 1
         if job.id in cluster.elastic:
             cluster.freed_revision = cluster.revision + 1  # it may be resized from now on
         elif cluster.planned:
@@ -170,5 +172,7 @@ def checkpoint_reported(cluster: Cluster, event: ev.CheckpointReported) -> None:
     attempt.checkpoint_ms = max(attempt.checkpoint_ms, event.at_ms - event.age_ms)
     if job.spec.elastic_role >= 0:
         cluster.freed_revision = cluster.revision + 1  # a restart costs it less now
+    if job.spec.movable:
+        cluster.eased_revision = cluster.revision + 1
     if is_answered(attempt):
         touch_nodes(cluster, attempt)  # no shard needs the rest of its notice

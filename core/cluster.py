@@ -16,7 +16,7 @@ from aimass.core.model import Job, JobId, Node, NodeId
 from aimass.core.node_index import NodeIndex
 from aimass.core.plan import Claim, Planned
 from aimass.core.queues import Queue, new_queues
-from aimass.core.tallies import ArrayRow, RunTime
+from aimass.core.tallies import ArrayRow, Moved, RunTime
 from aimass.core.windows import WindowSpec
 
 # Ended jobs kept for questions; older ones are only in the journal. Part of the fold: changing it
@@ -168,11 +168,13 @@ class Cluster:
         "cluster_id",
         "demand",
         "dependents",
+        "eased_revision",
         "elastic",
         "freed_revision",
         "index",
         "jobs",
         "levels",
+        "moved",
         "next_seq",
         "nodes",
         "now_ms",
@@ -202,6 +204,7 @@ class Cluster:
         self.planned: dict[JobId, Planned] = {}  # promises, most entitled first when made
         self.arrays: dict[JobId, ArrayRow] = {}  # by submit order, while any task is in `jobs`
         self.runtimes: OrderedDict[str, RunTime] = OrderedDict()  # learned; oldest use first
+        self.moved: deque[Moved] = deque()  # in the day before the newest of them; oldest first
         self.demand = Demand()  # what has been submitted lately
         # By end order, at most OVER_KEPT. Ordered, because the first of a dict that loses its first
         # all the time is behind a growing row of gaps.
@@ -215,6 +218,8 @@ class Cluster:
         self.dependents: dict[str, dict[JobId, None]] = {}  # id of a job or array -> who waits
         self.timers: list[tuple[int, int, JobId]] = []  # heap of (at_ms, submit_seq, job)
         self.index = NodeIndex()
+        # Revision of the last event after which a job may be moved that might not, or at less cost.
+        self.eased_revision = 0
         # Revision of the last event after which everybody must be looked at again (decider.py): it
         # freed or promised to free something, or changed a rule. Part of the snapshot.
         self.freed_revision = 0

@@ -4,7 +4,7 @@ JSON, so that a journal can be read by eye and by tools; msgspec, because replay
 time (docs/decisions/0004). The only file of the core that leaves the standard library.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -20,7 +20,7 @@ from aimass.core.plan import Claim, Planned
 from aimass.core.queues import Amounts, Queue, QueueSpec, link, named, rates_of, unnamed
 from aimass.core.shapes import Shape
 from aimass.core.spec import JobSpec
-from aimass.core.tallies import ArrayRow, RunTime
+from aimass.core.tallies import ArrayRow, Moved, RunTime
 from aimass.core.timers import set_timers
 from aimass.core.windows import WindowSpec
 
@@ -98,6 +98,7 @@ class _State:
     claims: list[Claim]
     planned: list[Planned]
     runtimes: list[tuple[str, RunTime]]
+    moved: list[Moved] | msgspec.UnsetType = msgspec.UNSET  # left out while there are none
     demand: _DemandRow = field(default_factory=lambda: _demand_row(Demand()))
 
 
@@ -127,6 +128,7 @@ def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
         list(cluster.claims.values()),
         list(cluster.planned.values()),
         list(cluster.runtimes.items()),
+        list(cluster.moved) or msgspec.UNSET,
         _demand_row(cluster.demand),
     )
     return _encoder.encode(state)
@@ -182,6 +184,7 @@ def restore(data: bytes) -> Cluster:
     link(cluster.queues)
     cluster.windows = {window.name: window for window in state.windows}
     cluster.arrays = {row.id: row for row in state.arrays}
+    cluster.moved = deque(state.moved or ())
     cluster.planned = {planned.job_id: planned for planned in state.planned}
     for node in state.nodes:
         node.devices = [Device(spec) for spec in node.inventory.devices]

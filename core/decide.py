@@ -3,7 +3,7 @@
     settle what is free, due or broken
     in the policy's order: place, else wait for who is leaving, else shrink, else
     preempt, else both, else promise a start (the first K)
-    grow what may grow; make room by moving, when an operator allows it
+    move who may be moved for the promised, when an operator allows it; grow what may grow
 
 The least disruptive first. Who cannot start lets others pass, if they end before what was promised
 or stay out of its way. Deciding again on its own result is to move nobody. Time is cluster.now_ms.
@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cmp_to_key
 
 from aimass.core.cluster import Cluster, Group
+from aimass.core.consolidate import consolidate
 from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId
 from aimass.core.plan import Plan, Planned, Wait
@@ -27,7 +28,7 @@ from aimass.core.promise import (
     keep_standing,
 )
 from aimass.core.queues import ROOT
-from aimass.core.resize import grow, make_room
+from aimass.core.resize import grow
 from aimass.core.runtimes import run_estimate
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
@@ -55,7 +56,9 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
             if not _again(search, waits, *before):
                 break
         improve_first(search)
-        if search.fuel.left and not _make_room(search, waits):
+        for job_id in consolidate(search) if search.fuel.left else ():
+            waits.pop(cluster.waiting.group(job_id), None)
+        if search.fuel.left:
             grow(search)
         return _plan(search, policy, waits)
 
@@ -276,20 +279,6 @@ def _promised_after(search: Search, job: Job) -> list[Planned]:
         return []
     ends_ms = begin_ms + run_estimate(search.cluster, job)[0]
     return [p for p in search.others() if p.start_ms >= ends_ms]
-
-
-def _make_room(search: Search, waits: dict[Group, Wait]) -> bool:
-    """When nothing else happens, move jobs for the first promised job that this lets start."""
-    if not search.policy.options.moves or search.starts or search.claims:
-        return False
-    for job_id in list(search.promises):
-        job = search.cluster.jobs[job_id]
-        planned = search.break_promise(job)
-        if make_room(search, job):
-            waits.pop(search.cluster.waiting.group(job_id), None)
-            return True
-        search.promise(job, planned)
-    return False
 
 
 def _plan(search: Search, policy: Policy, waits: dict[Group, Wait]) -> Plan:

@@ -8,6 +8,7 @@ fit that did not fit before raises Cluster.freed_revision, and all is decided an
 from dataclasses import replace
 
 from aimass.core.cluster import Cluster
+from aimass.core.consolidate import would_move
 from aimass.core.decide import FUEL, decide, decide_new
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
@@ -19,6 +20,7 @@ class Decider:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.last: Plan | None = None  # the last decision about everybody
+        self._eased = 0  # the revision at which it was last asked who might be moved
         self._seen = 0  # additions to the waiting index that decisions have looked at
 
     def forget(self) -> None:
@@ -30,7 +32,7 @@ class Decider:
         plan = None
         fresh = cluster.waiting.added_since(self._seen)
         self._seen = cluster.waiting.additions
-        if self._is_valid(cluster) and fresh is not None:
+        if self._is_valid(cluster) and fresh is not None and not self._is_eased(cluster):
             assert self.last is not None
             plan = decide_new(cluster, self.policy, self.last, fresh, fuel_units)
             if plan is not None:
@@ -38,7 +40,19 @@ class Decider:
         if plan is None:
             plan = decide(cluster, self.policy, fuel_units)
             self.last = plan
+            self._eased = cluster.revision
         return plan
+
+    def _is_eased(self, cluster: Cluster) -> bool:
+        """True when a move pays that did not at the last look. O(1) while none may have."""
+        if not self.policy.options.moves or cluster.eased_revision <= self._eased:
+            return False
+        assert self.last is not None
+        self._eased = cluster.revision
+        is_eased, wake_ms = would_move(cluster, self.policy, FUEL)
+        times = [at_ms for at_ms in (self.last.wake_ms, wake_ms) if at_ms]
+        self.last = replace(self.last, wake_ms=min(times, default=0))
+        return is_eased
 
     def _is_valid(self, cluster: Cluster) -> bool:
         last = self.last

@@ -3,7 +3,15 @@
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.depends import cease_to_wait, let_go
 from aimass.core.lifecycle import JobTrigger
-from aimass.core.model import LOSSES_MAX, PREEMPTIONS_KEPT, Attempt, Goal, Job, JobState
+from aimass.core.model import (
+    LOSSES_MAX,
+    PREEMPTIONS_KEPT,
+    Attempt,
+    Goal,
+    Job,
+    JobState,
+    StopRule,
+)
 from aimass.core.moves import admit, dequeue, enqueue, give_up_claim, move
 from aimass.core.retry import backoff_ms
 from aimass.core.runtimes import learn
@@ -28,6 +36,8 @@ def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Non
         end_job(cluster, job, JobTrigger.SUCCEED, attempt.outcome)
         return
     if goal is Goal.RESIZE:
+        if attempt.receipt is not None and attempt.receipt.rule is StopRule.MOVE:
+            _count_preemption(job, at_ms)
         move(cluster, job, JobTrigger.RESERVE)
         return
     give_up_claim(cluster, job)
@@ -63,11 +73,16 @@ def _goal(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Goal | No
 
 def _after_preemption(job: Job, at_ms: int) -> Goal:
     """Its capacity has a new owner: it does as its user wants. Counts no retry."""
-    job.preempted_ms = (*job.preempted_ms, at_ms)[-PREEMPTIONS_KEPT:]
+    _count_preemption(job, at_ms)
     mode = job.spec.preemption.mode
     if mode is PreemptMode.CANCEL:
         return Goal.CANCEL
     return Goal.HOLD if mode is PreemptMode.SUSPEND else Goal.REQUEUE
+
+
+def _count_preemption(job: Job, at_ms: int) -> None:
+    """It was stopped for another's sake: so often a day is enough, where it says so."""
+    job.preempted_ms = (*job.preempted_ms, at_ms)[-PREEMPTIONS_KEPT:]
 
 
 def end_job(cluster: Cluster, job: Job, trigger: JobTrigger, outcome: str) -> None:

@@ -1,6 +1,9 @@
-"""lost_gpu_ms(job, now_ms): the work that a stop would throw away."""
+"""What a stop costs: the work that it throws away, and the restart."""
 
 from aimass.core.model import Job, Placement
+
+# From the launch of a program until it is where its last attempt was: loading, compiling, reading.
+RESTART_MS = 60_000
 
 
 def held_milli(placements: tuple[Placement, ...]) -> int:
@@ -25,3 +28,17 @@ def lost_ms(job: Job, now_ms: int) -> int:
     if since_ms < running_ms:
         since_ms = running_ms
     return now_ms - since_ms if now_ms > since_ms else 0
+
+
+def restart_gpu_ms(job: Job) -> int:
+    """GPU-milliseconds from its next start until the active job is where it was when it stopped.
+
+    An elastic job says how long that takes; of another it is taken to be as long as its present
+    attempt took from its placement until every shard ran, and RESTART_MS more.
+    """
+    attempt = job.current
+    restart_ms = max(0, attempt.running_ms - attempt.placed_ms) + RESTART_MS
+    for role in job.spec.roles:
+        if role.elastic is not None:
+            restart_ms = role.elastic.cost_ms
+    return restart_ms * held_milli(attempt.placements) // 1000

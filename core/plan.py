@@ -21,7 +21,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the job's current attempt for another's sake; see model.Receipt for the fields."""
+    """Stop the job's current attempt for another's sake; see model.Receipt for the fields.
+
+    Of a move also: what the restart costs it, and what the other gains by all who move for it.
+    """
 
     job_id: JobId
     attempt: int
@@ -29,6 +32,8 @@ class Stop:
     by: JobId
     reason: str
     lost_gpu_ms: int = 0
+    restart_gpu_ms: int = 0
+    gain_gpu_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,21 @@ class OrderPolicy(Protocol):
         ...
 
 
+class RankedOrder(OrderPolicy, Protocol):
+    """An order that preempts by itself: whoever comes later may be stopped for who comes earlier."""
+
+    def rank(self, cluster: Cluster, job: Job) -> tuple[int, ...]:
+        """Where a waiting or active job stands now: the least comes first, no two are equal.
+
+        Begins with minus the priority. Whoever is stopped must not come before who it made way for.
+        """
+        ...
+
+    def next_change_ms(self, cluster: Cluster) -> int:
+        """When time alone will next put an active job behind one that waits; 0: never."""
+        ...
+
+
 class PlacePolicy(Protocol):
     """Where a gang goes."""
 
@@ -120,11 +135,13 @@ class Options:
     """What an operator may set of the engine around the policies.
 
     promises: how many of the most entitled blocked jobs own a planned start (0: no backfill guard).
-    moves: at most so many jobs are moved by one decision to let a waiting job start (0: none).
+    moves: at most so many jobs are moved at a time to let waiting ones start earlier (0: none).
+    move_budget_gpu_ms: what moves may cost in a day, lost work and restarts together.
     """
 
     promises: int = 8
     moves: int = 0
+    move_budget_gpu_ms: int = 10 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +153,14 @@ class Policy:
     victims: VictimPolicy
     resize: ResizePolicy
     options: Options = Options()
+    ranked: RankedOrder | None = None  # the order once more, if it preempts by itself
 
     @property
     def tag(self) -> str:
         """Names, versions and options, as written into every plan."""
         seams = (self.order, self.place, self.victims, self.resize)
         names = "+".join(f"{seam.name}@{seam.version}" for seam in seams)
-        return f"{names} promises={self.options.promises} moves={self.options.moves}"
+        options = self.options
+        budget = f" move-budget={options.move_budget_gpu_ms / 3_600_000:g}gpuh"
+        moves = f"moves={options.moves}{budget if options.moves else ''}"
+        return f"{names} promises={options.promises} {moves}"

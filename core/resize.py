@@ -1,4 +1,4 @@
-"""Elastic sizes and moves: grow into what idles, make room. To shrink see shrink.py.
+"""Elastic sizes: grow into what idles. To shrink see shrink.py, to move consolidate.py.
 
 A resize restarts the gang: its attempt is stopped and its next one claims places at once, so nobody
 can come in between. To move is to resize to the same size.
@@ -7,14 +7,12 @@ can come in between. To move is to resize to the same size.
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
-from aimass.core.policy import Placed, Want
-from aimass.core.preempt import choose, claiming
-from aimass.core.quota import quota_refusal
+from aimass.core.policy import Placed
+from aimass.core.preempt import claiming
 from aimass.core.runtimes import expected_end_ms
 from aimass.core.search import Search
 from aimass.core.spec import Elastic
-from aimass.core.victims import Victim, active_victims, is_stoppable
-from aimass.core.wants import amounts_asked, forms, sized, sizes_of
+from aimass.core.wants import forms, sized, sizes_of
 
 
 def elastic_of(job: Job) -> Elastic:
@@ -126,65 +124,4 @@ def waits_for_nobody(search: Search, job: Job, placed: Placed) -> bool:
         memory_mib = node.memory_used_mib - own_mib + node.memory_claimed_mib
         if cpu_milli > node.inventory.cpu_milli or memory_mib > node.inventory.memory_mib:
             return False
-    return True
-
-
-# ---- move ---------------------------------------------------------------------------------------
-
-
-def make_room(search: Search, job: Job) -> bool:
-    """Defragment: move a few movable, checkpointed jobs so that this one can start. Opt-in.
-
-    Nothing is moved that does not let the job start, nor anything that has nowhere to go at once.
-    """
-    cluster, draft = search.cluster, search.draft
-    others = [
-        other
-        for other in cluster.active.values()
-        if other.spec.movable
-        and other.spec.checkpoint.signal
-        and other.state is JobState.RUNNING
-        and other.id not in search.evicted
-        and is_stoppable(search, other)
-    ]
-    movable = active_victims(search, others, StopRule.MOVE)
-    movable.sort()
-    for want in forms(job, cluster.now_ms):
-        if not movable or quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
-            continue
-        mark = draft.checkpoint()
-        with claiming(search, job):
-            if _move_for(search, job, want, movable):
-                return True
-        draft.rollback(mark)
-    return False
-
-
-def _move_for(search: Search, job: Job, want: Want, movable: list[Victim]) -> bool:
-    found = choose(search, job, want, [movable])
-    if found is None or len(found[1]) > search.policy.options.moves:
-        return False
-    placed, victims = found
-    moves = []
-    for victim in victims:
-        other = victim.job
-        sizes = sizes_of(other, other.current.placements)
-        with claiming(search, other):
-            again = next(
-                (
-                    place
-                    for form in forms(other, search.cluster.now_ms)
-                    if (place := search.place(other, Want(sizes, form.gpu_types, form.level), []))
-                ),
-                None,
-            )
-        if again is None or not waits_for_nobody(search, other, again):
-            return False
-        moves.append((other, again))
-    names = tuple(other.id for other, _ in moves)
-    search.add_claim(
-        Claim(job.id, job.attempt + 1, placed.placements, placed.reason, names, placed.trail), []
-    )
-    for other, again in moves:
-        restart(search, other, StopRule.MOVE, job, f"moves so that {job.id} can start", again)
     return True

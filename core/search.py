@@ -193,7 +193,7 @@ class Search(Kept):
         for role in job.spec.roles:
             if role.elastic is not None:
                 self.wake(self.cluster.now_ms + role.elastic.interval_ms)  # it may grow then
-        if job.array_id:
+        if job.array_id and not job.state.is_active:  # who goes on elsewhere counts already
             self._started[job.array_id] = self._started.get(job.array_id, 0) + 1
 
     def _is_waiting_for_locality(self, job: Job) -> bool:

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from aimass.core.cluster import Cluster
 from aimass.core.codes import Code
-from aimass.core.lost_work import lost_gpu_ms
+from aimass.core.lost_work import lost_gpu_ms, restart_gpu_ms
 from aimass.core.model import Job, JobId, JobState, Placement, StopRule
 from aimass.core.plan import Plan, Stop
+from aimass.core.move_rules import EARLIER_MS_MAX, gain_gpu_ms, stays_until_ms
 from aimass.core.queues import Amounts, Queue
 from aimass.core.quota import may_reclaim
 from aimass.core.spec import PreemptMode
@@ -200,7 +201,7 @@ def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
     if stop.rule is StopRule.MOVE:
         if gets != had or not job.spec.movable or not job.spec.checkpoint.signal:
             return "moves to another size, or may not be moved at all"
-        return _untimely(takers.cluster, job)
+        return _untimely(takers.cluster, job) or _move_problem(takers, job, stop)
     role = job.spec.elastic_role
     elastic = job.spec.roles[role].elastic if role >= 0 else None
     if elastic is None:
@@ -237,6 +238,25 @@ def _untimely(cluster: Cluster, job: Job) -> str | None:
 
 
 # ---- what protects a job ------------------------------------------------------------------------
+
+
+def _move_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
+    """It has not just been moved, and all who move for the other lose less than that gains."""
+    cluster = takers.cluster
+    if cluster.now_ms < stays_until_ms(job):
+        return "is moved again too soon"
+    restart = restart_gpu_ms(job)
+    if stop.restart_gpu_ms != restart:
+        return f"restarts at {restart} GPU-ms, not {stop.restart_gpu_ms}"
+    moved = [s for s in takers.stops.values() if s.by == stop.by and s.rule is StopRule.MOVE]
+    loss = sum(other.lost_gpu_ms + other.restart_gpu_ms for other in moved)
+    by = cluster.jobs[stop.by]
+    most = gain_gpu_ms(cluster, by, takers.claims[by.id].placements, EARLIER_MS_MAX, True)
+    if any(other.gain_gpu_ms != stop.gain_gpu_ms for other in moved) or stop.gain_gpu_ms > most:
+        return f"{by.id} cannot gain {stop.gain_gpu_ms} GPU-ms, {most} at most, or by each the same"
+    if loss >= stop.gain_gpu_ms:
+        return f"loses with all who move for {by.id} {loss} GPU-ms, to gain {stop.gain_gpu_ms}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

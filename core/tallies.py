@@ -1,4 +1,4 @@
-"""Rows that only count: what is known of an array as a whole, and of how long runs take."""
+"""Rows that only count: of an array as a whole, of how long runs take, of what moves have cost."""
 
 from dataclasses import dataclass
 
@@ -31,3 +31,11 @@ class RunTime:
     count: int = 0
     mean_ms: int = 0
     spread_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What the moves of one plan have cost: lost work and restarts, GPU-milliseconds."""
+
+    at_ms: int
+    lost_gpu_ms: int

@@ -11,6 +11,12 @@ def amount_text(key: str, amount: int) -> str:
     return f"{number} {key.removeprefix('gpu:')}"
 
 
+def gpu_hours_text(gpu_ms: int) -> str:
+    """GPU-milliseconds in GPU-hours, two digits: "24", "0.4", "0.0017", "130"."""
+    hours = gpu_ms / 3_600_000
+    return f"{hours:.0f}" if hours >= 9.95 else f"{hours:.2g}"
+
+
 def shards_text(shards: int) -> str:
     """`1 shard`, `4 shards`."""
     return f"{shards} shard{'' if shards == 1 else 's'}"

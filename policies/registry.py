@@ -38,8 +38,9 @@ def make_policy(
     place: str = "best-fit",
     promises: int = 8,
     moves: int = 0,
+    move_budget_gpu_ms: int = Options().move_budget_gpu_ms,
 ) -> Policy:
     """The policy of these names. Raises KeyError for a name that is not in the tables above."""
     promises = 0 if order in PROMISE_NOBODY else promises
-    options = Options(promises, moves)
+    options = Options(promises, moves, move_budget_gpu_ms)
     return Policy(ORDERS[order](), PLACERS[place](), LeastLostWork(), GrowForGain(), options)

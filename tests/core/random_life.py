@@ -15,7 +15,7 @@ from aimass.core.check import check
 from aimass.core.codec import encode_snapshot, restore
 from aimass.core.decide import decide
 from aimass.core.decider import Decider
-from aimass.core.model import Exit, ExitReason, Job, JobState
+from aimass.core.model import Exit, ExitReason, Job, JobState, StopRule
 from aimass.core.plan import Plan
 from aimass.core.queues import QueueSpec
 from aimass.core.spec import (
@@ -88,14 +88,18 @@ def who_moves(plan: Plan) -> tuple[object, ...]:
 class Life:
     """One random life. seed draws the cluster; run() does the steps.
 
-    is_strict: deciding again moves nobody at all; else it may take a few rounds to settle.
+    is_strict: deciding again moves nobody at all; else it may take a few rounds to settle. moves:
+    as of the operator's options; then most jobs may be moved.
     """
 
-    def __init__(self, seed: int, is_strict: bool = True) -> None:
+    def __init__(self, seed: int, is_strict: bool = True, moves: int = 0) -> None:
         draw = random.Random(seed)
         self.is_strict = is_strict
-        self.world = World(make_policy(draw.choice(("fair", "fair", "priority"))))
+        self.moved = 0  # jobs, so far
+        order = draw.choice(("fair", "fair", "priority"))
+        self.world = World(make_policy(order, moves=moves))
         self.sizes = [draw.choice((1, 2, 4, 8)) for _ in range(draw.randint(1, 4))]
+        self.sizes += [4, 4, 4, 4] if moves else []
         for number in range(len(self.sizes)):
             self._join(number)
         for name in QUEUES[1:]:
@@ -124,6 +128,7 @@ class Life:
             raise Broken("check", str(rejected))
         if not plan.is_empty:
             world.commit(plan)
+            self.moved += sum(stop.rule is StopRule.MOVE for stop in plan.stops)
         world.wake_ms = plan.wake_ms
         if plan.unclaims:  # who lost a claim is looked at next
             self.decide(rounds)
@@ -143,6 +148,8 @@ class Life:
         if list(problems(spec)):
             return
         world = self.world
+        if world.policy.options.moves and draw.random() < 0.8:
+            spec = _movable(draw, spec)
         job_id = job_id_of(world.cluster.next_seq)
         world.do(ev.JobSubmitted, job_id=job_id, spec=spec, user=draw.choice(("ann", "bob")))
 
@@ -255,6 +262,19 @@ class Life:
 
     def _live(self) -> list[Job]:
         return [job for job in self.world.cluster.jobs.values() if not job.state.is_over]
+
+
+def _movable(draw: random.Random, spec: JobSpec) -> JobSpec:
+    """A long job of a few whole GPUs that may be moved: such leave holes behind."""
+    need = Need(gpu_milli=1000 * draw.choice((1, 1, 1, 2, 4)))
+    return replace(
+        spec,
+        roles=(Role("worker", draw.choice((1, 1, 1, 2)), need, ("train",)),),
+        preemption=Preemption(max_per_day=draw.choice((0, 0, 1))),
+        expected_ms=draw.choice((0, 60, 240)) * MINUTE_MS,
+        checkpoint=Checkpoint("SIGUSR1", MINUTE_MS),
+        movable=True,
+    )
 
 
 def _spec(draw: random.Random, now_ms: int, queues: tuple[str, ...]) -> JobSpec:
