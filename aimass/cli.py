@@ -40,6 +40,7 @@ COMMANDS = {
     "requeue": ("cli_control:requeue", "Stop active jobs, which queue again"),
     "suspend": ("cli_control:suspend", "Stop active jobs, which are then held"),
     "update": ("cli_control:update", "Change jobs: priority, queue, limits of time"),
+    "scale": ("cli_control:scale", "Let an elastic job ask for another number of shards"),
     "wait": ("cli_jobs:wait", "Wait until jobs are over, return their exit code"),
     "nodes": ("cli_list:nodes", "List nodes and their devices"),
     "cordon": ("cli_admin:cordon", "Let nothing new onto nodes"),

@@ -1,4 +1,4 @@
-"""massctl hold, release, requeue, suspend, update: about jobs that are not over."""
+"""massctl hold, release, requeue, suspend, update, scale: about jobs that are not over."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,11 @@ from aimass.cli_base import (
 )
 from aimass.cli_jobs import act_on_jobs
 from aimass.errors import InvalidRequest
+from aimass.output import hint
 from aimass.update_flags import NAMES, change_shape, shape_options
 
 if TYPE_CHECKING:
+    from aimass.client import Client
     from aimass.v1 import job_pb2
 
 FORMATS = ("table", "json", "jsonl", "yaml", "name")
@@ -148,3 +150,39 @@ def _changed(job: "job_pb2.Job", changes: dict[str, Any]) -> "job_pb2.JobSpec":
         if field not in NAMES:
             setattr(spec, field, value)
     return spec
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl scale j12 4
+    massctl scale @last 16
+    massctl scale j12 2 -o json
+    """,
+)
+@job_argument("job", metavar="JOB")
+@click.argument("shards", type=click.IntRange(1, 4096), metavar="N")
+@output_option(*FORMATS)
+@common_options
+@click.pass_obj
+def scale(session: Session, job: str, shards: int, form: str) -> int:
+    """Let a job ask for N shards. An active one must be elastic, and N one of its sizes.
+
+    It is not stopped for that: what it has beyond N goes to jobs that need it, and it grows to N,
+    and beyond where GPUs idle, when its resize interval is over.
+    """
+    from aimass import views
+
+    changed: list[job_pb2.Job] = []
+
+    def change(client: "Client", name: str) -> "job_pb2.Job":
+        was = client.get(name)
+        changed.append(client.update(was.id, _changed(was, {"shards": shards}), was=was.spec))
+        return changed[-1]
+
+    act_on_jobs(session, [job], form, change)
+    held = views.held_of(changed[0])
+    if held is not None and held[0] != shards:
+        later = "others may have the rest" if held[0] > shards else f"massctl why {changed[0].id}"
+        hint(f"it asks for {shards} shards and has {held[0]}: {later}")
+    return 0

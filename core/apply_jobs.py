@@ -26,7 +26,8 @@ from aimass.core.spec import JobSpec
 from aimass.core.tallies import ArrayRow
 from aimass.core.timers import set_timer
 
-# What may be changed of a job that holds capacity: all that its shards do not feel.
+# What may be changed of a job that holds capacity: all that its shards do not feel. Of `roles`, the
+# size that an elastic job asks for: what it has beyond that, others may have.
 OF_ACTIVE = (
     *("priority", "walltime_ms", "expected_ms", "deadline_ms"),
     *("preemptible", "preemption", "retry", "checkpoint", "grace_ms"),
@@ -163,16 +164,23 @@ def update_problem(job: Job, spec: JobSpec) -> str:
         return f"{job.id}: the indexes of an array are fixed when it is submitted"
     if not job.state.is_active:
         return ""
-    changed = [
-        field.name
-        for field in fields(JobSpec)
-        if field.name not in OF_ACTIVE
-        and getattr(spec, field.name) != getattr(job.spec, field.name)
-    ]
+    now = as_active(job.spec, spec)
+    changed = [f.name for f in fields(JobSpec) if getattr(spec, f.name) != getattr(now, f.name)]
     if not changed:
         return ""
     fixed, may = (", ".join(map(word, names)) for names in (changed, OF_ACTIVE))
+    if job.spec.elastic_role >= 0:
+        may += " and the elastic size that it asks"
     return f"{job.id} is {job.state.value}: {fixed} cannot change now, only {may}"
+
+
+def as_active(old: JobSpec, new: JobSpec) -> JobSpec:
+    """The spec of a job that holds capacity, with what may change now as the new one has it."""
+    roles, index = old.roles, old.elastic_role
+    if index >= 0 and len(new.roles) == len(roles):
+        asks = replace(roles[index], shards=new.roles[index].shards)
+        roles = (*roles[:index], asks, *roles[index + 1 :])
+    return replace(old, roles=roles, **{name: getattr(new, name) for name in OF_ACTIVE})
 
 
 def job_updated(cluster: Cluster, event: ev.JobUpdated) -> None:
@@ -181,7 +189,7 @@ def job_updated(cluster: Cluster, event: ev.JobUpdated) -> None:
     if job is None or job.state.is_over:
         return
     if job.state.is_active:
-        spec = replace(job.spec, **{name: getattr(event.spec, name) for name in OF_ACTIVE})
+        spec = as_active(job.spec, event.spec)
         recharge(cluster, job, spec)
         count_job(cluster, job, -1)
         job.spec = spec

@@ -245,8 +245,22 @@ def _differences(old: JobSpec, new: JobSpec) -> str:
         if was == now:
             continue
         name, texts = word(field.name), (_value(field.name, was), _value(field.name, now))
+        if field.name == "roles" and (sizes := _sizes(old, new)):
+            name, texts = "shards", sizes
         parts.append(f"{name} {' -> '.join(texts)}" if all(texts) else f"{name} changed")
     return ", ".join(parts) or "nothing"
+
+
+def _sizes(old: JobSpec, new: JobSpec) -> tuple[str, str] | None:
+    """The shards of both, where nothing else of their roles differs."""
+    same = len(old.roles) == len(new.roles) and all(
+        replace(was, shards=now.shards) == now
+        for was, now in zip(old.roles, new.roles, strict=True)
+    )
+    if not same:
+        return None
+    was, now = (" + ".join(str(role.shards) for role in spec.roles) for spec in (old, new))
+    return was, now
 
 
 def _value(field: str, value: object) -> str:

@@ -31,7 +31,10 @@ from aimass.scheduler.translate_spec import spec_from_proto
 from aimass.v1 import job_pb2, scheduler_pb2
 
 REASON_CHARS_MAX = 500
-UPDATE_OF_ACTIVE = "give only --priority, --time, --expected, --deadline or --preemptible"
+UPDATE_OF_ACTIVE = (
+    "give only --priority, --time, --expected, --deadline or --preemptible, and --shards of an "
+    "elastic job"
+)
 
 # The event that does it, None when there is nothing to do; raises Refused when it cannot be.
 Action = Callable[[Job], Event | None]

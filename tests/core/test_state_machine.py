@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from aimass.core import events as ev
-from aimass.core.apply_jobs import OF_ACTIVE, update_problem
+from aimass.core.apply_jobs import as_active, update_problem
 from aimass.core.codec import encode_snapshot, restore, state_hash
 from aimass.core.decide import decide
 from aimass.core.depends import dependency_problem
@@ -106,7 +106,7 @@ class ClusterMachine(RuleBasedStateMachine):
         drawn = data.draw(life_specs(world.now_ms, tuple(world.cluster.queues)))
         new = replace(drawn, array=job.spec.array, depends_on=job.spec.depends_on)
         if job.state.is_active:
-            new = replace(job.spec, **{name: getattr(drawn, name) for name in OF_ACTIVE})
+            new = as_active(job.spec, drawn)
         elif data.draw(st.booleans()):
             other = data.draw(st.sampled_from(list(world.cluster.jobs)))
             new = replace(new, depends_on=(Dependency(other),))
