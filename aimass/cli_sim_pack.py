@@ -142,7 +142,7 @@ def pack(
 
 def _tools() -> Tools:
     with installed():
-        from aimass.simulator.compiled import keep_compiled
+        from aimass.policies.pack_cache import keep_compiled
 
         keep_compiled()
         from aimass.simulator import pack_files, pack_plot, pack_report, packing

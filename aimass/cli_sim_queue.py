@@ -141,7 +141,7 @@ def queue(
 
 def _tools() -> tuple[Any, Any, Any]:
     with installed():
-        from aimass.simulator.compiled import keep_compiled
+        from aimass.policies.pack_cache import keep_compiled
 
         keep_compiled()
         from aimass.simulator import pack_files, queueing_load, queueing_report

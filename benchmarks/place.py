@@ -14,7 +14,7 @@ import sys
 import time
 from fractions import Fraction
 
-from aimass.simulator.compiled import keep_compiled
+from aimass.policies.pack_cache import keep_compiled
 
 keep_compiled()  # before the kernels are imported
 

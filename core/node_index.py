@@ -178,8 +178,10 @@ class NodeIndex:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.totals = Totals()
+        self.mirrors: dict[str, object] = {}  # what policies keep of the nodes, by name; derived
         self._now = View(is_soon=False)
         self._soon = View(is_soon=True)
+        self._watchers = [self._now.dirty, self._soon.dirty]
         self._index_of: dict[NodeId, int] = {}
         self._new: set[int] = set()
         self._ready = 0
@@ -206,8 +208,14 @@ class NodeIndex:
 
     def touch(self, node: Node) -> None:
         """What is held, leaving or claimed on the node changed."""
-        self._now.dirty.add(node.index)
-        self._soon.dirty.add(node.index)
+        for dirty in self._watchers:
+            dirty.add(node.index)
+
+    def watch(self) -> set[int]:
+        """A set that gets the index of every node that changes from now on; all are in it now."""
+        dirty = set(range(len(self.nodes)))
+        self._watchers.append(dirty)
+        return dirty
 
     # ---- questions ------------------------------------------------------------------------------
 

@@ -131,7 +131,8 @@ class Search(Kept):
 
     def start_among(self, job: Job, fit: FitKey) -> Placed | Turned:
         """As start(), but all promises of the cluster count: for a job that comes after a pass."""
-        if (fit, self._is_waiting_for_locality(job)) not in self._no_room and not self.promises:
+        is_first = not self.promises and self.cluster.planned
+        if is_first and (fit, self._is_waiting_for_locality(job)) not in self._no_room:
             mark = self.draft.checkpoint()
             found = self.start(job, fit)
             self.draft.rollback(mark)

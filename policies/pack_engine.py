@@ -4,7 +4,7 @@ A score per shape and node is computed once, and again only for nodes that were 
 shape was last asked for. What is kept is derived: losing it costs time and changes no decision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from aimass.policies.pack_live import Live
 from aimass.policies.pack_mass import mass_terms
 from aimass.policies.pack_mix import Mix, mix_of
 from aimass.policies.pack_policies import PackPolicy, Stream
-from aimass.policies.pack_room import NO_DEVICE, fits, settle, take
+from aimass.policies.pack_room import NO_DEVICE, fits, set_free, settle, take
 from aimass.policies.pack_state import (
     DEVICES,
     GPU_MILLI,
@@ -131,6 +131,17 @@ class Packer:
     def release(self, node: int, shape: Shape, devices: tuple[int, ...]) -> None:
         """Give back what `take` took. O(1)."""
         self._change(node, shape, devices, -1)
+
+    def set_free(self, changed: Sequence[int], free: Sequence[Sequence[int]]) -> None:
+        """Say what is free on nodes, for whoever keeps the books elsewhere. O(those).
+
+        free: of each, milli-CPU, MiB and milli-GPU of each of DEVICES devices; what a node has not
+        is not free either.
+        """
+        touched = np.array(changed, np.int64)
+        set_free(self.nodes, self.books, touched, np.array(free, np.int64).reshape(-1, 2 + DEVICES))
+        for node in changed:
+            self._touch(node)
 
     def best(self, shape: Shape, is_allowed: Array | None = None) -> Choice | None:
         """Give the best place for a pod, None if no node has room; nothing is taken.

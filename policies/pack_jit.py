@@ -18,7 +18,7 @@ def jit(function: Function) -> Function:
     """Compile a function of numbers and arrays on its first call, or leave it as it is.
 
     The machine code is kept on disk only where somebody has said where (NUMBA_CACHE_DIR, or
-    `simulator.compiled.keep_compiled`): numba would put it beside the source.
+    `pack_cache.keep_compiled`): numba would put it beside the source.
     """
     if numba is None:
         return function

@@ -4,8 +4,8 @@ from aimass.policies.pack_jit import jit
 from aimass.policies.pack_live import MICRO, Live
 from aimass.policies.pack_mix import Mix
 from aimass.policies.pack_published import NODE_MILLI
-from aimass.policies.pack_room import NO_DEVICE, free_milli, whole_devices
-from aimass.policies.pack_state import DEVICES, GPU_MILLI, Ask, Nodes
+from aimass.policies.pack_room import NO_DEVICE, free_milli, tightest, whole_devices
+from aimass.policies.pack_state import GPU_MILLI, Ask, Nodes
 from aimass.policies.pack_worth import cpu_change, share_gradient, whole_gradient
 
 
@@ -53,11 +53,8 @@ def mass_terms(
     fragments, device, wanted = 0, NO_DEVICE, ask.gpus * ask.gpu_milli
     if ask.gpus == 1:
         after = cpu_change(mix, nodes, node, ask.cpu_milli)
-        for other in range(DEVICES):
-            if nodes.gpu_free[node, other] >= ask.gpu_milli:
-                found = MICRO * share_gradient(mix, nodes, node, ask, other, after) // weight
-                if found > fragments or device == NO_DEVICE:
-                    fragments, device = found, other
+        device = tightest(nodes, node, ask.gpu_milli)
+        fragments = MICRO * share_gradient(mix, nodes, node, ask, device, after) // weight
     else:
         fragments = MICRO * whole_gradient(mix, nodes, node, ask) // weight
     free, cpu_free = free_milli(nodes, node), nodes.cpu_free[node]

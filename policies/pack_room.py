@@ -25,6 +25,19 @@ def take(
 
 
 @jit
+def set_free(nodes: Nodes, books: Books, touched: Array, free: Array) -> None:
+    """Set what is free on these nodes: milli-CPU, MiB, milli-GPU of each device, [touched, 10]."""
+    for at in range(touched.shape[0]):
+        node = touched[at]
+        books.cpu_used[node] = books.cpu_size[node] - free[at, 0]
+        books.memory_used[node] = books.memory_size[node] - free[at, 1]
+        for device in range(DEVICES):
+            size = books.gpu_size[node, device]
+            books.gpu_used[node, device] = size - min(size, free[at, 2 + device])
+        settle(nodes, books, node)
+
+
+@jit
 def settle(nodes: Nodes, books: Books, node: int) -> None:
     """Work out what is free on a node."""
     nodes.cpu_free[node] = max(0, books.cpu_size[node] - books.cpu_used[node])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy
 from aimass.core.spec import Strategy
-from aimass.policies.gang import GangPlacer
+from aimass.policies.gang import ChooseNodes, GangPlacer
 from aimass.policies.order_fair import FairOrder
 from aimass.policies.order_fifo import FifoOrder, PassingFifo
 from aimass.policies.order_priority import PriorityOrder
@@ -17,7 +17,18 @@ from aimass.policies.resize_gain import GrowForGain
 from aimass.policies.victims_lost_work import LeastLostWork
 
 # A job may say how it wants to lie; the cluster's policy is for those that do not.
-BY_STRATEGY = {Strategy.PACK: pack_nodes, Strategy.SPREAD: spread_nodes}
+BY_STRATEGY: dict[Strategy, ChooseNodes] = {
+    Strategy.PACK: pack_nodes,
+    Strategy.SPREAD: spread_nodes,
+}
+
+
+def _mass() -> PlacePolicy:
+    """Load NumPy, and numba where it is installed, for who wants them. Raises ImportError."""
+    from aimass.policies.place_mass import score_nodes
+
+    return GangPlacer("mass", 1, score_nodes, {**BY_STRATEGY, Strategy.PACK: score_nodes})
+
 
 ORDERS: dict[str, Callable[[], OrderPolicy]] = {
     "fair": FairOrder,
@@ -29,6 +40,7 @@ ORDERS: dict[str, Callable[[], OrderPolicy]] = {
 PROMISE_NOBODY = {"fifo-skip"}  # whatever the options say
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
     "best-fit": lambda: GangPlacer("best-fit", 2, pack_nodes, BY_STRATEGY),
+    "mass": _mass,
     "spread": lambda: GangPlacer("spread", 2, spread_nodes, BY_STRATEGY),
 }
 
@@ -40,7 +52,11 @@ def make_policy(
     moves: int = 0,
     move_budget_gpu_ms: int = Options().move_budget_gpu_ms,
 ) -> Policy:
-    """The policy of these names. Raises KeyError for a name that is not in the tables above."""
+    """The policy of these names.
+
+    Raises KeyError for a name that is not in the tables above, ImportError where `mass` lacks the
+    extra `fast`.
+    """
     promises = 0 if order in PROMISE_NOBODY else promises
     options = Options(promises, moves, move_budget_gpu_ms)
     return Policy(ORDERS[order](), PLACERS[place](), LeastLostWork(), GrowForGain(), options)

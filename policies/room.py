@@ -44,6 +44,7 @@ class Room:
         self, draft: Draft, job: Job, need: Need, fuel: Fuel, among: int = -1, own: int = 0
     ) -> None:
         cluster, index = draft.cluster, draft.cluster.index
+        self.index, self.demand = index, cluster.demand
         self.job, self.need, self.fuel, self.is_soon = job, need, fuel, draft.is_soon
         self.nodes = index.nodes
         self.view = index.view(draft.is_soon)
@@ -60,7 +61,8 @@ class Room:
         self._less: dict[int, int] = {}  # by shards that fit: nodes to name no higher
         self._cluster = cluster
         self._anchor: Node | None = None  # the node taken first
-        self._last: tuple[int, Callable[[int], int]] = (1, self._tightest)
+        self.note = ""  # what the policy says of its first choice, for the trail
+        self._last: tuple[int, Callable[[int], int]] | None = None
         self._preferred = _preferred(index, job) if job.spec.affinity else ()
 
     def mask(self, fits: int) -> int:
@@ -132,6 +134,11 @@ class Room:
         """Of the nodes that take `fits` shards: preferred ones, then the one with most free."""
         return self._first(fits, self._emptiest)
 
+    def best(self, fits: int, choose: Callable[[int], int]) -> Candidate | None:
+        """Of the nodes that take `fits` shards: preferred ones, near the first one taken, then the
+        one that `choose` picks of these: a set of nodes -> a set whose first is the one."""
+        return self._first(fits, lambda nodes: choose(self._near(self._prefer(nodes))))
+
     def take(self, node: Node) -> None:
         """The node is used: it is not named again, and nodes near it win ties."""
         self._less[0] = self._less.get(0, 0) | 1 << node.index
@@ -139,14 +146,16 @@ class Room:
 
     def summary(self) -> str:
         """How the last choice was made, for the trail; it asks no further node."""
-        fits, narrow = self._last
-        nodes = self.mask(fits)
         if 1 not in self._room:
             self.mask(1)
-        other = f"next {self.nodes[lowest(narrow(nodes))].id}" if nodes else "no other would do"
         count = self._room[1].bit_count()
         able = "1 node has room" if count == 1 else f"{count} nodes have room"
-        return f"{able}, {len(self._asked)} examined, {other}"
+        return ", ".join((able, f"{len(self._asked)} examined", self.note or self._next()))
+
+    def _next(self) -> str:
+        fits, narrow = self._last or (1, self._tightest)
+        nodes = self.mask(fits)
+        return f"next {self.nodes[lowest(narrow(nodes))].id}" if nodes else "no other would do"
 
     def _first(self, fits: int, narrow: Callable[[int], int]) -> Candidate | None:
         self._last = (fits, narrow)
@@ -200,11 +209,12 @@ class Room:
         nodes = view.gpus.least(nodes)
         if not self.share_milli:
             nodes = view.cpu_milli.least(nodes)
-        return self._near(nodes) if self._anchor is not None else nodes
+        return self._near(nodes)
 
     def _near(self, nodes: int) -> int:
         """Those in the narrowest domain that the node taken first shares with any."""
-        assert self._anchor is not None
+        if self._anchor is None:
+            return nodes
         for level in reversed(self._cluster.levels):
             value = self._anchor.inventory.labels.get(level)
             if value is not None:

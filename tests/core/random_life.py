@@ -92,12 +92,14 @@ class Life:
     as of the operator's options; then most jobs may be moved.
     """
 
-    def __init__(self, seed: int, is_strict: bool = True, moves: int = 0) -> None:
+    def __init__(
+        self, seed: int, is_strict: bool = True, moves: int = 0, place: str = "best-fit"
+    ) -> None:
         draw = random.Random(seed)
         self.is_strict = is_strict
         self.moved = 0  # jobs, so far
         order = draw.choice(("fair", "fair", "priority"))
-        self.world = World(make_policy(order, moves=moves))
+        self.world = World(make_policy(order, place, moves=moves))
         self.sizes = [draw.choice((1, 2, 4, 8)) for _ in range(draw.randint(1, 4))]
         self.sizes += [4, 4, 4, 4] if moves else []
         for number in range(len(self.sizes)):

@@ -18,3 +18,10 @@ def test_deciding_once_is_enough(seed: int) -> None:
 def test_a_life_settles(seed: int) -> None:
     """Some lives still have a moment in which deciding again moves somebody; it settles at once."""
     Life(seed, is_strict=False).run(steps_of(seed, STEPS))
+
+
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_a_life_settles_where_mass_places(seed: int) -> None:
+    """What it keeps of scores and prices is that of a cluster which was restored a moment ago."""
+    pytest.importorskip("numpy")
+    Life(seed, is_strict=False, place="mass").run(steps_of(seed, STEPS))

@@ -27,6 +27,7 @@ MAY_IMPORT_LAZILY = {
     ("aimass", "aimass.scheduler.journal_tools"),
     ("aimass", "aimass.scheduler.described"),
     ("aimass", "aimass.simulator"),
+    ("aimass", "aimass.policies.pack_cache"),
 }
 
 # Layer -> other people's packages. What an extra does not install, its layer cannot import.
@@ -42,10 +43,13 @@ THIRD_PARTY: dict[str, set[str]] = {
     "aimass": {"grpc", "google", "click", "yaml", "pydantic"},
     "v1": {"grpc", "google"},
 }
-# Kernels of scores are named pack_*.py; no daemon imports them without the extras `sim` and `fast`.
+# Kernels of scores are named pack_*.py; no daemon imports them but for `--place mass`.
 THIRD_PARTY_BY_FILE = {"core/codec.py": {"msgspec"}} | {
     name_of(path): {"numpy", "numba"} for path in LAYERS["policies"].glob("pack_*.py")
 }
+
+# Where compiled kernels are kept on disk; shells call it before they load any.
+CACHE = "policies/pack_cache.py"
 
 # The pure folders get nothing that reads a clock, a disk, a network, an environment or chance.
 PURE = {"core", "policies"}
@@ -103,7 +107,7 @@ def is_allowed(layer: str, file: str, found: Import) -> bool:
         is_version = found.module == "aimass.__version__"
         return target == layer or target in MAY_IMPORT[layer] or by_name or is_version
     if root in sys.stdlib_module_names:
-        return layer not in PURE or root in PURE_MODULES
+        return layer not in PURE or root in PURE_MODULES or file == CACHE
     return root in THIRD_PARTY[layer] | THIRD_PARTY_BY_FILE.get(file, set())
 
 

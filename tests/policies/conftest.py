@@ -1,5 +1,5 @@
 """Kernels that were compiled in an earlier run, or by another worker, are used again."""
 
-from aimass.simulator.compiled import keep_compiled
+from aimass.policies.pack_cache import keep_compiled
 
 keep_compiled()

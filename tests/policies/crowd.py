@@ -28,7 +28,7 @@ from aimass.core.spec import JobSpec, LabelOp, LabelRule, Need, Role, Strategy, 
 from aimass.policies.registry import make_policy
 
 GIB = 1024
-PLACE = make_policy().place
+PLACERS = {name: make_policy(place=name).place for name in ("best-fit", "mass")}
 LEVELS = ("zone", "rack")
 PLENTY = 1_000_000
 
@@ -129,13 +129,18 @@ class Crowd:
         return Job(JobId(f"j{self.jobs}"), self.jobs, spec, "ann", "", 0)
 
     def try_place(
-        self, job: Job, is_soon: bool = False, level: str = "", fuel: int = PLENTY
+        self,
+        job: Job,
+        is_soon: bool = False,
+        level: str = "",
+        fuel: int = PLENTY,
+        by: str = "best-fit",
     ) -> Placed | None:
         """Place on a draft, take it back."""
         with Draft(self.cluster) as draft:
             draft.is_soon = is_soon
             sizes = tuple(role.shards for role in job.spec.roles)
-            placed = PLACE.place(draft, job, Want(sizes, level=level), Fuel(fuel))
+            placed = PLACERS[by].place(draft, job, Want(sizes, level=level), Fuel(fuel))
             assert_nothing_given_twice(self.cluster)
             return placed
 

@@ -39,13 +39,16 @@ def assert_sound(crowd: Crowd, job: Job, placed: Placed, is_soon: bool) -> None:
     assert all(p.exclusive == job.spec.exclusive_node for p in placed.placements)
 
 
-@given(crowds(), specs(), st.booleans())
+PLACERS = st.sampled_from(("best-fit", "mass"))
+
+
+@given(crowds(), specs(), st.booleans(), PLACERS)
 def test_a_gang_of_one_role_is_placed_exactly_when_there_is_room(
-    crowd: Crowd, spec: JobSpec, is_soon: bool
+    crowd: Crowd, spec: JobSpec, is_soon: bool, by: str
 ) -> None:
     """The sum over all nodes decides, now and soon, packed and spread."""
     job = crowd.job(spec)
-    placed = crowd.try_place(job, is_soon)
+    placed = crowd.try_place(job, is_soon, by=by)
     room = sum(fits_by_node(crowd, job, 0, is_soon).values())
     assert (placed is not None) == (room >= spec.roles[0].shards)
     if placed is not None:
@@ -73,13 +76,13 @@ def test_a_gang_that_wants_a_level_lies_in_one_domain_of_it(
         assert None not in domains
 
 
-@given(crowds(), specs(roles=2), st.booleans(), st.sampled_from(("", *LEVELS)))
+@given(crowds(), specs(roles=2), st.booleans(), st.sampled_from(("", *LEVELS)), PLACERS)
 def test_what_is_placed_of_several_roles_is_sound(
-    crowd: Crowd, spec: JobSpec, is_soon: bool, level: str
+    crowd: Crowd, spec: JobSpec, is_soon: bool, level: str, by: str
 ) -> None:
     """Whole, within what every node can take, and in one domain where one is wanted."""
     job = crowd.job(spec)
-    placed = crowd.try_place(job, is_soon, level)
+    placed = crowd.try_place(job, is_soon, level, by=by)
     if placed is not None:
         assert_sound(crowd, job, placed, is_soon)
         nodes = [crowd.cluster.nodes[p.node_id] for p in placed.placements]

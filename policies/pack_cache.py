@@ -1,10 +1,11 @@
-"""Where machine code of the packing kernels is kept between runs: the user's cache folder."""
+"""Where machine code of the packing kernels is kept between runs: the user's cache folder.
+
+The one file here that touches a disk; it decides nothing, and the shells that pack call it.
+"""
 
 import hashlib
 import os
 from pathlib import Path
-
-from aimass import policies
 
 
 def keep_compiled() -> None:
@@ -15,7 +16,7 @@ def keep_compiled() -> None:
     """
     if "NUMBA_CACHE_DIR" in os.environ:
         return
-    source = Path(str(policies.__file__)).parent
+    source = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(source.glob("pack_*.py")):
         digest.update(path.read_bytes())
