@@ -8,9 +8,17 @@ import re
 from aimass import units
 
 AMOUNTS_ALLOWED = "amounts such as gpu=8,gpu:H100=4,cpu=64,memory=512GiB, or none"
+CELLS_ALLOWED = (
+    "COUNTxGPUSxMODEL such as 4x8xH100, for gangs COUNTxSHARDSxGPUSxMODEL@LEVEL such as "
+    "2x4x8xH100@rack, several with commas, or none"
+)
 RANGE_ALLOWED = "two priorities, the lower first: 0:100, -10:10"
 
 _RANGE = re.compile(r"(-?\d{1,7}):(-?\d{1,7})\Z")
+_CELL = re.compile(
+    r"(\d{1,7})x(?:(\d{1,7})x)?(\d{1,7})x([A-Za-z0-9][^\s,=@]{0,99})(?:@([^\s,=@]{1,253}))?\Z",
+    re.ASCII,
+)
 _KEY = re.compile(r"gpu(:[A-Za-z0-9][A-Za-z0-9._-]{0,252})?\Z|cpu\Z|memory\Z")
 
 
@@ -24,6 +32,29 @@ def parse_amounts(text: object) -> dict[str, int]:
             raise ValueError(AMOUNTS_ALLOWED)
         found[key] = units.memory_mib(value) if key == "memory" else _milli(key, value)
     return found
+
+
+Cell = tuple[int, int, int, str, str]
+"""(count, shards, GPUs of each, model, level)."""
+
+
+def parse_cells(text: object) -> list[Cell]:
+    """Turn "4x8xH100,2x4x8xH100@rack" into [(4, 1, 8, "H100", ""), (2, 4, 8, "H100", "rack")]."""
+    words, found = str(text).strip(), []
+    for part in [] if words == "none" else words.split(","):
+        match = _CELL.match(part.strip())
+        if not match:
+            raise ValueError(CELLS_ALLOWED)
+        count, shards, gpus, model, level = match.groups()
+        found.append((int(count), int(shards or 1), int(gpus), model, level or ""))
+    return found
+
+
+def cell_text(cell: Cell) -> str:
+    """Turn a cell into the text that `parse_cells` reads."""
+    count, shards, gpus, model, level = cell
+    gang = f"{shards}x" if shards > 1 else ""
+    return f"{count}x{gang}{gpus}x{model}" + (f"@{level}" if level else "")
 
 
 def _milli(key: str, value: str) -> int:

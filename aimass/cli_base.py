@@ -163,6 +163,7 @@ LONG = Parsed("span", _above_0(units.span_ms))  # a span that cannot be nothing
 SHARE = Unit("memory", _above_0(units.memory_mib))
 TIME = Parsed("time", lambda text: amounts.time_ms(text, time.time_ns() // 1_000_000))
 AMOUNTS = Parsed("amounts", amounts.parse_amounts)
+CELLS = Parsed("cells", amounts.parse_cells)
 PRIORITIES = Parsed("range", amounts.priority_range)
 
 

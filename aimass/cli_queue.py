@@ -6,6 +6,7 @@ import click
 
 from aimass.cli_base import (
     AMOUNTS,
+    CELLS,
     LISTING_FORMATS,
     PRIORITIES,
     SPAN,
@@ -51,6 +52,12 @@ def _queue_options(function: Function) -> Function:
         ),
         click.option("--weight", type=click.IntRange(1, 1_000_000), help="Share of the rest: 1."),
         click.option("--quota", **amounts, help="Guaranteed: gpu=8,gpu:H100=4,cpu=64,memory=1TiB."),
+        click.option(
+            "--reserve",
+            type=CELLS,
+            metavar="CELLS",
+            help="Of the quota, in one piece: 4x8xH100, or for gangs 2x4x8xH100@rack.",
+        ),
         click.option("--limit", **amounts, help="Never more than this."),
         click.option("--borrow-limit", **amounts, help="Beyond the quota at most this."),
         click.option("--lend-limit", **amounts, help="Of an idle quota others get at most this."),
@@ -75,6 +82,7 @@ def _queue_options(function: Function) -> Function:
     examples="""
     massctl queue put vision --quota gpu=16,cpu=256 --weight 2
     massctl queue put vision-dev --parent vision --limit gpu=4 --max-walltime 8h
+    massctl queue put llm --quota gpu:H100=64 --reserve 2x4x8xH100@rack
     massctl queue put vision --quota none
     """,
 )
@@ -86,7 +94,8 @@ def _queue_options(function: Function) -> Function:
 def put(session: Session, /, name: str, form: str, **given: Any) -> None:
     """Make a queue, or change one: what is not given stays as it is.
 
-    AMOUNTS replace all that was said before; `none` takes every bound away.
+    AMOUNTS and CELLS replace all that was said before; `none` takes every bound away. CELLS is
+    COUNTxGPUSxMODEL: so many times GPUs of one node; COUNTxSHARDSxGPUSxMODEL@LEVEL for gangs.
     """
     spec = _spec(name, given)
     with session.client() as client:
@@ -111,6 +120,12 @@ def _spec(name: str, given: dict[str, Any]) -> "scheduler_pb2.QueueSpec":
     for option in ("quota", "limit", "borrow_limit", "lend_limit", "job_limit"):
         if given[option] is not None:
             getattr(spec, option).CopyFrom(scheduler_pb2.Amounts(of=given[option]))
+    if given["reserve"] is not None:
+        cells = [
+            scheduler_pb2.Cell(count=count, shards=shards, gpus=gpus, model=model, level=level)
+            for count, shards, gpus, model, level in given["reserve"]
+        ]
+        spec.reserve.CopyFrom(scheduler_pb2.Reserve(cells=cells))
     plain = {
         option: given[option]
         for option in ("parent", "weight", "reclaim", "max_jobs", "max_queued")

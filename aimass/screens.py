@@ -144,13 +144,14 @@ def _attempt_lines(
     return lines + [f"  {row.rstrip()}" for row in rows]
 
 
+_PREEMPTED = ("PRIORITY", "RECLAIM", "RESERVE")
 _STOPPED = {"SHRINK": "shrunk", "GROW": "resized", "MOVE": "moved"}
 
 
 def receipt_text(receipt: job_pb2.Receipt) -> str:
     """Say who stopped an attempt, when, under which rule, and what it cost."""
     rule = views.rule_of(receipt)
-    did = "preempted" if rule in ("PRIORITY", "RECLAIM") else _STOPPED.get(rule, "stopped")
+    did = "preempted" if rule in _PREEMPTED else _STOPPED.get(rule, "stopped")
     who = f"{receipt.by} ({receipt.by_user})" if receipt.by_user else receipt.by
     by = f" {'by' if did == 'preempted' else 'for'} {who}" if who else ""
     lost = f"lost {lost_text(receipt.lost_gpu_ms)} since the last checkpoint"
@@ -162,7 +163,7 @@ def receipt_text(receipt: job_pb2.Receipt) -> str:
 def return_text(job: job_pb2.Job, attempt: job_pb2.Attempt) -> str:
     """Say when a job that was stopped goes on, or why it does not."""
     receipt, mode = attempt.receipt, job.spec.preemption.mode
-    is_preempted = views.rule_of(receipt) in ("PRIORITY", "RECLAIM")
+    is_preempted = views.rule_of(receipt) in _PREEMPTED
     if receipt.is_back:
         return f"back at {clock(receipt.back_ms)}"
     if is_over(job) or (is_preempted and mode == job_pb2.PREEMPT_MODE_CANCEL):

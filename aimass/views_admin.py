@@ -31,6 +31,20 @@ def _bound_view(given: scheduler_pb2.Amounts) -> dict[str, Any]:
     }
 
 
+def _cell_view(state: scheduler_pb2.CellState) -> dict[str, Any]:
+    """One cell of a reserve; used where own jobs are, missing whoever were stopped."""
+    cell = state.cell
+    return {
+        "gpus": cell.gpus,
+        "model": cell.model,
+        "shards": cell.shards,
+        "level": cell.level or None,
+        "count": cell.count,
+        "used": state.used,
+        "missing": state.missing,
+    }
+
+
 def queue_view(queue: scheduler_pb2.Queue) -> dict[str, Any]:
     """Give one queue: its rules, then its accounts."""
     spec = queue.spec
@@ -41,6 +55,7 @@ def queue_view(queue: scheduler_pb2.Queue) -> dict[str, Any]:
         "parent": spec.parent,
         "weight": spec.weight,
         "quota": _bound_view(spec.quota),
+        "reserve": [_cell_view(state) for state in queue.cells],
         "limit": _bound_view(spec.limit),
         "borrowLimit": _bound_view(spec.borrow_limit),
         "lendLimit": _bound_view(spec.lend_limit),
@@ -136,6 +151,9 @@ QUEUES: Queues = (
     Column("GPUS", lambda queue: amounts.amount_text("gpu", queue.used.of["gpu"]), is_right=True),
     Column("QUOTA", lambda queue: _gpus(queue.spec.quota), is_right=True),
     Column("LIMIT", lambda queue: _gpus(queue.spec.limit), is_right=True),
+    Column(
+        "RESERVE", lambda queue: ",".join(map(_cell_text, queue.spec.reserve.cells)), is_wide=True
+    ),
     Column("OTHER-QUOTA", lambda queue: _rest(queue.spec.quota), is_wide=True),
     Column("OTHER-LIMIT", lambda queue: _rest(queue.spec.limit), is_wide=True),
     Column("ACTIVE", lambda queue: str(queue.active), is_right=True),
@@ -165,6 +183,7 @@ def queue_screen(queue: scheduler_pb2.Queue) -> str:
         ("parent", spec.parent),
         ("weight", str(spec.weight)),
         *_amount_rows(spec),
+        *_cell_rows(queue),
         ("reclaim", "takes its quota back from borrowers" if spec.reclaim else "no"),
         ("jobs", f"{queue.active} active{_at_most(spec.max_jobs)}"),
         ("queued", f"{queue.queued} waiting{_at_most(spec.max_queued)}"),
@@ -193,6 +212,21 @@ def _amount_rows(spec: scheduler_pb2.QueueSpec) -> list[tuple[str, str]]:
         if bounds.of:
             found.append((field.replace("_limit", " limit"), amounts.amounts_text(dict(bounds.of))))
     return found
+
+
+def _cell_text(cell: scheduler_pb2.Cell) -> str:
+    return amounts.cell_text((cell.count, cell.shards, cell.gpus, cell.model, cell.level))
+
+
+def _cell_rows(queue: scheduler_pb2.Queue) -> list[tuple[str, str]]:
+    """A row for each shape that it has in reserve, and how many of these are there."""
+    rows = []
+    for state in queue.cells:
+        ready = state.cell.count - state.used - state.missing
+        text = f"{_cell_text(state.cell)}: {state.used} in use, {ready} to be had"
+        lacking = f", {state.missing} missing (nodes are gone, or jobs of others stay there)"
+        rows.append(("reserve", text + (lacking if state.missing else "")))
+    return rows
 
 
 def _at_most(limit: int) -> str:

@@ -119,7 +119,7 @@ def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
         cluster.next_seq,
         cluster.freed_revision,
         cluster.levels,
-        [_QueueRow(q.spec, named(q.history), q.settled_ms) for q in cluster.queues.values()],
+        [_queue_row(queue) for queue in cluster.queues.values()],
         list(cluster.windows.values()),
         [_bare(node) for node in cluster.nodes.values()],
         list(jobs) if with_ended else [job for job in jobs if not job.state.is_over],
@@ -132,6 +132,14 @@ def encode_snapshot(cluster: Cluster, with_ended: bool = True) -> bytes:
         _demand_row(cluster.demand),
     )
     return _encoder.encode(state)
+
+
+def _queue_row(queue: Queue) -> _QueueRow:
+    """A reserve that is empty is left out: so hashes recorded before there were any still hold."""
+    spec = queue.spec
+    if not spec.reserve:
+        spec = replace(spec, reserve=msgspec.UNSET)  # type: ignore[arg-type]
+    return _QueueRow(spec, named(queue.history), queue.settled_ms)
 
 
 def _bare(node: Node) -> Node:
@@ -176,6 +184,7 @@ def restore(data: bytes) -> Cluster:
     cluster.levels = state.levels
     cluster.over = OrderedDict.fromkeys(state.over)
     cluster.runtimes = OrderedDict(state.runtimes)
+    cluster.moved = deque(state.moved or ())
     row = state.demand
     weights, classes = dict(row.weights), dict(row.classes)
     cluster.demand = Demand(row.seen, row.look_at, row.fade_at, weights, classes)
@@ -184,7 +193,6 @@ def restore(data: bytes) -> Cluster:
     link(cluster.queues)
     cluster.windows = {window.name: window for window in state.windows}
     cluster.arrays = {row.id: row for row in state.arrays}
-    cluster.moved = deque(state.moved or ())
     cluster.planned = {planned.job_id: planned for planned in state.planned}
     for node in state.nodes:
         node.devices = [Device(spec) for spec in node.inventory.devices]

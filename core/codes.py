@@ -47,6 +47,7 @@ class Code(Enum):
     QUOTA_BORROW = "QUOTA_BORROW"  # it would borrow more than its queue may
     QUOTA_LENT = "QUOTA_LENT"  # what it would borrow is not lent
     QUOTA_FIRM = "QUOTA_FIRM"  # it cannot be preempted and would exceed the guarantee
+    QUOTA_RESERVE = "QUOTA_RESERVE"  # it would break a cell that a queue has in reserve, and stays
     MIN_RUNTIME = "MIN_RUNTIME"  # whose place it could take is protected for some time yet
     PREEMPT_BUDGET = "PREEMPT_BUDGET"  # ... was preempted as often as a day allows
     NOT_PREEMPTIBLE = "NOT_PREEMPTIBLE"  # ... is never stopped for another

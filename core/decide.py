@@ -33,6 +33,7 @@ from aimass.core.runtimes import run_estimate
 from aimass.core.search import Search, Turned
 from aimass.core.settle import settle_claims, stop_what_is_due
 from aimass.core.shrink import shrink_and_preempt, shrink_for
+from aimass.core.take_cells import take_cells
 from aimass.core.victims import is_extra, might_preempt
 
 ROUNDS_MAX = 8  # passes over the queue in one decision
@@ -247,7 +248,10 @@ def make_way(search: Search, job: Job) -> tuple[bool, bool]:
             if not can_wait and search.at_work.left_ms(search.evicted):
                 can_wait = is_leaving_enough(search, job)
             is_made = not can_wait and (
-                shrink_for(search, job) or preempt(search, job) or shrink_and_preempt(search, job)
+                shrink_for(search, job)
+                or preempt(search, job)
+                or shrink_and_preempt(search, job)
+                or take_cells(search, job)
             )
     finally:
         search.lower(later)

@@ -10,7 +10,8 @@ from aimass.core.capacity import amounts_of
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeState, Placement, ShardState
 from aimass.core.node_index import use_of
-from aimass.core.queues import FAIR, Amounts
+from aimass.core.queues import FAIR, ROOT, Amounts
+from aimass.core.reserves import Cells
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.timers import due_ms
 
@@ -246,4 +247,21 @@ def _check_indexes(cluster: Cluster) -> None:
             assert view.use(node.index) == use_of(node, is_soon), (
                 f"I8: the index of {node.id} drifted"
             )
+    _check_cells(cluster)
+    assert not (level := cluster.index.drifted()), f"I8: the counters of {level}s drifted"
     assert len(cluster.over) <= OVER_KEPT, "I10: ended jobs pile up"
+
+
+def _check_cells(cluster: Cluster) -> None:
+    """I8: what is known of nodes for the reserves of queues is what they hold."""
+    known, tree = cluster.queues[ROOT].tree.cells, cluster.queues[ROOT].tree
+    if known is None:
+        return
+    known.refresh()
+    fresh = Cells(cluster, tree.reserved)
+    fresh.refresh()
+    for model in {reserve.cell.model for reserve in tree.reserved}:
+        for node in cluster.nodes.values():
+            row = fresh.row(node.index, model)
+            assert known.row(node.index, model) == row, f"I8: the cells of {node.id} drifted"
+    assert known.assign() == fresh.assign(), "I8: the cells drifted"

@@ -12,6 +12,7 @@ from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, Sha
 from aimass.core.plan import Claim
 from aimass.core.queues import ROOT, Amounts, Queue
 from aimass.core.quota import is_beyond_firm, is_lent
+from aimass.core.reserves import Assigned, Entry, cell_text, cells_of, entries_of, lost, stays
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.wants import amounts_placed
 
@@ -66,11 +67,14 @@ class Ledger:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
+        self._entries: dict[int, list[Entry]] = {}  # by node index: who has what in the end
         self._left: set[JobId] = set()  # ordered to stop by the plan
         self._gone: set[JobId] = set()  # whose claims the plan gives up
         self._nodes: dict[NodeId, tuple[_NodeSums, _NodeSums]] = {}
         self._queues: dict[str, _QueueSums] = {}
         self._tasks: dict[JobId, int] = {}  # by array: started or claimed for
+        self._cells = cells_of(cluster)
+        self._before = self._assigned() if self._cells is not None else None
 
     # ---- measures: see quota.Measure ------------------------------------------------------------
 
@@ -140,7 +144,7 @@ class Ledger:
         problem = self._quota_problem(job, amounts, is_claim)
         if problem is None:
             self._enter(job, placements, is_claim, 1)
-            problem = self._node_problem(job, placements, is_claim)
+            problem = self._node_problem(job, placements, is_claim) or self._reserve_problem(job)
             if problem is None:
                 self._charge(job, amounts, now=0 if is_claim else 1, soon=1)
                 if is_new(job):
@@ -158,6 +162,8 @@ class Ledger:
         for placement in placements:
             now, soon = self._node(self.cluster.nodes[placement.node_id])
             soon.add(job.id, placement, sign)
+            if self._cells is not None:
+                self._enter_cell(job, placement, sign)
             if not is_claim:
                 now.add(job.id, placement, sign)
 
@@ -184,6 +190,44 @@ class Ledger:
             for sums in self._node(node)[1 if is_claim else 0 :]:
                 if (problem := sums.problem(node, job.id, placement)) is not None:
                     return problem
+        return None
+
+    # ---- reserves: see reserves.py --------------------------------------------------------------
+
+    def _assigned(self) -> Assigned:
+        """The cells of all queues, as the books say who has what."""
+        assert self._cells is not None, "no queue has a reserve"
+        self._cells.refresh()
+        return self._cells.assign(self._entries)
+
+    def _cells_on(self, node: Node) -> list[Entry]:
+        """Who has what on the node in the end, so far."""
+        if node.index not in self._entries:
+            self._entries[node.index] = [
+                (job, placement)
+                for job, placement in entries_of(self.cluster, node)
+                if job.id not in self._left and job.id not in self._gone
+            ]
+        return self._entries[node.index]
+
+    def _enter_cell(self, job: Job, placement: Placement, sign: int) -> None:
+        entries = self._cells_on(self.cluster.nodes[placement.node_id])
+        if sign > 0:
+            entries.append((job, placement))
+        else:
+            entries.remove((job, placement))
+
+    def _reserve_problem(self, job: Job) -> str | None:
+        """None while no queue has lost a cell that it has in reserve by a job that stays."""
+        if self._cells is None or self._before is None or not stays(job.spec):
+            return None
+        for other in (self.cluster.jobs[i] for i in sorted(self._left)):
+            for placement in other.current.placements:
+                self._cells_on(self.cluster.nodes[placement.node_id])
+        reserve = lost(self._cells, self._assigned(), self._before)
+        if reserve is not None:
+            shape = cell_text(reserve.cell)
+            return f"queue {reserve.queue}: loses one of the cells it has in reserve, {shape}"
         return None
 
     # ---- queues ---------------------------------------------------------------------------------

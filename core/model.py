@@ -111,6 +111,7 @@ class StopRule(Enum):
 
     PRIORITY = "PRIORITY"  # a job of its own queue with higher priority needs the capacity
     RECLAIM = "RECLAIM"  # a queue takes back what it is guaranteed
+    RESERVE = "RESERVE"  # a queue takes a cell that it has in reserve
     SHRINK = "SHRINK"  # it gives up elastic extras
     GROW = "GROW"  # it takes more of what idles
     MOVE = "MOVE"  # it makes room by going elsewhere (defragmentation)

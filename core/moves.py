@@ -133,6 +133,7 @@ def recharge(cluster: Cluster, job: Job, spec: JobSpec) -> None:
             if key.job_id == job.id:
                 charge(cluster, job.spec, node, placement, table, -1)
                 charge(cluster, spec, node, placement, table, 1)
+        cluster.index.touch(node)  # whether it stays counts for reserves
 
 
 def charge_node(cluster: Cluster, node: Node, sign: int) -> None:

@@ -197,6 +197,7 @@ class NodeIndex:
 
     def put(self, node: Node) -> None:
         """The node joined, or its hardware, labels, health or state changed."""
+        self.touched: set[int] | None = None  # nodes that changed, while reserves.py asks for it
         if node.index == len(self.nodes):
             self.nodes.append(node)
             self._kinds.append(_NOTHING)
@@ -227,6 +228,8 @@ class NodeIndex:
         return view
 
     def allowed(self, job: Job, need: Need) -> int:
+        if self.touched is not None:
+            self.touched.add(node.index)
         """Nodes that are ready, obey the job's rules and have a GPU of the right kind, if any."""
         self._refresh()
         spec = job.spec

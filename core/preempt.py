@@ -273,4 +273,7 @@ def _reason(job: Job, victim: Victim) -> str:
     if victim.rule is StopRule.PRIORITY:
         mine, theirs = job.spec.priority, victim.job.spec.priority
         return f"preempted by {job.id}: priority {mine} over {theirs} in queue {job.spec.queue}"
-    return f"preempted by {job.id}: queue {job.spec.queue} takes back what it is guaranteed"
+    queue = job.spec.queue
+    if victim.rule is StopRule.RESERVE:
+        return f"preempted by {job.id}: queue {queue} takes a cell that is in reserve for it"
+    return f"preempted by {job.id}: queue {queue} takes back what it is guaranteed"

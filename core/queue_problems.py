@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 
 from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId
-from aimass.core.queues import DEFAULT, ROOT, Amounts, Queue, QueueSpec, effective, link
+from aimass.core.queues import DEFAULT, ROOT, Amounts, Cell, Queue, QueueSpec, effective, link
 from aimass.core.quota import is_beyond_firm
+from aimass.core.reserves import Cells, cell_text, lost_by_staying, stays, when_idle
 from aimass.core.spans import span_text
 from aimass.core.spec import JobSpec
 from aimass.core.spec_problems import AMOUNT_MAX, PRIORITY_ABS_MAX, SPAN_MS_MAX, Problem
@@ -19,6 +21,8 @@ DEPTH_MAX = 8  # queues from ROOT down to the deepest
 WEIGHT_MAX = 1_000_000
 COUNT_MAX = 1_000_000
 KEYS_MAX = 1000  # resources that one table names
+CELLS_MAX = 20  # shapes that one queue has in reserve
+GPUS_MAX = 1000  # of one node
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _KEY = re.compile(r"(?:gpu|cpu|memory|gpu:[^\s,=\0]{1,100})\Z")
@@ -30,7 +34,7 @@ def queue_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
     if not _NAME.match(spec.name):
         yield "name", f"{spec.name[:40]!r}: letters, digits, '.', '_', '-'; 1 to 63 characters"
         return
-    found = [*_plain_problems(spec), *_amount_problems(spec)]
+    found = [*_plain_problems(spec), *_amount_problems(spec), *_reserve_problems(cluster, spec)]
     place = list(_place_problems(cluster, spec))
     yield from (*found, *place)
     if not found and not place:
@@ -68,6 +72,47 @@ def _amount_problems(spec: QueueSpec) -> Iterator[Problem]:
     if "gpu" in spec.quota and models > spec.quota["gpu"]:
         least = amount_text("gpu", models)
         yield "quota.gpu", f"below the quotas by model, which make {least} together"
+
+
+def _reserve_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
+    """What is wrong with each cell, and with all of them together."""
+    if spec.reserve and spec.name == ROOT:
+        yield "reserve", "every queue is below root: there is nobody to keep it from"
+    if spec.reserve and not spec.reclaim:
+        yield "reserve", "it takes its cells back from who borrows them: not with --no-reclaim"
+    if len(spec.reserve) > CELLS_MAX:
+        yield "reserve", f"{len(spec.reserve)} shapes: at most {CELLS_MAX}"
+        return
+    shapes = set()
+    for cell in spec.reserve:
+        shape = replace(cell, count=1)
+        if shape in shapes:
+            yield "reserve", f"{cell_text(cell)[:120]} is named twice: add up the counts"
+        shapes.add(shape)
+        yield from (("reserve", text) for text in _cell_problems(cluster, cell))
+
+
+def _cell_problems(cluster: Cluster, cell: Cell) -> Iterator[str]:
+    if not _KEY.match(f"gpu:{cell.model}"):
+        yield f"{cell.model[:40]!r} is no GPU model"
+    for number, most, what in (
+        (cell.gpus, GPUS_MAX, "GPUs of a node"),
+        (cell.shards, COUNT_MAX, "shards of a cell"),
+        (cell.count, COUNT_MAX, "cells"),
+    ):
+        if not 1 <= number <= most:
+            yield f"{number} {what}: 1 to {most}"
+    if cell.shards > 1 and not cell.level:
+        yield f"{cell.shards} shards are in one domain of a level: add {_example(cluster)}"
+    if cell.shards == 1 and cell.level:
+        yield f"one shard is on one node: leave out @{cell.level[:63]}"
+    elif cell.level and cell.level not in cluster.levels:
+        known = ", ".join(cluster.levels) or "none"
+        yield f"the topology has no level {cell.level[:63]!r}; it has {known}"
+
+
+def _example(cluster: Cluster) -> str:
+    return f"@{cluster.levels[-1]}" if cluster.levels else "@rack; the topology has no levels yet"
 
 
 def _place_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
@@ -127,6 +172,41 @@ def _sum_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
         if most > guarantee.get(key, 0):
             has = amount_text(key, guarantee.get(key, 0))
             yield f"lend_limit.{key}", f"{amount_text(key, most)}: more than its quota, {has}"
+    yield from _cover_problems(cluster, spec)
+
+
+def _cover_problems(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
+    """A reserve says in which pieces a quota can be had: it is part of it, and of the nodes."""
+    quota, sums = spec.quota, dict[str, int]()
+    for cell in spec.reserve:
+        for key in (f"gpu:{cell.model}", "gpu"):
+            sums[key] = sums.get(key, 0) + cell.gpu_milli
+    for key, total in sorted(sums.items()):
+        if key not in quota and (key == "gpu" or "gpu" in quota):
+            continue  # either of the two bounds it
+        if total > quota.get(key, 0):
+            has, needs = amount_text(key, quota.get(key, 0)), amount_text(key, total)
+            yield (
+                "reserve",
+                f"{needs} are more than its quota, {has}: --quota {key}={total // 1000}",
+            )
+            return
+    old = cluster.queues.get(spec.name)
+    if spec.reserve and (old is None or old.spec.reserve != spec.reserve):
+        yield from _lacking(cluster, spec)
+
+
+def _lacking(cluster: Cluster, spec: QueueSpec) -> Iterator[Problem]:
+    """What the present nodes could not give all queues even if nothing ran. O(nodes)."""
+    reserves = _with(cluster, spec)[ROOT].tree.reserved
+    for reserve, missing in zip(reserves, when_idle(cluster, reserves).missing, strict=True):
+        if missing:
+            cell, whose = reserve.cell, "" if reserve.queue == spec.name else f" of {reserve.queue}"
+            text = (
+                f"with the reserves of all queues the present nodes have {cell.count - missing} of "
+                f"the {cell.count} x ({cell_text(cell)}){whose}: fewer, or join nodes first"
+            )
+            yield "reserve", text
 
 
 def queue_warnings(cluster: Cluster, spec: QueueSpec) -> list[str]:
@@ -141,7 +221,19 @@ def queue_warnings(cluster: Cluster, spec: QueueSpec) -> list[str]:
         if key in effective(spec.quota) and has < total != spec.quota.get(key, 0):
             text = f"all queues together are guaranteed {amount_text(key, total)}"
             found.append(f"{text}, the cluster has {amount_text(key, has)}")
-    return found
+    return [*found, *_taken(cluster, spec)]
+
+
+def _taken(cluster: Cluster, spec: QueueSpec) -> Iterator[str]:
+    """Cells of the queue in which now jobs of others stay. O(nodes)."""
+    if not spec.reserve:
+        return
+    cells = Cells(cluster, _with(cluster, spec)[ROOT].tree.reserved)
+    cells.refresh()
+    for reserve, missing in zip(cells.reserves, cells.assign().missing, strict=True):
+        if missing and reserve.queue == spec.name:
+            text = f"{missing} of its {reserve.cell.count} x ({cell_text(reserve.cell)})"
+            yield f"{text} cannot be had until others end, who cannot be preempted, or nodes return"
 
 
 def delete_problem(cluster: Cluster, name: str) -> str:
@@ -182,6 +274,17 @@ def admission_problem(cluster: Cluster, spec: JobSpec, of: Job | None = None) ->
             text = f"queue {name} has {above.queued} waiting jobs"
             return f"{text}, at most {rules.max_queued} may wait"
     return ""
+
+
+def staying_problem(cluster: Cluster, job: Job, spec: JobSpec) -> str:
+    """Why an active job cannot become one that stays where it is; empty: it can. O(nodes)."""
+    if stays(job.spec):
+        return ""
+    reserve = lost_by_staying(cluster, replace(job, spec=spec))
+    if reserve is None:
+        return ""
+    where = f"it lies in {cell_text(reserve.cell)}, of what queue {reserve.queue} has in reserve"
+    return f"{where}: there it must stay preemptible"
 
 
 def firm_warning(cluster: Cluster, spec: JobSpec) -> str:

@@ -6,14 +6,38 @@ Every amount of a job counts for its queue and for every queue above it.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from aimass.core.decay import Fair, fade
+
+if TYPE_CHECKING:
+    from aimass.core.reserves import Cells
 
 FAIR = ("gpu", "cpu", "memory")  # the resources of fair share, in the order of Fair
 ROOT = "root"
 DEFAULT = "default"
 
 Amounts = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a queue has in reserve in one piece, `count` times.
+
+    gpus: whole GPUs of the model on one node. shards: so many times as many, for a gang, all in one
+    domain of the topology level; one shard needs no level.
+    """
+
+    gpus: int
+    model: str
+    count: int
+    shards: int = 1
+    level: str = ""
+
+    @property
+    def gpu_milli(self) -> int:
+        """All its GPUs, of every count."""
+        return 1000 * self.gpus * self.shards * self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +49,7 @@ class QueueSpec:
     reclaim: takes its quota back from those who borrowed it. weight: share of what nobody is
     guaranteed. max_jobs, max_queued: 0 = any number. job_limit: of one job. max_walltime_ms: of one
     job, which must then give one. half_life_ms: of past use in fair share (ROOT's counts for all).
+    reserve: of its quota, what it is guaranteed in one piece.
     """
 
     name: str
@@ -43,6 +68,7 @@ class QueueSpec:
     priority_max: int = 1_000_000
     min_runtime_ms: int = 0  # its jobs are not preempted earlier
     half_life_ms: int = 7 * 24 * 3600 * 1000
+    reserve: tuple[Cell, ...] = ()
 
 
 def _zeros() -> Amounts:
@@ -89,7 +115,8 @@ class Tree:
     it names only these. guarantee: own, and that of all below. named: resources that it or a queue
     below names in a quota. stock: of guarantee, what it and the queues above may draw on. kept: of
     stock, what it does not lend. keeps: it or a queue below keeps anything. ruled (of ROOT): the
-    resources that any queue guarantees, lends or borrows.
+    resources that any queue guarantees, lends or borrows. reserved (of ROOT): what all queues have
+    in reserve, the largest first.
     """
 
     chain: tuple[Queue, ...]
@@ -101,6 +128,16 @@ class Tree:
     kept: Amounts
     keeps: bool
     ruled: tuple[str, ...] = ()
+    reserved: tuple["Reserve", ...] = ()
+    cells: "Cells | None" = None  # (of ROOT) see reserves.cells_of
+
+
+class Reserve(NamedTuple):
+    """A cell of a queue. family: the queue and all below it, whose jobs may use it."""
+
+    queue: str
+    cell: Cell
+    family: frozenset[str]
 
 
 def new_queues() -> dict[str, Queue]:
@@ -140,12 +177,41 @@ def link(queues: dict[str, Queue]) -> None:
         if queue.spec.parent:
             queue.tree.chain[1].tree.children.append(queue)
     queues[ROOT].tree.ruled = tuple(sorted(ruled))
+    queues[ROOT].tree.reserved = _reserved(queues)
+
+
+def _reserved(queues: dict[str, Queue]) -> tuple[Reserve, ...]:
+    """By model; then the widest cells first, and a queue before those above it. O(queues)."""
+    families: dict[str, set[str]] = {q.spec.name: set() for q in queues.values() if q.spec.reserve}
+    if not families:
+        return ()
+    for queue in queues.values():
+        for above in queue.tree.chain:
+            if above.spec.name in families:
+                families[above.spec.name].add(queue.spec.name)
+    found = [
+        (cell.model, -cell.gpus, -cell.shards, -len(queue.tree.chain), number, queue, cell)
+        for number, queue in enumerate(queues.values())
+        for cell in queue.spec.reserve
+    ]
+    found.sort(key=lambda row: row[:5])
+    return tuple(
+        Reserve(queue.spec.name, cell, frozenset(families[queue.spec.name]))
+        for *_, queue, cell in found
+    )
 
 
 def effective(quota: Amounts) -> Amounts:
     """The quota, with GPUs of any model as the sum of its models where it names only these."""
     total = sum(amount for key, amount in quota.items() if key.startswith("gpu:"))
     return quota if "gpu" in quota or not total else {**quota, "gpu": total}
+
+
+def bounds_models(queues: dict[str, Queue]) -> bool:
+    """True when some queue guarantees or bounds GPUs of a model. O(amounts of all queues)."""
+    tables = ("quota", "limit", "borrow_limit", "lend_limit", "job_limit")
+    rules = (getattr(queue.spec, table) for queue in queues.values() for table in tables)
+    return any(key.startswith("gpu:") for amounts in rules for key in amounts)
 
 
 def count(

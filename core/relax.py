@@ -222,7 +222,7 @@ def _with_role(spec: JobSpec, index: int, role: Role) -> JobSpec:
 
 
 def _queue(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> _Ideas:
-    if turned is None or not turned.is_quota:
+    if turned is None or not (turned.is_quota or turned.refusal.code is Code.QUOTA_RESERVE):
         return
     parents = {queue.spec.parent for queue in cluster.queues.values()}
     count = 0
@@ -236,7 +236,7 @@ def _queue(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> _
 
 
 def _preemptible(trial: Trial, cluster: Cluster, job: Job, turned: Turned | None) -> _Ideas:
-    if turned is not None and turned.refusal.code is Code.QUOTA_FIRM:
+    if turned is not None and turned.refusal.code in (Code.QUOTA_FIRM, Code.QUOTA_RESERVE):
         text = "if others may take its place"
         yield _Idea("PREEMPTIBLE", text, "--preemptible", replace(job.spec, preemptible=True))
 

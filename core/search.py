@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aimass.core.at_work import AtWork
+from aimass.core.beside import Beside
 from aimass.core.cluster import FitKey, Group
 from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal, suits_some_role
@@ -19,8 +20,9 @@ from aimass.core.model import Job, JobId, NodeId, StopRule
 from aimass.core.own_limit import OwnLimits
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
-from aimass.core.queues import Amounts, QueueSpec
+from aimass.core.queues import bounds_models
 from aimass.core.quota import quota_refusal
+from aimass.core.reserves import cells_of
 from aimass.core.runtimes import open_run_ms, run_estimate
 from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
 from aimass.core.windows import blocked_nodes
@@ -73,12 +75,9 @@ class Search(Kept):
         self._compared: dict[Group, int] = {}
         self._shorter: dict[Group, bool] = {}
         self._too_long: dict[FitKey, int] = {}  # shortest run that a promise turned away
-        self.by_model = any(
-            key.startswith("gpu:")
-            for queue in self.cluster.queues.values()
-            for amounts in _tables(queue.spec)
-            for key in amounts
-        )
+        self.by_model = bounds_models(self.cluster.queues)
+        cells = cells_of(self.cluster)
+        self.beside = Beside(self, cells) if cells is not None else None
 
     def wake(self, at_ms: int) -> None:
         """Time alone may change the decision at at_ms (after now)."""
@@ -115,6 +114,8 @@ class Search(Kept):
                 return placed
             if quota:
                 self.wake(self.own_limits.due_ms(job))
+                if quota[0].code is Code.QUOTA_RESERVE:  # the nodes have it, for another queue
+                    return Turned(quota[0], may_take=True)
                 return Turned(quota[0], may_take=quota[0].code in _TAKEN_BACK, is_quota=True)
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
@@ -264,7 +265,7 @@ class Search(Kept):
             quota.append(refusal)
             return None
         mark = self.draft.checkpoint()
-        placed = self.policy.place.place(self.draft, job, want, self.fuel)
+        placed = self._put(job, want, quota)
         if placed is None:
             self.draft.rollback(mark)
             return None
@@ -277,12 +278,20 @@ class Search(Kept):
             self.cluster, job, amounts_placed(self.cluster, placed.placements), is_soon
         )
         if refusal is None:
-            placed = self.policy.place.place(self.draft, job, want, self.fuel)
+            placed = self._put(job, want, quota)
             if placed is None:  # out of fuel meanwhile
                 self.draft.rollback(mark)
             return placed
         quota.append(refusal)
         return None if want.gpu_types is not None else self._by_one_model(job, want, quota)
+
+    def _is_beside(self, job: Job) -> bool:
+        return self.beside is None or self.beside.is_kept(job)
+
+    def _put(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
+        if self.beside is not None:
+            return self.beside.place(job, want, quota)
+        return self.policy.place.place(self.draft, job, want, self.fuel)
 
     def _by_one_model(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
         """A mix of models broke a quota: try each model alone, by name."""
@@ -309,7 +318,7 @@ class Search(Kept):
             later = self.later_than(job)
             self.lift(later)
             mark = self.draft.checkpoint()
-            is_free = self.draft.hold_exactly(job, own.placements)
+            is_free = self.draft.hold_exactly(job, own.placements) and self._is_beside(job)
             if not is_free:
                 self.draft.rollback(mark)
             self.lower(later)
@@ -329,7 +338,8 @@ class Search(Kept):
             self.lower(later)
         if placed is None:
             return None
-        note = f"backfilled: ends before {min(later, key=_start_ms).job_id} starts as promised"
+        first = min(later, key=lambda promise: promise.start_ms).job_id
+        note = f"backfilled: ends before {first} starts as promised"
         return Placed(placed.placements, placed.reason, (*placed.trail, note))
 
     def _fits_without_promises(self, job: Job) -> bool:
@@ -366,14 +376,6 @@ class Search(Kept):
     def is_claimed(self, job_id: JobId) -> bool:
         """True when the decision made a claim for the job."""
         return any(claim.job_id == job_id for claim in self.claims)
-
-
-def _tables(spec: QueueSpec) -> tuple[Amounts, ...]:
-    return (spec.quota, spec.limit, spec.borrow_limit, spec.lend_limit, spec.job_limit)
-
-
-def _start_ms(promise: Planned) -> int:
-    return promise.start_ms
 
 
 # What a queue has borrowed or reached its limit with may be taken back by stopping somebody in it.

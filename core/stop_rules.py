@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+from aimass.core.cell_rules import CellTakers
 from aimass.core.cluster import Cluster
 from aimass.core.codes import Code
 from aimass.core.lost_work import lost_gpu_ms, restart_gpu_ms
 from aimass.core.model import Job, JobId, JobState, Placement, StopRule
-from aimass.core.plan import Plan, Stop
 from aimass.core.move_rules import EARLIER_MS_MAX, gain_gpu_ms, stays_until_ms
+from aimass.core.plan import Plan, Stop
+from aimass.core.policy import Want
 from aimass.core.queues import Amounts, Queue
-from aimass.core.quota import may_reclaim
+from aimass.core.quota import may_reclaim, within_guarantee
 from aimass.core.spec import PreemptMode
 from aimass.core.wants import amounts_asked, amounts_placed, forms, sizes_of
 from aimass.core.windows import blocked_nodes
@@ -32,6 +34,7 @@ class Takers:
         self.claims = {claim.job_id: claim for claim in plan.claims}
         self._places = {start.job_id: start.placements for start in plan.starts}
         self._places |= {claim.job_id: claim.placements for claim in plan.claims}
+        self._cells = CellTakers(cluster, plan, self._places)
         self._less: dict[str, Amounts] = {}  # by queue: what the plan frees
         self._more: dict[str, Amounts] = {}  # by queue: what it gives
         self._too_much: dict[tuple[JobId, str], bool] = {}  # by taker and branch
@@ -61,19 +64,41 @@ class Takers:
             return False
         if taker.spec.queue == other.spec.queue:
             is_above = taker.spec.priority > other.spec.priority
-            return is_above and rule is not StopRule.RECLAIM
-        return rule is not StopRule.PRIORITY and self._reclaims(taker, other, {})
+            return is_above and rule not in (StopRule.RECLAIM, StopRule.RESERVE)
+        if rule is StopRule.PRIORITY:
+            return False
+        if rule is not StopRule.RESERVE and self._reclaims(taker, other, {}):
+            return True
+        return rule is not StopRule.RECLAIM and self._takes_cell(taker, other)
+
+    def _takes_cell(self, taker: Job, other: Job) -> bool:
+        """It is within the guarantee of a queue, and in cells that this has in reserve."""
+        asked = [amounts_asked(taker, want) for want in self._asked(taker)]
+        return any(
+            self._cells.may_take(queue, taker, other)
+            and any(within_guarantee(queue, amounts, owned=self._ours) for amounts in asked)
+            for queue in self.cluster.queues[taker.spec.queue].tree.chain[:-1]
+            if queue.spec.reserve
+        )
 
     def _reclaims(self, taker: Job, other: Job, without: dict[str, Amounts]) -> bool:
-        def ours(queue: Queue, key: str) -> int:
-            return queue.owned(key) - self._less.get(queue.spec.name, {}).get(key, 0)
-
         def theirs(queue: Queue, key: str) -> int:
             more = self._more.get(queue.spec.name, {}).get(key, 0)
             return queue.owned(key) + more - without.get(queue.spec.name, {}).get(key, 0)
 
-        cluster = self.cluster
-        places = self._places[taker.id]
+        queue = other.spec.queue
+        return any(
+            may_reclaim(self.cluster, taker, amounts_asked(taker, w), queue, self._ours, theirs)
+            for w in self._asked(taker)
+        )
+
+    def _ours(self, queue: Queue, key: str) -> int:
+        """What the taker's queue owns without those whom the plan stops."""
+        return queue.owned(key) - self._less.get(queue.spec.name, {}).get(key, 0)
+
+    def _asked(self, taker: Job) -> list[Want]:
+        """The forms of the taker, in the size that it gets."""
+        cluster, places = self.cluster, self._places[taker.id]
         sizes = sizes_of(taker, places)
         asked = [replace(w, sizes=sizes) for w in forms(taker, cluster.now_ms)]
         models = {
@@ -84,10 +109,7 @@ class Takers:
         }
         if len(models) == 1:  # what is guaranteed of one model is had by asking for it
             asked += [replace(w, gpu_types=tuple(models)) for w in asked]
-        queue = other.spec.queue
-        return any(
-            may_reclaim(cluster, taker, amounts_asked(taker, w), queue, ours, theirs) for w in asked
-        )
+        return asked
 
     def takes_too_much(self, taker: Job, other: Job) -> bool:
         """True when no order of stopping its victims in the other's branch would be right.
@@ -218,6 +240,25 @@ def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
     return None
 
 
+def _move_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
+    """It has not just been moved, and all who move for the other lose less than that gains."""
+    cluster = takers.cluster
+    if cluster.now_ms < stays_until_ms(job):
+        return "is moved again too soon"
+    restart = restart_gpu_ms(job)
+    if stop.restart_gpu_ms != restart:
+        return f"restarts at {restart} GPU-ms, not {stop.restart_gpu_ms}"
+    moved = [s for s in takers.stops.values() if s.by == stop.by and s.rule is StopRule.MOVE]
+    loss = sum(other.lost_gpu_ms + other.restart_gpu_ms for other in moved)
+    by = cluster.jobs[stop.by]
+    most = gain_gpu_ms(cluster, by, takers.claims[by.id].placements, EARLIER_MS_MAX, True)
+    if any(other.gain_gpu_ms != stop.gain_gpu_ms for other in moved) or stop.gain_gpu_ms > most:
+        return f"{by.id} cannot gain {stop.gain_gpu_ms} GPU-ms, {most} at most, or by each the same"
+    if loss >= stop.gain_gpu_ms:
+        return f"loses with all who move for {by.id} {loss} GPU-ms, to gain {stop.gain_gpu_ms}"
+    return None
+
+
 def _preempt_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
     cluster = takers.cluster
     by = cluster.jobs[stop.by]
@@ -238,25 +279,6 @@ def _untimely(cluster: Cluster, job: Job) -> str | None:
 
 
 # ---- what protects a job ------------------------------------------------------------------------
-
-
-def _move_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
-    """It has not just been moved, and all who move for the other lose less than that gains."""
-    cluster = takers.cluster
-    if cluster.now_ms < stays_until_ms(job):
-        return "is moved again too soon"
-    restart = restart_gpu_ms(job)
-    if stop.restart_gpu_ms != restart:
-        return f"restarts at {restart} GPU-ms, not {stop.restart_gpu_ms}"
-    moved = [s for s in takers.stops.values() if s.by == stop.by and s.rule is StopRule.MOVE]
-    loss = sum(other.lost_gpu_ms + other.restart_gpu_ms for other in moved)
-    by = cluster.jobs[stop.by]
-    most = gain_gpu_ms(cluster, by, takers.claims[by.id].placements, EARLIER_MS_MAX, True)
-    if any(other.gain_gpu_ms != stop.gain_gpu_ms for other in moved) or stop.gain_gpu_ms > most:
-        return f"{by.id} cannot gain {stop.gain_gpu_ms} GPU-ms, {most} at most, or by each the same"
-    if loss >= stop.gain_gpu_ms:
-        return f"loses with all who move for {by.id} {loss} GPU-ms, to gain {stop.gain_gpu_ms}"
-    return None
 
 
 @dataclass(frozen=True, slots=True)

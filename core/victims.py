@@ -4,18 +4,45 @@ Inside a queue by priority; across queues only to take back a guarantee. A job t
 has not started, or that this very decision would start, loses nothing by giving them up.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from aimass.core.model import Goal, Job, JobState, Placement, StopRule
+from aimass.core.cluster import Cluster
+from aimass.core.model import Goal, Job, JobState, NodeId, Placement, StopRule
 from aimass.core.plan import Claim
 from aimass.core.policy import Want
 from aimass.core.quota import is_guaranteed, may_reclaim
+from aimass.core.reserves import stays
 from aimass.core.search import Search
 from aimass.core.spec import PreemptMode
 from aimass.core.wants import amounts_asked, forms, sized
 
 DAY_MS = 24 * 3600 * 1000
+
+
+class Taking(NamedTuple):
+    """A job that takes cells of a queue that it belongs to: from whom, and where.
+
+    cells: nodes where one can be. in_use: (queue, node) of cells that other queues use as theirs.
+    """
+
+    cluster: Cluster
+    queue: str
+    family: frozenset[str]
+    cells: frozenset[NodeId]
+    in_use: frozenset[tuple[str, NodeId]]
+
+    def is_open(self, queue: str, places: Iterable[Placement]) -> bool:
+        """True when who has these places, of another queue, stands in such a cell. O(places)."""
+        if queue in self.family:
+            return False
+        chain = [above.spec.name for above in self.cluster.queues[queue].tree.chain]
+        return any(
+            place.node_id in self.cells
+            and not any((above, place.node_id) in self.in_use for above in chain)
+            for place in places
+        )
 
 
 class Victim(NamedTuple):
@@ -101,8 +128,8 @@ def might_preempt(search: Search, job: Job) -> bool:
     return False
 
 
-def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
-    """Who may be stopped for this one, in no order.
+def candidates(search: Search, job: Job, want: Want, taking: Taking | None = None) -> list[Victim]:
+    """Who may be stopped for this one, in no order; taking: also for a cell of its queue.
 
     O(active) the first time in a decision; then O(those found), and O(queues) for a guarantee.
     """
@@ -111,31 +138,43 @@ def candidates(search: Search, job: Job, want: Want) -> list[Victim]:
     found = []
     for queue in search.at_work.by_queue():
         if queue != job.spec.queue:
+            in_cells = _in_cells(search, queue, taking)
+            found += in_cells
             if may_reclaim(cluster, job, amounts, queue):
-                found += _stoppable_in(search, queue, StopRule.RECLAIM)
+                names = {victim.job.id for victim in in_cells}
+                lent = _stoppable_in(search, queue, StopRule.RECLAIM)
+                found += [v for v in lent if v.job.id not in names] if names else lent
         elif not search.policy.order.is_strict:
             found += _stoppable_in(search, queue, StopRule.PRIORITY, job.spec.priority)
     for claim in cluster.claims.values():
         owner = cluster.jobs[claim.job_id]
         is_waiting = owner.state is JobState.RESERVED and not _is_resized(owner)
         if is_waiting and owner.id not in search.dropped:
-            owner_rule = rule_for(search, job, amounts, owner)
+            owner_rule = rule_for(search, job, amounts, owner, taking, claim.placements)
             is_started = owner.id in search.starts
-            if owner_rule and (is_started or _has_right(search, job, amounts, claim)):
+            if owner_rule and (is_started or _has_right(search, job, amounts, claim, taking)):
                 found.append(_owner(owner, owner_rule, claim.placements))
     for made in search.claims:  # on what was leaving anyway, a moment ago
         maker = cluster.jobs[made.job_id]
         if maker.state is JobState.QUEUED and not made.victims:
-            made_rule = rule_for(search, job, amounts, maker)
+            made_rule = rule_for(search, job, amounts, maker, taking, made.placements)
             if made_rule is not None:
                 found.append(_owner(maker, made_rule, made.placements))
     for start in search.starts.values():  # it has not started yet, and had better not
         if start.job_id not in cluster.claims:
             starter = cluster.jobs[start.job_id]
-            start_rule = rule_for(search, job, amounts, starter)
+            start_rule = rule_for(search, job, amounts, starter, taking, start.placements)
             if start_rule is not None:
                 found.append(_owner(starter, start_rule, start.placements))
     return found
+
+
+def _in_cells(search: Search, queue: str, taking: Taking | None) -> list[Victim]:
+    """Active jobs of the queue that may be stopped where they are, as cells of another."""
+    if taking is None or queue in taking.family:
+        return []
+    found = _stoppable_in(search, queue, StopRule.RESERVE)
+    return [victim for victim in found if taking.is_open(queue, victim.places)]
 
 
 def _stoppable_in(
@@ -160,14 +199,16 @@ def _is_resized(job: Job) -> bool:
     return bool(job.attempts) and job.attempts[-1].stop_goal is Goal.RESIZE
 
 
-def _has_right(search: Search, job: Job, amounts: dict[str, int], claim: Claim) -> bool:
+def _has_right(
+    search: Search, job: Job, amounts: dict[str, int], claim: Claim, taking: Taking | None
+) -> bool:
     """True when the job might itself have stopped those who are leaving for this claim.
 
     Or else a job could get by another of its queue what it has no right to.
     """
     leaving = (search.cluster.jobs[i] for i in claim.victims if i in search.cluster.jobs)
     return all(
-        rule_for(search, job, amounts, victim) is not None
+        rule_for(search, job, amounts, victim, taking, victim.current.placements) is not None
         for victim in leaving
         if victim.state is JobState.STOPPING
     )
@@ -205,12 +246,24 @@ def outranks(search: Search, job: Job, other: Job) -> bool:
     return job.spec.priority > other.spec.priority and not search.policy.order.is_strict
 
 
-def rule_for(search: Search, job: Job, amounts: dict[str, int], other: Job) -> StopRule | None:
-    """Under which rule `job` may take what `other` holds; None: under none."""
+def rule_for(
+    search: Search,
+    job: Job,
+    amounts: dict[str, int],
+    other: Job,
+    taking: Taking | None = None,
+    places: tuple[Placement, ...] = (),
+) -> StopRule | None:
+    """Under which rule `job` may take what `other` holds; None: under none.
+
+    taking: also for a cell of its queue, where the other has these places.
+    """
     if not other.spec.preemptible or other.id in search.evicted:
         return None
     if other.spec.queue == job.spec.queue:
         return StopRule.PRIORITY if outranks(search, job, other) else None
+    if taking is not None and not stays(other.spec) and taking.is_open(other.spec.queue, places):
+        return StopRule.RESERVE
     is_theirs = may_reclaim(search.cluster, job, amounts, other.spec.queue)
     return StopRule.RECLAIM if is_theirs else None
 

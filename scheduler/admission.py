@@ -14,7 +14,12 @@ from aimass.core.explain import describe_need
 from aimass.core.feasible import shards_when_empty
 from aimass.core.field_words import with_flag
 from aimass.core.model import Job, JobId, Node
-from aimass.core.queue_problems import admission_problem, closest, range_problem
+from aimass.core.queue_problems import (
+    admission_problem,
+    closest,
+    range_problem,
+    staying_problem,
+)
 from aimass.core.spans import span_text
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role
 from aimass.core.survey import survey
@@ -48,6 +53,9 @@ class Admission:
         _check_times(spec, now_ms, of)
         if of is not None and of.state.is_active:
             _check_ranges(cluster, spec, of.spec)
+            problem = staying_problem(cluster, of, spec)
+            if problem:
+                raise invalid(problem, fix="requeue it first: massctl requeue JOB", id=of.id)
             return  # what else its queue takes, and where it fits, was settled when it started
         if of is None:
             problem = dependency_problem(cluster, spec)

@@ -19,6 +19,7 @@ from aimass.core.events import (
 from aimass.core.fair_share import share_report
 from aimass.core.model import Node, NodeId
 from aimass.core.queue_problems import delete_problem, queue_problems, queue_warnings
+from aimass.core.reserves import cell_states
 from aimass.core.spec_problems import TIME_MS_MAX
 from aimass.core.windows import WindowSpec, admits, next_overlap, window_problems
 from aimass.scheduler.errors import Refused, invalid, not_found
@@ -109,7 +110,7 @@ def put_queue(
         context.emit(QueuePut(context.now_ms, spec, message.user))
     row = next(row for row in share_report(cluster) if row.name == name)
     return scheduler_pb2.PutQueueReply(
-        queue=queue_to_proto(cluster.queues[name], row),
+        queue=queue_to_proto(cluster.queues[name], row, cell_states(cluster).get(name, ())),
         existed=old is not None,
         warnings=warnings,
     )
@@ -146,13 +147,14 @@ def queues(context: Context, message: scheduler_pb2.QueuesRequest) -> scheduler_
     cluster = context.cluster
     if message.name:
         _check_queue(cluster, message.name)
+    cells = cell_states(cluster)
     kept: set[str] = set()
     reply = scheduler_pb2.QueuesReply(revision=cluster.revision)
     for row in share_report(cluster):
         queue = cluster.queues[row.name]
         if not message.name or row.name == message.name or queue.spec.parent in kept:
             kept.add(row.name)
-            reply.queues.append(queue_to_proto(queue, row))
+            reply.queues.append(queue_to_proto(queue, row, cells.get(row.name, ())))
     return reply
 
 

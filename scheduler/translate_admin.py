@@ -1,10 +1,12 @@
 """Queues, reservations and cordons: messages to core values and back."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from aimass.core.cluster import Cluster
 from aimass.core.fair_share import ShareRow
-from aimass.core.queues import Queue, QueueSpec
+from aimass.core.queues import Cell, Queue, QueueSpec
+from aimass.core.reserves import CellState
 from aimass.core.windows import SPAN_MS_MAX, WindowSpec, next_overlap
 from aimass.v1 import scheduler_pb2
 
@@ -24,7 +26,19 @@ def queue_from_proto(message: scheduler_pb2.QueueSpec, old: QueueSpec | None) ->
     }
     if message.HasField("parent"):
         given["parent"] = message.parent
+    if message.HasField("reserve"):
+        given["reserve"] = tuple(map(_cell_from_proto, message.reserve.cells))
     return replace(base, **given)
+
+
+def _cell_from_proto(message: scheduler_pb2.Cell) -> Cell:
+    return Cell(message.gpus, message.model, message.count, message.shards or 1, message.level)
+
+
+def _cell_to_proto(cell: Cell) -> scheduler_pb2.Cell:
+    return scheduler_pb2.Cell(
+        gpus=cell.gpus, model=cell.model, count=cell.count, shards=cell.shards, level=cell.level
+    )
 
 
 def _queue_spec_to_proto(spec: QueueSpec) -> scheduler_pb2.QueueSpec:
@@ -33,11 +47,14 @@ def _queue_spec_to_proto(spec: QueueSpec) -> scheduler_pb2.QueueSpec:
         setattr(message, field, getattr(spec, field))
     for field in _AMOUNTS:
         getattr(message, field).CopyFrom(scheduler_pb2.Amounts(of=getattr(spec, field)))
+    message.reserve.CopyFrom(scheduler_pb2.Reserve(cells=map(_cell_to_proto, spec.reserve)))
     return message
 
 
-def queue_to_proto(queue: Queue, row: ShareRow) -> scheduler_pb2.Queue:
-    """A queue with its accounts and its row of the share report."""
+def queue_to_proto(
+    queue: Queue, row: ShareRow, cells: Iterable[CellState] = ()
+) -> scheduler_pb2.Queue:
+    """A queue with its accounts, its row of the share report, and how its reserve fares."""
     return scheduler_pb2.Queue(
         spec=_queue_spec_to_proto(queue.spec),
         used=scheduler_pb2.Amounts(of=queue.used),
@@ -55,6 +72,12 @@ def queue_to_proto(queue: Queue, row: ShareRow) -> scheduler_pb2.Queue:
         guarantee=scheduler_pb2.Amounts(of=row.guarantee),
         borrowed=scheduler_pb2.Amounts(of=row.borrowed),
         lent=scheduler_pb2.Amounts(of=row.lent),
+        cells=[
+            scheduler_pb2.CellState(
+                cell=_cell_to_proto(state.cell), used=state.used, missing=state.missing
+            )
+            for state in cells
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from aimass.core.queues import QueueSpec
+from aimass.core.queues import Cell, QueueSpec
 from aimass.core.spec import (
     Array,
     Dependency,
@@ -267,7 +267,16 @@ _QUEUE_WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "half-life": ("half_life_ms", span_ms),
     "min-runtime": ("min_runtime_ms", span_ms),
     "max-time": ("max_walltime_ms", span_ms),
+    "reserve": ("reserve", lambda text: tuple(map(cell_of, text.split(",")))),
 }
+
+
+def cell_of(text: str) -> Cell:
+    """`4x8xH100`: 4 cells of 8 GPUs; `2x4x8xH100@rack`: each of 4 shards in one rack."""
+    shape, _, level = text.partition("@")
+    *numbers, model = shape.split("x")
+    count, *shards, gpus = map(int, numbers)
+    return Cell(gpus, model, count, shards[0] if shards else 1, level)
 
 
 def queue_of(words: Words) -> QueueSpec:

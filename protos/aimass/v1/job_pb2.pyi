@@ -94,6 +94,7 @@ class StopRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STOP_RULE_MOVE: _ClassVar[StopRule]
     STOP_RULE_DRAIN: _ClassVar[StopRule]
     STOP_RULE_WINDOW: _ClassVar[StopRule]
+    STOP_RULE_RESERVE: _ClassVar[StopRule]
 JOB_KIND_UNSPECIFIED: JobKind
 JOB_KIND_TRAIN: JobKind
 JOB_KIND_BATCH: JobKind
@@ -152,6 +153,7 @@ STOP_RULE_GROW: StopRule
 STOP_RULE_MOVE: StopRule
 STOP_RULE_DRAIN: StopRule
 STOP_RULE_WINDOW: StopRule
+STOP_RULE_RESERVE: StopRule
 
 class Resources(_message.Message):
     __slots__ = ("gpu_milli", "cpu_milli", "memory_mib", "gpu_share_mib")

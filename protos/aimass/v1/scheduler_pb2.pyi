@@ -534,8 +534,38 @@ class Amounts(_message.Message):
     of: _containers.ScalarMap[str, int]
     def __init__(self, of: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
+class Cell(_message.Message):
+    __slots__ = ("gpus", "model", "count", "shards", "level")
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    gpus: int
+    model: str
+    count: int
+    shards: int
+    level: str
+    def __init__(self, gpus: _Optional[int] = ..., model: _Optional[str] = ..., count: _Optional[int] = ..., shards: _Optional[int] = ..., level: _Optional[str] = ...) -> None: ...
+
+class Reserve(_message.Message):
+    __slots__ = ("cells",)
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedCompositeFieldContainer[Cell]
+    def __init__(self, cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ...) -> None: ...
+
+class CellState(_message.Message):
+    __slots__ = ("cell", "used", "missing")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    cell: Cell
+    used: int
+    missing: int
+    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., used: _Optional[int] = ..., missing: _Optional[int] = ...) -> None: ...
+
 class QueueSpec(_message.Message):
-    __slots__ = ("name", "parent", "weight", "quota", "limit", "borrow_limit", "lend_limit", "reclaim", "max_jobs", "max_queued", "job_limit", "max_walltime_ms", "priority_min", "priority_max", "min_runtime_ms", "half_life_ms")
+    __slots__ = ("name", "parent", "weight", "quota", "limit", "borrow_limit", "lend_limit", "reclaim", "max_jobs", "max_queued", "job_limit", "max_walltime_ms", "priority_min", "priority_max", "min_runtime_ms", "half_life_ms", "reserve")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -552,6 +582,7 @@ class QueueSpec(_message.Message):
     PRIORITY_MAX_FIELD_NUMBER: _ClassVar[int]
     MIN_RUNTIME_MS_FIELD_NUMBER: _ClassVar[int]
     HALF_LIFE_MS_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_FIELD_NUMBER: _ClassVar[int]
     name: str
     parent: str
     weight: int
@@ -568,10 +599,11 @@ class QueueSpec(_message.Message):
     priority_max: int
     min_runtime_ms: int
     half_life_ms: int
-    def __init__(self, name: _Optional[str] = ..., parent: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Amounts, _Mapping]] = ..., limit: _Optional[_Union[Amounts, _Mapping]] = ..., borrow_limit: _Optional[_Union[Amounts, _Mapping]] = ..., lend_limit: _Optional[_Union[Amounts, _Mapping]] = ..., reclaim: _Optional[bool] = ..., max_jobs: _Optional[int] = ..., max_queued: _Optional[int] = ..., job_limit: _Optional[_Union[Amounts, _Mapping]] = ..., max_walltime_ms: _Optional[int] = ..., priority_min: _Optional[int] = ..., priority_max: _Optional[int] = ..., min_runtime_ms: _Optional[int] = ..., half_life_ms: _Optional[int] = ...) -> None: ...
+    reserve: Reserve
+    def __init__(self, name: _Optional[str] = ..., parent: _Optional[str] = ..., weight: _Optional[int] = ..., quota: _Optional[_Union[Amounts, _Mapping]] = ..., limit: _Optional[_Union[Amounts, _Mapping]] = ..., borrow_limit: _Optional[_Union[Amounts, _Mapping]] = ..., lend_limit: _Optional[_Union[Amounts, _Mapping]] = ..., reclaim: _Optional[bool] = ..., max_jobs: _Optional[int] = ..., max_queued: _Optional[int] = ..., job_limit: _Optional[_Union[Amounts, _Mapping]] = ..., max_walltime_ms: _Optional[int] = ..., priority_min: _Optional[int] = ..., priority_max: _Optional[int] = ..., min_runtime_ms: _Optional[int] = ..., half_life_ms: _Optional[int] = ..., reserve: _Optional[_Union[Reserve, _Mapping]] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("spec", "used", "leaving", "claimed", "firm", "active", "queued", "share_ppm", "fair_ppm", "dominant", "depth", "past_ppm", "entitled_ppm", "guarantee", "borrowed", "lent")
+    __slots__ = ("spec", "used", "leaving", "claimed", "firm", "active", "queued", "share_ppm", "fair_ppm", "dominant", "depth", "past_ppm", "entitled_ppm", "guarantee", "borrowed", "lent", "cells")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
@@ -588,6 +620,7 @@ class Queue(_message.Message):
     GUARANTEE_FIELD_NUMBER: _ClassVar[int]
     BORROWED_FIELD_NUMBER: _ClassVar[int]
     LENT_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
     spec: QueueSpec
     used: Amounts
     leaving: Amounts
@@ -604,7 +637,8 @@ class Queue(_message.Message):
     guarantee: Amounts
     borrowed: Amounts
     lent: Amounts
-    def __init__(self, spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., used: _Optional[_Union[Amounts, _Mapping]] = ..., leaving: _Optional[_Union[Amounts, _Mapping]] = ..., claimed: _Optional[_Union[Amounts, _Mapping]] = ..., firm: _Optional[_Union[Amounts, _Mapping]] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., share_ppm: _Optional[int] = ..., fair_ppm: _Optional[int] = ..., dominant: _Optional[str] = ..., depth: _Optional[int] = ..., past_ppm: _Optional[int] = ..., entitled_ppm: _Optional[int] = ..., guarantee: _Optional[_Union[Amounts, _Mapping]] = ..., borrowed: _Optional[_Union[Amounts, _Mapping]] = ..., lent: _Optional[_Union[Amounts, _Mapping]] = ...) -> None: ...
+    cells: _containers.RepeatedCompositeFieldContainer[CellState]
+    def __init__(self, spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., used: _Optional[_Union[Amounts, _Mapping]] = ..., leaving: _Optional[_Union[Amounts, _Mapping]] = ..., claimed: _Optional[_Union[Amounts, _Mapping]] = ..., firm: _Optional[_Union[Amounts, _Mapping]] = ..., active: _Optional[int] = ..., queued: _Optional[int] = ..., share_ppm: _Optional[int] = ..., fair_ppm: _Optional[int] = ..., dominant: _Optional[str] = ..., depth: _Optional[int] = ..., past_ppm: _Optional[int] = ..., entitled_ppm: _Optional[int] = ..., guarantee: _Optional[_Union[Amounts, _Mapping]] = ..., borrowed: _Optional[_Union[Amounts, _Mapping]] = ..., lent: _Optional[_Union[Amounts, _Mapping]] = ..., cells: _Optional[_Iterable[_Union[CellState, _Mapping]]] = ...) -> None: ...
 
 class PutQueueRequest(_message.Message):
     __slots__ = ("spec", "user")
