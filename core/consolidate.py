@@ -30,7 +30,7 @@ from aimass.core.spans import span_text
 from aimass.core.text import gpu_hours_text
 from aimass.core.victims import is_stoppable
 from aimass.core.wants import amounts_asked, forms, sizes_of
-from aimass.core.ways import Mover, Way, ways_of, width
+from aimass.core.ways import Here, Mover, Way, by_node, ways_of, width
 from aimass.core.words import some
 
 TRIES_MAX = 64  # sets that are tried on the draft for one job
@@ -59,15 +59,15 @@ def consolidate(search: Search) -> list[JobId]:
         return []
     budget = options.move_budget_gpu_ms - spent_gpu_ms(cluster)
     search.wake(freed_at_ms(cluster))  # it is larger then
-    movers, most = _movers(search), options.moves
-    helped = []
+    here, most = by_node(_movers(search)), options.moves
+    helped: list[JobId] = []
     for planned in list(search.promises.values()):
-        if not movers or not most or budget <= 0 or not search.fuel.left:
+        if not here or not most or budget <= 0 or not search.fuel.left:
             break
         job = cluster.jobs[planned.job_id]
         search.lift([planned])
         mark = search.draft.checkpoint()
-        found = _way_for(search, job, planned, movers, most, budget)
+        found = _way_for(search, job, planned, here, most, budget)
         if found is None:
             search.draft.rollback(mark)
             search.lower([planned])
@@ -76,7 +76,6 @@ def consolidate(search: Search) -> list[JobId]:
         _enter(search, job, planned, found)
         helped.append(job.id)
         most, budget = most - len(found.moves), budget - found.loss
-        movers = [mover for mover in movers if mover.job.id not in search.evicted]
     return helped
 
 
@@ -114,37 +113,35 @@ def _cost(mover: Mover) -> tuple[int, int]:
 
 
 def _way_for(
-    search: Search, job: Job, planned: Planned, movers: list[Mover], most: int, budget: int
+    search: Search, job: Job, planned: Planned, here: Here, most: int, budget: int
 ) -> Found | None:
     """The cheapest way that pays, in the first of the job's forms that has one; on the draft."""
     cluster = search.cluster
     worth = min(_gain(search, job, planned, planned.placements, ()), budget + 1)
-    movers = [mover for mover in movers if mover.loss < worth]
-    kept = {
-        (place.node_id, index)
-        for other in search.others()
-        if other.job_id != job.id
-        for place in other.placements
-        for index in place.devices or (-1,)
-    }  # a restart would let them end later than somebody was promised
-    by_node: dict[NodeId, list[Mover]] = {}
-    for mover in movers:
-        places = mover.job.current.placements
-        if any((p.node_id, index) in kept for p in places for index in p.devices or (-1,)):
-            continue
-        for node_id in dict.fromkeys(place.node_id for place in places):
-            by_node.setdefault(node_id, []).append(mover)
-    if not by_node or search.refusal_before_place(job) is not None:
+    if worth <= 0 or search.refusal_before_place(job) is not None:
         return None
+    kept = search.evicted | _counted_on(search, job)
     for want in forms(job, cluster.now_ms):
         if quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
             continue
-        found = _cheapest(search, job, want, ways_of(search, job, want, by_node, most), most, worth)
+        ways = ways_of(search, job, want, here, most, worth, kept)
+        found = _cheapest(search, job, want, ways, most, worth)
         if found is not None:
             gain = _gain(search, job, planned, found.placed.placements, found.moves)
             if found.loss < gain:
                 return found
     return None
+
+
+def _counted_on(search: Search, job: Job) -> set[JobId]:
+    """Who is on places that others are promised: a restart would let them end later."""
+    nodes = search.cluster.nodes
+    others = (promise for promise in search.others() if promise.job_id != job.id)
+    places = [place for promise in others for place in promise.placements]
+    devices = [nodes[place.node_id].devices[index] for place in places for index in place.devices]
+    found = {key.job_id for device in devices for key in device.holders}
+    bare = (nodes[place.node_id] for place in places if not place.devices)
+    return found | {key.job_id for node in bare for key in node.holds}
 
 
 def _gain(

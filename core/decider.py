@@ -47,6 +47,8 @@ class Decider:
         """True when a move pays that did not at the last look. O(1) while none may have."""
         if not self.policy.options.moves or cluster.eased_revision <= self._eased:
             return False
+        if not cluster.planned:
+            return False  # a move is for somebody who was promised a start
         assert self.last is not None
         self._eased = cluster.revision
         is_eased, wake_ms = would_move(cluster, self.policy, FUEL)

@@ -60,7 +60,8 @@ def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
         return _prolonged(end_ms, now_ms, OVERRUN_MS), True
     run_ms, _, is_known = run_estimate(cluster, job)
     begin_ms = attempt.running_ms or attempt.placed_ms
-    end_ms = _prolonged(begin_ms + run_ms, now_ms, max(OVERRUN_MS, run_ms // 10))
+    done_ms = attempt.ran_ms if spec.elastic_role < 0 else 0  # before it was moved, and not lost
+    end_ms = _prolonged(begin_ms + run_ms - done_ms, now_ms, max(OVERRUN_MS, run_ms // 10))
     if spec.walltime_ms:
         last_ms = begin_ms - attempt.ran_ms + spec.walltime_ms + spec.grace_ms
         last_ms = _prolonged(last_ms, now_ms, OVERRUN_MS)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need, Role
+from aimass.core.spec import WHOLE_GPU_MILLI, Checkpoint, JobSpec, Need, Role
 from aimass.simulator.clusters import Kinds
 
 QUEUE = "default"
+_NOTICED, _UNNOTICED = Checkpoint("SIGUSR1"), Checkpoint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class TraceJob:
     normal speed. gpu_milli: of the whole gang; below 1000 a share of one GPU. slo_ms: it should
     have ended so long after its submission; 0: whenever. speeds: (GPU type, thousandths of the
     normal speed) where it is not normal. line: where it stands in its file. told_ms: the run time
-    that policies are told; 0: the true one.
+    that policies are told; 0: the true one. is_movable: it may be moved so that others can start.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TraceJob:
     slo_ms: int = 0
     speeds: tuple[tuple[str, int], ...] = ()
     told_ms: int = 0
+    is_movable: bool = False
 
 
 def misfit(job: TraceJob, kinds: Kinds) -> str | None:
@@ -79,6 +81,8 @@ class Specs:
             queue=job.queue,
             expected_ms=job.told_ms or max(1, job.work_ms),
             grace_ms=0,
+            movable=job.is_movable,
+            checkpoint=_NOTICED if job.is_movable else _UNNOTICED,
         )
 
 
