@@ -14,7 +14,7 @@ from aimass.core.draft import Draft
 from aimass.core.feasible import Code, Refusal
 from aimass.core.forecast import Outlook
 from aimass.core.holders import Holder, holders_of
-from aimass.core.model import Job, JobId, JobState, NodeId
+from aimass.core.model import Job, JobId, JobState, NodeId, StopRule
 from aimass.core.policy import Policy
 from aimass.core.protected import protected_blockers
 from aimass.core.queue_problems import firm_warning
@@ -175,6 +175,10 @@ def _reserved(cluster: Cluster, job: Job) -> Explanation:
     text = f"it owns places on {some(nodes)} and waits for {names} to leave"
     if by_ms > now_ms:
         text += f", at most {span_text(max(1000, by_ms - now_ms))}"
+    for other in leaving[:1]:
+        receipt = other.current.receipt
+        if receipt is not None and receipt.rule is StopRule.MOVE:
+            text += f"; {other.id} {receipt.reason}"  # with what that gains and costs
     holders, total = holders_of(cluster, job, None, None)
     return Explanation(
         Code.RESERVED.value,

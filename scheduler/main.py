@@ -1,11 +1,8 @@
 """massd, the scheduler daemon: read the options, wire everything, run until a signal."""
 
 import asyncio
-import contextlib
-import ipaddress
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -13,7 +10,6 @@ import uuid
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import click
@@ -30,6 +26,7 @@ from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused
+from aimass.scheduler.flags import Duration, GpuHours, address, levels
 from aimass.scheduler.inbox import Context
 from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
 from aimass.scheduler.log_follow import LogFollower
@@ -45,8 +42,6 @@ MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 STOP_GRACE_S = 1.0
 EXIT_CONFLICT = 4
 LEASE_S_MAX = 30 * 24 * 3600
-LEVELS_MAX = 8
-_LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +59,7 @@ class Config:
     place: str
     promises: int
     moves: int
+    move_budget_gpu_ms: int
     levels: tuple[str, ...] | None  # None: as the journal has them
 
 
@@ -80,7 +76,8 @@ async def serve(config: Config) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises StartError, JournalError."""
     journal = _open_journal(config.data)
     try:
-        policy = make_policy(config.order, config.place, config.promises, config.moves)
+        limits = (config.promises, config.moves, config.move_budget_gpu_ms)
+        policy = make_policy(config.order, config.place, *limits)
         engine = Engine(journal, policy)
         metrics = Metrics()
         engine.on_commit.append(metrics.observe)
@@ -228,58 +225,6 @@ def default_data() -> Path:
     return Path(state) / "aimass" / "massd"
 
 
-def _address(text: str, option: str, insecure: bool) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
-    host = host.strip("[]") or "127.0.0.1"
-    if not insecure and not _is_loopback(host):
-        raise click.BadParameter(
-            f"{host} is not this machine alone, and there is no authentication yet: whoever "
-            "reaches the port can run commands. Keep to 127.0.0.1 (and an SSH tunnel), or say "
-            "--insecure on a network you trust",
-            param_hint=option,
-        )
-    return host, int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
-class Duration(click.ParamType[float]):
-    """Seconds from `90s`, `10m`, `1.5h`, `200ms`, `2d`, or a bare number of seconds."""
-
-    name = "TIME"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """See the class."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is not a time such as 90s, 10m or 200ms", param, ctx)
-        return float(match[1]) * {"ms": 0.001, "m": 60, "h": 3600, "d": 86400}.get(match[2], 1)
-
-
-def _levels(
-    context: click.Context, option: click.Parameter, text: str | None
-) -> tuple[str, ...] | None:
-    """Labels from `block,rack`, the widest first; none at all from `none`."""
-    if text is None:
-        return None
-    levels = tuple(name.strip() for name in text.split(",")) if text != "none" else ()
-    if len(set(levels)) < len(levels) or not all(_LEVEL.fullmatch(name) for name in levels):
-        raise click.BadParameter(f"{text!r}: names of node labels, each once, as block,rack")
-    if len(levels) > LEVELS_MAX:
-        raise click.BadParameter(f"{len(levels)} levels: at most {LEVELS_MAX}")
-    return levels
-
-
 @click.command(
     context_settings={"auto_envvar_prefix": "MASSD", "help_option_names": ["-h", "--help"]}
 )
@@ -311,11 +256,18 @@ def _levels(
     type=click.IntRange(0, 100),
     default=0,
     show_default=True,
-    help="Movable jobs that one decision may move so that a waiting one starts.",
+    help="Movable jobs that may be moved at a time so that a waiting one starts earlier.",
+)
+@click.option(
+    "--move-budget",
+    type=GpuHours(),
+    default="10gpuh",
+    show_default=True,
+    help="What moves may cost in a day, in work and restarts.",
 )
 @click.option(
     "--levels",
-    callback=_levels,
+    callback=levels,
     metavar="LABEL,…",
     help="Topology, widest first, as labels of nodes: block,rack. Kept in the journal.",
 )
@@ -332,6 +284,7 @@ def command(
     place: str,
     promises: int,
     moves: int,
+    move_budget: float,
     levels: tuple[str, ...] | None,
     log_format: str,
 ) -> None:
@@ -349,8 +302,8 @@ def command(
         raise click.UsageError(
             "--heartbeat lies between 50ms and 60s, --lease between 3 heartbeats and 30d"
         )
-    host, port = _address(listen, "--listen", insecure)
-    http_host, http_port = _address(http, "--http", insecure)
+    host, port = address(listen, "--listen", insecure)
+    http_host, http_port = address(http, "--http", insecure)
     os.umask(0o077)
     configure_logs(log_format)
     set_aside_garbage_collection()
@@ -366,6 +319,7 @@ def command(
         place=place,
         promises=promises,
         moves=moves,
+        move_budget_gpu_ms=round(move_budget * 3_600_000),
         levels=levels,
     )
     try:

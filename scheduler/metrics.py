@@ -17,11 +17,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
 from aimass.core.cluster import Cluster
 from aimass.core.events import Event, PlanCommitted
-from aimass.core.model import JobState, NodeState
+from aimass.core.model import JobState, NodeState, StopRule
+from aimass.core.plan import Stop
 from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused
 
 GAUGES_EVERY_S = 1.0
+HOUR_MS = 3_600_000
 
 
 class Metrics:
@@ -40,6 +42,12 @@ class Metrics:
         self._term = Gauge("aimass_term", "Leadership term", registry=r)
         self._stops = Counter(
             "aimass_stops", "Attempts stopped by plans, by rule", ["rule"], registry=r
+        )
+        self._move_gain = Counter(
+            "aimass_move_gained_gpu_hours", "By which others start earlier, as planned", registry=r
+        )
+        self._move_loss = Counter(
+            "aimass_move_lost_gpu_hours", "Work and restarts that moves cost", registry=r
         )
         self._claims = Gauge("aimass_claims", "Claims on what others are leaving", registry=r)
         self._promises = Gauge("aimass_promises", "Blocked jobs with a planned start", registry=r)
@@ -63,7 +71,14 @@ class Metrics:
             if isinstance(event, PlanCommitted):
                 for stop in event.stops:
                     self._stops.labels(stop.rule.value).inc()
+                self._observe_moves([s for s in event.stops if s.rule is StopRule.MOVE])
         self._revision.set(cluster.revision)
+
+    def _observe_moves(self, stops: list[Stop]) -> None:
+        """The gain is that of all who move for one job, and counts once."""
+        gains = {stop.by: stop.gain_gpu_ms for stop in stops}
+        self._move_gain.inc(sum(gains.values()) / HOUR_MS)
+        self._move_loss.inc(sum(s.lost_gpu_ms + s.restart_gpu_ms for s in stops) / HOUR_MS)
 
     async def watch(self, engine: Engine) -> None:
         """Keep the gauges at most a second old, for ever."""

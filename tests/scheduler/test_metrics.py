@@ -49,3 +49,15 @@ def test_stops_are_counted_by_rule() -> None:
     metrics.observe(World().cluster, [event])
     assert 'aimass_stops_total{rule="RECLAIM"} 2.0' in shown(metrics)
     assert 'aimass_stops_total{rule="DRAIN"} 1.0' in shown(metrics)
+
+
+def test_a_gain_counts_once_for_all_who_move_for_it() -> None:
+    metrics, hour_ms = Metrics(), 3_600_000
+    stop = Stop(JobId("j1"), 1, StopRule.MOVE, JobId("j9"), "moves", hour_ms, hour_ms // 2, hour_ms)
+    moves = [stop, replace(stop, job_id=JobId("j2")), replace(stop, by=JobId("j8"))]
+    other = replace(stop, rule=StopRule.PRIORITY)
+    plan = PlanCommitted(at_ms=1, basis=0, policy="test", stops=(*moves, other))
+    metrics.observe(World().cluster, [plan])
+    lines = shown(metrics)
+    assert "aimass_move_gained_gpu_hours_total 2.0" in lines
+    assert "aimass_move_lost_gpu_hours_total 4.5" in lines
