@@ -53,7 +53,7 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     cls=Command,
     examples="""
     massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fifo
-    massctl sim run --trace philly.csv.gz --cluster 300x8xP100 --policy fair --compare fifo,srtf
+    massctl sim run --trace philly.csv.gz --cluster 300x8xP100 --policy srtf --compare fifo,las
     massctl sim run --trace jobs.csv --cluster 16x4xV100+8x8xA100 --restart 30s -o json
     """,
 )
@@ -118,10 +118,9 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
 @_cost_option("checkpoint", "How often jobs save their work. Default: whenever they are stopped.")
 @_cost_option("stop", "From the order to stop until the GPUs are free.")
 @click.option(
-    "--count-gpus",
-    "is_scattered",
-    is_flag=True,
-    help="Any free GPUs will do for a gang, on whichever nodes, as in the Tiresias simulator.",
+    "--parity",
+    type=click.Choice(["tiresias"]),
+    help="Do as that published simulator does: count GPUs, not nodes; its ties and late demotions.",
 )
 @click.option(
     "--jobs",
@@ -146,7 +145,7 @@ def run(
     restart_ms: int,
     checkpoint_ms: int,
     stop_ms: int,
-    is_scattered: bool,
+    parity: str | None,
     jobs_file: Path | None,
     lenient: bool,
     form: str,
@@ -161,7 +160,7 @@ def run(
         named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
         costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
         setting = tools.report.Setting(
-            trace_file, kinds, trace_form, costs, error_milli, is_scattered
+            trace_file, kinds, trace_form, costs, error_milli, parity is not None
         )
         rows: list[Row] = []
         skips: list[Any] = []

@@ -144,7 +144,7 @@ def _attempt_lines(
     return lines + [f"  {row.rstrip()}" for row in rows]
 
 
-_PREEMPTED = ("PRIORITY", "RECLAIM", "RESERVE")
+_PREEMPTED = ("PRIORITY", "RECLAIM", "RESERVE", "ORDER")
 _STOPPED = {"SHRINK": "shrunk", "GROW": "resized", "MOVE": "moved"}
 
 

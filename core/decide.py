@@ -12,6 +12,7 @@ or stay out of its way. Deciding again on its own result is to move nobody. Time
 from dataclasses import replace
 from functools import cmp_to_key
 
+from aimass.core.by_order import might_by_order, preempt_by_order
 from aimass.core.cluster import Cluster, Group
 from aimass.core.consolidate import consolidate
 from aimass.core.draft import Draft
@@ -115,6 +116,8 @@ def decide_new(
         for job in jobs:
             group = cluster.waiting.group(job.id)
             if group.key in waiting or (group in waits and not waits[group].is_personal):
+                if might_by_order(search, job):
+                    return None  # it may come before the first of its group
                 continue
             turned = search.start_among(job, group.fit)
             if not isinstance(turned, Turned):
@@ -134,6 +137,8 @@ def decide_new(
 def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
     """True when the job, which cannot start, might be owed something."""
     if might_preempt(search, job) or any(map(is_extra, search.at_work.elastic())):
+        return True
+    if might_by_order(search, job):
         return True
     planned = search.cluster.planned
     if not (turned.may_be_promised and search.policy.options.promises):
@@ -250,6 +255,7 @@ def make_way(search: Search, job: Job) -> tuple[bool, bool]:
             is_made = not can_wait and (
                 shrink_for(search, job)
                 or preempt(search, job)
+                or preempt_by_order(search, job)
                 or shrink_and_preempt(search, job)
                 or take_cells(search, job)
             )
@@ -288,6 +294,8 @@ def _promised_after(search: Search, job: Job) -> list[Planned]:
 def _plan(search: Search, policy: Policy, waits: dict[Group, Wait]) -> Plan:
     for planned in search.promises.values():
         search.wake(planned.start_ms + 1)  # if it has not come true by then, it is made anew
+    if policy.ranked is not None:
+        search.wake(policy.ranked.next_change_ms(search.cluster))
     old = search.cluster.planned
     moving = {*search.starts, *(claim.job_id for claim in search.claims)}
     ended: list[JobId] = [i for i in old if i not in search.promises and i not in moving]

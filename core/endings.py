@@ -21,6 +21,9 @@ from aimass.core.spec import PreemptMode
 def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
     """No shard of the attempt lives any more: what becomes of the job follows from its goal."""
     attempt.ended_ms = at_ms
+    if attempt.running_ms:
+        job.ran_ms += at_ms - attempt.running_ms
+        job.saved_ms += max(0, min(at_ms, attempt.checkpoint_ms) - attempt.running_ms)
     cluster.active.pop(job.id)
     cluster.elastic.pop(job.id, None)
     attempt.outcome = attempt.stop_reason or "every shard exited with 0"

@@ -112,6 +112,7 @@ class StopRule(Enum):
     PRIORITY = "PRIORITY"  # a job of its own queue with higher priority needs the capacity
     RECLAIM = "RECLAIM"  # a queue takes back what it is guaranteed
     RESERVE = "RESERVE"  # a queue takes a cell that it has in reserve
+    ORDER = "ORDER"  # a job that comes before it in the policy's order needs the capacity
     SHRINK = "SHRINK"  # it gives up elastic extras
     GROW = "GROW"  # it takes more of what idles
     MOVE = "MOVE"  # it makes room by going elsewhere (defragmentation)
@@ -251,6 +252,8 @@ class Job:
     queued_ms: int = 0  # when it last became QUEUED
     losses: int = 0  # attempts lost to infrastructure, or to failures that no limit counts
     faults: tuple[NodeId, ...] = ()  # nodes of the newest such, in a row
+    ran_ms: int = 0  # how long its ended attempts ran
+    saved_ms: int = 0  # of that, until their last checkpoints
 
     @property
     def current(self) -> Attempt:

@@ -74,7 +74,7 @@ class OrderPolicy(Protocol):
 
 
 class RankedOrder(OrderPolicy, Protocol):
-    """An order that preempts by itself: whoever comes later may be stopped for who comes earlier."""
+    """An order that preempts by itself: who comes later may be stopped for who comes earlier."""
 
     def rank(self, cluster: Cluster, job: Job) -> tuple[int, ...]:
         """Where a waiting or active job stands now: the least comes first, no two are equal.

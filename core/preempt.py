@@ -270,6 +270,8 @@ def enter(
 
 
 def _reason(job: Job, victim: Victim) -> str:
+    if victim.rule is StopRule.ORDER:
+        return f"preempted by {job.id}: it comes first in the order"
     if victim.rule is StopRule.PRIORITY:
         mine, theirs = job.spec.priority, victim.job.spec.priority
         return f"preempted by {job.id}: priority {mine} over {theirs} in queue {job.spec.queue}"

@@ -20,6 +20,11 @@ OWN_CLAIM = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE)
 DAY_MS = 24 * 3600 * 1000
 
 
+def are_shared(cluster: Cluster) -> bool:
+    """True when no queue is guaranteed anything: one order may count for all. O(queues)."""
+    return not any(queue.spec.quota for queue in cluster.queues.values())
+
+
 class Takers:
     """Who gets what in a plan, and whether they may take it from others.
 
@@ -62,6 +67,9 @@ class Takers:
         """True when the taker may have what the other has: by this rule, or by any."""
         if not other.spec.preemptible:
             return False
+        if rule is StopRule.ORDER:  # the order itself is the policy's, and breaks nothing
+            is_within = taker.spec.queue == other.spec.queue or are_shared(self.cluster)
+            return is_within and taker.spec.priority >= other.spec.priority
         if taker.spec.queue == other.spec.queue:
             is_above = taker.spec.priority > other.spec.priority
             return is_above and rule not in (StopRule.RECLAIM, StopRule.RESERVE)

@@ -5,12 +5,14 @@ To add one: write its file, add a line here, add a scenario. Nothing else knows 
 
 from collections.abc import Callable
 
-from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy
+from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy, RankedOrder
 from aimass.core.spec import Strategy
 from aimass.policies.gang import ChooseNodes, GangPlacer
 from aimass.policies.order_fair import FairOrder
 from aimass.policies.order_fifo import FifoOrder, PassingFifo
+from aimass.policies.order_las import LasOrder
 from aimass.policies.order_priority import PriorityOrder
+from aimass.policies.order_srtf import SrtfOrder
 from aimass.policies.place_best_fit import pack_nodes
 from aimass.policies.place_spread import spread_nodes
 from aimass.policies.resize_gain import GrowForGain
@@ -37,7 +39,14 @@ ORDERS: dict[str, Callable[[], OrderPolicy]] = {
     "fifo-skip": lambda: PassingFifo("fifo-skip"),
     "fifo-backfill": lambda: PassingFifo("fifo-backfill"),
 }
-PROMISE_NOBODY = {"fifo-skip"}  # whatever the options say
+RANKED: dict[str, Callable[[], RankedOrder]] = {  # these preempt by themselves
+    "srtf": SrtfOrder,
+    "srtf-gpu": lambda: SrtfOrder("srtf-gpu", times_gpus=True),
+    "las": LasOrder,
+}
+ORDERS |= RANKED
+# Whatever the options say: where the order preempts, who fills a gap is stopped in time.
+PROMISE_NOBODY = {"fifo-skip", *RANKED}
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
     "best-fit": lambda: GangPlacer("best-fit", 2, pack_nodes, BY_STRATEGY),
     "mass": _mass,
@@ -59,4 +68,12 @@ def make_policy(
     """
     promises = 0 if order in PROMISE_NOBODY else promises
     options = Options(promises, moves, move_budget_gpu_ms)
-    return Policy(ORDERS[order](), PLACERS[place](), LeastLostWork(), GrowForGain(), options)
+    ranked = RANKED[order]() if order in RANKED else None
+    return Policy(
+        ranked or ORDERS[order](),
+        PLACERS[place](),
+        LeastLostWork(),
+        GrowForGain(),
+        options,
+        ranked,
+    )

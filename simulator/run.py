@@ -55,15 +55,17 @@ def run(
     policy: Policy,
     sink: Callable[[Record], None],
     costs: Costs | None = None,
-    is_scattered: bool = False,
+    is_parity: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Play the jobs, at least one, which come by submission time, to the end of the last one.
 
-    sink: is told of each job when it ends, and at last of those that never did. is_scattered: see
-    Specs. progress: is told now and then how many jobs have come. Raises SimulationError.
+    sink: is told of each job when it ends, and at last of those that never did. is_parity: only
+    numbers of GPUs count (Specs: is_scattered), and every decision is about everybody, so that no
+    moment at which it would be made anew is left over from the last. progress: is told now and then
+    how many jobs have come. Raises SimulationError.
     """
-    simulation = _Simulation(jobs, kinds, policy, sink, costs or Costs(), is_scattered)
+    simulation = _Simulation(jobs, kinds, policy, sink, costs or Costs(), is_parity)
     told = TOLD_EVERY
     while simulation.step():
         if progress is not None and simulation.come >= told:
@@ -80,7 +82,7 @@ class _Simulation:
         policy: Policy,
         sink: Callable[[Record], None],
         costs: Costs,
-        is_scattered: bool,
+        is_parity: bool,
     ) -> None:
         self.come = 0
         self._arrivals = iter(jobs)
@@ -88,9 +90,10 @@ class _Simulation:
         assert self._upcoming is not None, "a trace without jobs"
         self._shift_ms = EPOCH_MS - self._upcoming.submit_ms
         self._sink = sink
-        self._world = World(kinds, costs, self._over, is_scattered)
+        self._world = World(kinds, costs, self._over, is_parity)
         self._world.open(EPOCH_MS)
         self._decider = Decider(policy)
+        self._is_parity = is_parity
         self._wake_ms = 0
         self._end_ms = EPOCH_MS
         self._finished = 0
@@ -144,6 +147,8 @@ class _Simulation:
         cluster = self._world.cluster
         for _ in range(ROUNDS_MAX):
             revision = cluster.revision
+            if self._is_parity:
+                self._decider.forget()
             plan, rejected = check(cluster, self._decider.decide(cluster))
             if rejected:
                 first = rejected[0]

@@ -7,7 +7,7 @@ from aimass.core.policy import Policy
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 
 # How policies.md and the command line name them; each is an order of the daemon.
-NAMES = ("fifo", "fifo-skip", "fifo-backfill", "fair", "priority")
+NAMES = ("fifo", "fifo-skip", "fifo-backfill", "srtf", "srtf-gpu", "las", "fair", "priority")
 OPTIONS = ("place", "promises")
 PROMISES_MAX = 1000
 

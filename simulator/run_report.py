@@ -10,6 +10,7 @@ from pathlib import Path
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import Costs
 from aimass.simulator.pack_files import FileProblem
+from aimass.simulator.parity_tiresias import as_tiresias
 from aimass.simulator.run import run
 from aimass.simulator.run_policies import Named
 from aimass.simulator.run_summary import Row, Tally, job_row, summary
@@ -23,7 +24,8 @@ class Setting:
     """What the runs of one comparison share.
 
     form: one of traces.NAMES, or "auto". error_milli: how far off the run times are that policies
-    are told, in thousandths: at 500 up to 1.5 times too long or too short. is_scattered: see Specs.
+    are told, in thousandths: at 500 up to 1.5 times too long or too short. is_parity: as the
+    Tiresias simulator has it; see parity_tiresias and run.
     """
 
     path: Path
@@ -31,7 +33,7 @@ class Setting:
     form: str = "auto"
     costs: Costs = field(default_factory=Costs)
     error_milli: int = 0
-    is_scattered: bool = False
+    is_parity: bool = False
 
 
 def simulate(
@@ -59,10 +61,10 @@ def simulate(
     outcome = run(
         _fitting(setting, seed, skip),
         setting.kinds,
-        named.make(),
+        as_tiresias(named.make()) if setting.is_parity else named.make(),
         note,
         setting.costs,
-        setting.is_scattered,
+        setting.is_parity,
         progress,
     )
     took = {
