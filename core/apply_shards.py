@@ -18,6 +18,7 @@ from aimass.core.model import (
     Node,
     ShardState,
 )
+from aimass.core.move_rules import was_moved
 from aimass.core.moves import count_job, move
 from aimass.core.queues import settle
 from aimass.core.retry import judge_failure, note_fault
@@ -79,7 +80,9 @@ def _count_started(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> 
         was_ms = expected_end_ms(cluster, job)[0] if cluster.planned else 0
         attempt.running_ms = at_ms
         if job.spec.movable:
-            cluster.eased_revision = cluster.revision + 1
+            cluster.eased.add(job.id)
+            if was_moved(job, 2):
+                cluster.freed_revision = cluster.revision + 1  # now others may be
         if job.id in cluster.elastic:
             cluster.freed_revision = cluster.revision + 1  # it may be resized from now on
         elif cluster.planned:
@@ -173,6 +176,6 @@ def checkpoint_reported(cluster: Cluster, event: ev.CheckpointReported) -> None:
     if job.spec.elastic_role >= 0:
         cluster.freed_revision = cluster.revision + 1  # a restart costs it less now
     if job.spec.movable:
-        cluster.eased_revision = cluster.revision + 1
+        cluster.eased.add(job.id)
     if is_answered(attempt):
         touch_nodes(cluster, attempt)  # no shard needs the rest of its notice

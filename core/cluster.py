@@ -157,6 +157,26 @@ class WaitingIndex:
         return [i for _, i in sorted(e for group in self.groups.values() for e in group.jobs)]
 
 
+class Eased:
+    """Jobs that may be moved since an event, or at less cost than before it: the newest of them."""
+
+    def __init__(self) -> None:
+        self.count = 0  # ever noted
+        self._newest: deque[JobId] = deque(maxlen=ADDITIONS_KEPT)
+
+    def add(self, job_id: JobId) -> None:
+        """Note a job. O(1)."""
+        self.count += 1
+        self._newest.append(job_id)
+
+    def since(self, count: int) -> list[JobId] | None:
+        """Jobs noted after so many had been; None: too many to say."""
+        more = self.count - count
+        if not 0 <= more <= len(self._newest):
+            return None
+        return list(dict.fromkeys(islice(self._newest, len(self._newest) - more, None)))
+
+
 class Cluster:
     """The state. Built empty, or by codec.restore; changed by apply and nothing else."""
 
@@ -168,7 +188,7 @@ class Cluster:
         "cluster_id",
         "demand",
         "dependents",
-        "eased_revision",
+        "eased",
         "elastic",
         "freed_revision",
         "index",
@@ -218,8 +238,7 @@ class Cluster:
         self.dependents: dict[str, dict[JobId, None]] = {}  # id of a job or array -> who waits
         self.timers: list[tuple[int, int, JobId]] = []  # heap of (at_ms, submit_seq, job)
         self.index = NodeIndex()
-        # Revision of the last event after which a job may be moved that might not, or at less cost.
-        self.eased_revision = 0
+        self.eased = Eased()
         # Revision of the last event after which everybody must be looked at again (decider.py): it
         # freed or promised to free something, or changed a rule. Part of the snapshot.
         self.freed_revision = 0

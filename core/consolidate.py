@@ -48,26 +48,31 @@ class Found(NamedTuple):
         return sum(mover.loss for mover, _ in self.moves)
 
 
-def consolidate(search: Search) -> list[JobId]:
+def consolidate(search: Search, eased: list[JobId] | None = None) -> list[JobId]:
     """Move jobs for those who are promised a start, in their order; returns who starts for it.
 
-    Nobody is moved while somebody is on the way: first it is seen what that frees and takes.
-    O(active jobs) once, then for each promise O(nodes with movers) and TRIES_MAX tries at most.
+    eased: only these can be moved now or for less since no move paid; None: perhaps anybody. Nobody
+    is moved while somebody is on the way: first it is seen what that frees and takes. O(active
+    jobs) once, then for each promise O(nodes with movers) and TRIES_MAX tries at most.
     """
     options, cluster = search.policy.options, search.cluster
     if not options.moves or not search.promises or is_under_way(cluster):
         return []
-    budget = options.move_budget_gpu_ms - spent_gpu_ms(cluster)
+    most, budget = options.moves, options.move_budget_gpu_ms - spent_gpu_ms(cluster)
     search.wake(freed_at_ms(cluster))  # it is larger then
-    here, most = by_node(_movers(search)), options.moves
+    everybody = by_node(_movers(search, cluster.active.values())) if eased is None else None
+    changed = _beside(search, eased or [])
     helped: list[JobId] = []
     for planned in list(search.promises.values()):
-        if not here or not most or budget <= 0 or not search.fuel.left:
+        if not most or budget <= 0 or not search.fuel.left:
             break
         job = cluster.jobs[planned.job_id]
+        if everybody is None and changed and job.spec.world_size > 1:
+            everybody = by_node(_movers(search, cluster.active.values()))  # with any other node
+        here = changed if eased is not None and job.spec.world_size == 1 else everybody
         search.lift([planned])
         mark = search.draft.checkpoint()
-        found = _way_for(search, job, planned, here, most, budget)
+        found = _way_for(search, job, planned, here, most, budget) if here else None
         if found is None:
             search.draft.rollback(mark)
             search.lower([planned])
@@ -79,22 +84,37 @@ def consolidate(search: Search) -> list[JobId]:
     return helped
 
 
-def would_move(cluster: Cluster, policy: Policy, fuel_units: int) -> tuple[bool, int]:
-    """Whether a move pays now, of those who are promised a start already; when to ask again (0)."""
+def would_move(
+    cluster: Cluster, policy: Policy, fuel_units: int, eased: list[JobId] | None
+) -> tuple[bool, int]:
+    """Whether a move pays now, of those who are promised a start already; when to ask again (0).
+
+    eased: see consolidate.
+    """
     with Draft(cluster) as draft:
         search = Search(draft, policy, Fuel(fuel_units))
         for planned in search.promised():
             search.promise(cluster.jobs[planned.job_id], planned)
-        return bool(consolidate(search)), search.wake_ms
+        return bool(consolidate(search, eased)), search.wake_ms
 
 
 # ---- who, and from where ------------------------------------------------------------------------
 
 
-def _movers(search: Search) -> list[Mover]:
-    """Who may be moved now, cheapest first."""
+def _beside(search: Search, eased: list[JobId]) -> Here:
+    """The nodes of these jobs, with all who may be moved there."""
+    cluster = search.cluster
+    rows = (cluster.active.get(job_id) for job_id in eased)
+    nodes = dict.fromkeys(p.node_id for job in rows if job for p in job.current.placements)
+    names = dict.fromkeys(key.job_id for i in nodes for key in cluster.nodes[i].holds)
+    here = by_node(_movers(search, [cluster.jobs[job_id] for job_id in names]))
+    return {node_id: there for node_id, there in here.items() if node_id in nodes}
+
+
+def _movers(search: Search, jobs: Iterable[Job]) -> list[Mover]:
+    """Those of these active jobs who may be moved now, cheapest first."""
     now_ms, found = search.cluster.now_ms, []
-    for job in search.cluster.active.values():
+    for job in jobs:
         spec = job.spec
         if not spec.movable or not spec.checkpoint.signal or job.state is not JobState.RUNNING:
             continue

@@ -20,7 +20,7 @@ class Decider:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.last: Plan | None = None  # the last decision about everybody
-        self._eased = 0  # the revision at which it was last asked who might be moved
+        self._eased = 0  # jobs noted as eased that it has been asked about whether to move them
         self._seen = 0  # additions to the waiting index that decisions have looked at
 
     def forget(self) -> None:
@@ -40,18 +40,16 @@ class Decider:
         if plan is None:
             plan = decide(cluster, self.policy, fuel_units)
             self.last = plan
-            self._eased = cluster.revision
+            self._eased = cluster.eased.count
         return plan
 
     def _is_eased(self, cluster: Cluster) -> bool:
         """True when a move pays that did not at the last look. O(1) while none may have."""
-        if not self.policy.options.moves or cluster.eased_revision <= self._eased:
+        before, self._eased = self._eased, cluster.eased.count
+        if not self.policy.options.moves or before == self._eased or not cluster.planned:
             return False
-        if not cluster.planned:
-            return False  # a move is for somebody who was promised a start
         assert self.last is not None
-        self._eased = cluster.revision
-        is_eased, wake_ms = would_move(cluster, self.policy, FUEL)
+        is_eased, wake_ms = would_move(cluster, self.policy, FUEL, cluster.eased.since(before))
         times = [at_ms for at_ms in (self.last.wake_ms, wake_ms) if at_ms]
         self.last = replace(self.last, wake_ms=min(times, default=0))
         return is_eased

@@ -35,7 +35,7 @@ def stays_until_ms(job: Job) -> int:
     for role in job.spec.roles:
         if role.elastic is not None:
             interval_ms = role.elastic.interval_ms
-    if _was_moved(job, 2):
+    if was_moved(job, 2):
         interval_ms = max(interval_ms, INTERVAL_MS)
     return job.current.running_ms + interval_ms if interval_ms else 0
 
@@ -54,13 +54,13 @@ def freed_at_ms(cluster: Cluster) -> int:
 
 def is_under_way(cluster: Cluster) -> bool:
     """True while somebody who was moved does not run at its new place. O(claims + active)."""
-    if any(_was_moved(cluster.jobs[job_id], 1) for job_id in cluster.claims):
+    if any(was_moved(cluster.jobs[job_id], 1) for job_id in cluster.claims):
         return True
     starting = (JobState.PLACED, JobState.STARTING)
-    return any(job.state in starting and _was_moved(job, 2) for job in cluster.active.values())
+    return any(job.state in starting and was_moved(job, 2) for job in cluster.active.values())
 
 
-def _was_moved(job: Job, back: int) -> bool:
+def was_moved(job: Job, back: int) -> bool:
     """True when a move has stopped the attempt that is so many back from the next."""
     receipt = job.attempts[-back].receipt if len(job.attempts) >= back else None
     return receipt is not None and receipt.rule is StopRule.MOVE
