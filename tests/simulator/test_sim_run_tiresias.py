@@ -15,6 +15,7 @@ from aimass.simulator.parity_tiresias import as_tiresias
 from aimass.simulator.run import run
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.traces import read_trace
+from aimass.simulator.world import Record
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "traces"
 SHARED = Path(__file__).parents[3] / "shared" / "traces" / "tiresias"
@@ -32,29 +33,27 @@ LONG = {
 shared = pytest.mark.skipif(not SHARED.exists(), reason="the long traces are not on this machine")
 
 
-def jct_s(path: Path, cluster: str, policy: str, is_exact: bool) -> dict[str, int]:
+def jct_s(path: Path, cluster: str, policy: str, is_exact: bool) -> dict[str, float]:
     """Completion times by job; GPUs are counted, and is_exact: with the reference's own orders."""
-    found: dict[str, int] = {}
+    found: dict[str, float] = {}
     (named,) = parse_policies(policy)
     made = as_tiresias(named.make()) if is_exact else named.make()
 
-    def note(record: object) -> None:
-        jct_ms = record.end_ms - record.job.submit_ms  # type: ignore[attr-defined]
-        assert not jct_ms % 1000
-        found[record.job.name] = jct_ms // 1000  # type: ignore[attr-defined]
+    def note(record: Record) -> None:
+        found[record.job.name] = (record.end_ms - record.job.submit_ms) / 1000
 
     run(read_trace(path), parse_cluster(cluster), made, note, is_parity=True)
     return found
 
 
-def reference_of(key: str, policy: str) -> dict[str, int]:
+def reference_of(key: str, policy: str) -> dict[str, float]:
     """Completion times of the reference on a long trace."""
     with gzip.open(SHARED / "reference-jct.json.gz") as file:
         known = json.load(file)[f"tir_{key}_{REFERENCE[policy]}"]
-    return {name: int(seconds) for name, seconds in known.items()}
+    return dict(known)
 
 
-def mean(values: dict[str, int]) -> float:
+def mean(values: dict[str, float]) -> float:
     """The average."""
     return sum(values.values()) / len(values)
 
