@@ -17,7 +17,7 @@ from aimass.policies.pack_live import Live
 from aimass.policies.pack_mass import mass_terms
 from aimass.policies.pack_mix import Mix, mix_of
 from aimass.policies.pack_policies import PackPolicy, Stream
-from aimass.policies.pack_room import NO_DEVICE, fits, set_free, settle, take
+from aimass.policies.pack_room import NO_DEVICE, set_free, settle, take
 from aimass.policies.pack_state import (
     DEVICES,
     GPU_MILLI,
@@ -167,10 +167,10 @@ class Packer:
 
     def terms(self, shape: Shape, node: int) -> dict[str, int]:
         """Give what a score of `mass` is the sum of, in micro-GPU; {} where there is no room."""
-        mix, ask = self._tables(), self.models.ask(shape)
-        if not fits(self.nodes, node, ask):
+        row = self._row(shape)
+        if row.scores[node] == kernels.NEVER:
             return {}
-        found = mass_terms(mix, self._live, self.nodes, node, ask)
+        found = mass_terms(self._tables(), self._live, self.nodes, node, row.ask)
         return dict(zip(TERMS, map(int, found), strict=False))
 
     def _row(self, shape: Shape) -> _Row:

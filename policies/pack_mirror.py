@@ -71,6 +71,23 @@ class Mirror:
             self._packer.set_free(changed, free)
 
 
+def warm_up() -> None:
+    """Run every kernel that a decision needs once, so that none is compiled in the first one.
+
+    Some 20 s the first time on a machine, tenths of a second with what was kept (pack_cache.py).
+    """
+    packer = Packer(PackPolicy("mass"))
+    packer.set_node(0, NodeSize(1000, 1000, (GPU_MILLI,) * 2, ""))
+    packer.set_free([0], [[1000, 1000, *(GPU_MILLI,) * 2, *(0,) * (DEVICES - 2)]])
+    for shape in (Shape(1, 1, 1, 500, ()), Shape(1, 1, 2, GPU_MILLI, ()), Shape(1, 1, 0, 0, ())):
+        packer.know({shape: 1})
+        packer.best(shape)
+        packer.set_free([0], [[999, 999, *(0,) * DEVICES]])
+        packer.best(shape, bools(1, 1))
+        packer.set_free([0], [[1000, 1000, *(GPU_MILLI,) * 2, *(0,) * (DEVICES - 2)]])
+        packer.terms(shape, 0)
+
+
 def bools(nodes: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """A set of nodes (see core/bitslice.py) as an array of so many."""
     row = np.frombuffer(nodes.to_bytes(count // 8 + 1, "little"), np.uint8)

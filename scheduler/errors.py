@@ -14,6 +14,15 @@ else:
 ERROR_KEY = "aimass-error-bin"
 
 
+class StartError(Exception):
+    """The daemon cannot start: what, why, what to do, and the exit code."""
+
+    def __init__(self, what: str, fix: str, code: int = 1) -> None:
+        super().__init__(what)
+        self.fix = fix
+        self.code = code
+
+
 class Refused(Exception):
     """A request refused for a reason the caller can act on; nothing has changed."""
 

@@ -22,16 +22,17 @@ from grpc_reflection.v1alpha import reflection
 from aimass import __version__
 from aimass.core.events import LevelsPut
 from aimass.core.journal import JournalError, JournalFullError
-from aimass.policies.registry import ORDERS, PLACERS, make_policy
+from aimass.policies.registry import ORDERS, PLACERS
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine
-from aimass.scheduler.errors import Refused
+from aimass.scheduler.errors import Refused, StartError
 from aimass.scheduler.flags import Duration, GpuHours, address, levels
 from aimass.scheduler.inbox import Context
 from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
 from aimass.scheduler.log_follow import LogFollower
 from aimass.scheduler.logs import configure_logs
 from aimass.scheduler.metrics import Metrics, serve_http
+from aimass.scheduler.policy_load import load_policy
 from aimass.scheduler.recovery import set_aside_garbage_collection
 from aimass.scheduler.server import About, SchedulerServer
 from aimass.v1 import agent_pb2, agent_pb2_grpc, scheduler_pb2, scheduler_pb2_grpc
@@ -63,21 +64,17 @@ class Config:
     levels: tuple[str, ...] | None  # None: as the journal has them
 
 
-class StartError(Exception):
-    """The daemon cannot start: what, why, what to do, and the exit code."""
-
-    def __init__(self, what: str, fix: str, code: int = 1) -> None:
-        super().__init__(what)
-        self.fix = fix
-        self.code = code
-
-
 async def serve(config: Config) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises StartError, JournalError."""
     journal = _open_journal(config.data)
     try:
-        limits = (config.promises, config.moves, config.move_budget_gpu_ms)
-        policy = make_policy(config.order, config.place, *limits)
+        policy = load_policy(
+            config.order,
+            config.place,
+            promises=config.promises,
+            moves=config.moves,
+            move_budget_gpu_ms=config.move_budget_gpu_ms,
+        )
         engine = Engine(journal, policy)
         metrics = Metrics()
         engine.on_commit.append(metrics.observe)
@@ -243,7 +240,13 @@ def default_data() -> Path:
     "--heartbeat", type=Duration(), default="2s", show_default=True, help="Between beats."
 )
 @click.option("--order", type=click.Choice(list(ORDERS)), default="fair", show_default=True)
-@click.option("--place", type=click.Choice(list(PLACERS)), default="best-fit", show_default=True)
+@click.option(
+    "--place",
+    type=click.Choice(list(PLACERS)),
+    default="best-fit",
+    show_default=True,
+    help="Where jobs go. mass: by the mix of what is submitted; needs aimass[fast].",
+)
 @click.option(
     "--promises",
     type=click.IntRange(0, 1000),

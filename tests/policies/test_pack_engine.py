@@ -90,7 +90,7 @@ class Life(RuleBasedStateMachine):
         fresh = []
         for node in range(len(packer.nodes.model)):
             score = pack_kernels.NEVER
-            if pack_engine.fits(packer.nodes, node, ask):
+            if pack_kernels.fits(packer.nodes, node, ask):
                 kernel = packer.policy.kernel
                 score, _ = pack_kernels.score_of(kernel, mix, packer._live, packer.nodes, node, ask)
             fresh.append(int(score))

@@ -159,3 +159,20 @@ def test_a_sigkill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     lines = list(dump(data, after=1, limit=2))
     assert lines[0].startswith('{"revision":2,"event":{')
     assert len(lines) == 2
+
+
+def test_mass_without_numpy_is_refused_with_the_fix(tmp_path: Path) -> None:
+    """The extra is optional: who lacks it is told before the journal is touched."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('no numpy here')")
+    path = f"{tmp_path}:{environment()['PYTHONPATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "aimass.scheduler.main", "--place", "mass"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(PYTHONPATH=path, MASSD_DATA=str(tmp_path / "data")),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "--place mass needs NumPy" in done.stderr
+    assert "pip install 'aimass[fast]'" in done.stderr
