@@ -262,8 +262,7 @@ class Job:
         return self.attempts[-1]
 
 
-ATTEMPTS_KEPT = 8
-PREEMPTIONS_KEPT = 1000
+ATTEMPTS_KEPT, PREEMPTIONS_KEPT = 8, 1000
 LOSSES_MAX = 100  # a job that loses so many attempts fails: it may be what breaks nodes
 
 
