@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from aimass.core.bitslice import Sliced, mask_of
+from aimass.core.domains import DeviceKinds, Domain, DomainCounts, KindCounts, Level
 from aimass.core.feasible import is_tolerated
 from aimass.core.model import Inventory, Job, Node, NodeId, NodeState
 from aimass.core.spec import WHOLE_GPU_MILLI, LabelOp, LabelRule, Need
@@ -17,9 +18,9 @@ from aimass.core.totals import Totals
 
 PARTIAL_BITS = 20  # room for the free shares of all devices of a node in the number of its GPUs
 ASKED_MAX = 512  # answers kept for rules and labels that jobs have asked for
+KINDS_MAX = 16  # sets of kinds of devices whose counts by domain are kept
 
 IDLE, SHARED, EXCLUSIVE = range(3)  # what others do on a node
-GpuKit = frozenset[tuple[str, int]]
 
 
 class NodeUse(NamedTuple):
@@ -67,10 +68,15 @@ def use_of(node: Node, is_soon: bool) -> NodeUse:
 
 
 class View:
-    """What is free on all nodes, now or soon; one Sliced for each field of NodeUse."""
+    """What is free on all nodes, now or soon; one Sliced for each field of NodeUse.
+
+    counts: what is free in domains, by kinds of devices. changed: nodes that it has to look at.
+    """
 
     __slots__ = (
+        "changed",
         "columns",
+        "counts",
         "cpu_milli",
         "dirty",
         "gpus",
@@ -83,6 +89,8 @@ class View:
     def __init__(self, is_soon: bool) -> None:
         self.is_soon = is_soon
         self.dirty: set[int] = set()
+        self.counts: dict[DeviceKinds, KindCounts] = {}
+        self.changed: set[int] = set()
         self.gpus = Sliced()
         self.partial_milli = Sliced()
         self.cpu_milli = Sliced()
@@ -110,7 +118,32 @@ class View:
                 for column, number in zip(columns, use, strict=True):
                     if column.values[index] != number:
                         column.put(index, number)
+        if self.counts:
+            self.changed |= self.dirty
         self.dirty.clear()
+
+    def counts_of(self, kinds: DeviceKinds, nodes: list[Node]) -> KindCounts:
+        """What is free of these kinds. O(nodes) the first time, then O(those that changed)."""
+        self.kept(nodes)
+        found = self.counts.get(kinds)
+        if found is None:
+            if len(self.counts) >= KINDS_MAX:
+                self.counts.clear()
+            found = self.counts[kinds] = KindCounts(kinds, nodes, self.is_soon)
+        return found
+
+    def kept(self, nodes: list[Node]) -> Iterable[KindCounts]:
+        """All that is counted, as it is now. O(nodes that changed)."""
+        if self.changed:
+            for counts in self.counts.values():
+                counts.refresh(nodes, self.changed)
+            self.changed.clear()
+        return self.counts.values()
+
+    def forget_counts(self) -> None:
+        """Levels or kinds of devices are others now."""
+        self.counts.clear()
+        self.changed.clear()
 
     def use(self, index: int) -> NodeUse:
         """The numbers of one node, as they were entered."""
@@ -147,25 +180,11 @@ class View:
         return found
 
 
-class Domain(NamedTuple):
-    """The nodes of one value of a topology label: bit i of `bits` is node 8 * first_byte + i."""
-
-    name: str
-    first_byte: int
-    last_byte: int
-    bits: int
-
-    @property
-    def mask(self) -> int:
-        """Its nodes as a set."""
-        return self.bits << 8 * self.first_byte
-
-
 class _Kind(NamedTuple):
     """What about a node decides for which jobs it will do: labels; its kit of GPUs and taints."""
 
     labels: dict[str, str]
-    groups: frozenset[str | GpuKit]
+    groups: frozenset[str | DeviceKinds]
 
 
 _NOTHING = _Kind({}, frozenset())
@@ -178,6 +197,7 @@ class NodeIndex:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.totals = Totals()
+        self.touched: set[int] | None = None  # nodes that changed, while reserves.py asks for it
         self.mirrors: dict[str, object] = {}  # what policies keep of the nodes, by name; derived
         self._now = View(is_soon=False)
         self._soon = View(is_soon=True)
@@ -186,18 +206,17 @@ class NodeIndex:
         self._new: set[int] = set()
         self._ready = 0
         self._kinds: list[_Kind] = []  # of each node; the sets below are made of them
-        self._kits: dict[GpuKit, int] = {}
+        self._kits: dict[DeviceKinds, int] = {}
         self._taints: dict[str, int] = {}
         # Answers, made when asked for and dropped when an inventory changes.
         self._labelled: dict[tuple[str, str | None], int] = {}
         self._allowed: dict[object, int] = {}
-        self._domains: dict[str, dict[str, Domain]] = {}
+        self._levels: dict[str, Level] = {}
 
     # ---- what happens to nodes ------------------------------------------------------------------
 
     def put(self, node: Node) -> None:
         """The node joined, or its hardware, labels, health or state changed."""
-        self.touched: set[int] | None = None  # nodes that changed, while reserves.py asks for it
         if node.index == len(self.nodes):
             self.nodes.append(node)
             self._kinds.append(_NOTHING)
@@ -209,6 +228,8 @@ class NodeIndex:
 
     def touch(self, node: Node) -> None:
         """What is held, leaving or claimed on the node changed."""
+        if self.touched is not None:
+            self.touched.add(node.index)
         for dirty in self._watchers:
             dirty.add(node.index)
 
@@ -228,8 +249,6 @@ class NodeIndex:
         return view
 
     def allowed(self, job: Job, need: Need) -> int:
-        if self.touched is not None:
-            self.touched.add(node.index)
         """Nodes that are ready, obey the job's rules and have a GPU of the right kind, if any."""
         self._refresh()
         spec = job.spec
@@ -284,19 +303,35 @@ class NodeIndex:
                 having |= self.labelled(rule.key, value)
         return having if rule.op in (LabelOp.EXISTS, LabelOp.IN) else self._everything & ~having
 
-    def domains(self, level: str) -> dict[str, Domain]:
-        """The domains of a topology level by name, by their first nodes; O(nodes) once."""
+    def level(self, name: str) -> Level:
+        """A level of the topology; O(nodes) the first time."""
         self._refresh()
-        found = self._domains.get(level)
+        found = self._levels.get(name)
         if found is None:
-            values: dict[str, list[int]] = {}
-            for node in self.nodes:
-                value = node.inventory.labels.get(level)
-                if value is not None:
-                    values.setdefault(value, []).append(node.index)
-            found = {name: _domain(name, indexes) for name, indexes in values.items()}
-            self._domains[level] = found
+            found = self._levels[name] = Level(name, self.nodes)
         return found
+
+    def domains(self, level: str) -> dict[str, Domain]:
+        """The domains of a level by name, by their first nodes."""
+        return self.level(level).by_name
+
+    def counts(self, level: str, need: Need, is_soon: bool) -> DomainCounts:
+        """What is free in a level's domains of the devices that would do for a shard."""
+        domains = self.level(level)
+        least_mib = max(need.gpu_memory_mib, need.gpu_share_mib)
+        kinds = frozenset(
+            (model, memory_mib)
+            for kit in self._kits
+            for model, memory_mib in kit
+            if memory_mib >= least_mib and (not need.gpu_types or model in need.gpu_types)
+        )
+        return self.view(is_soon).counts_of(kinds, self.nodes).of(domains)
+
+    def drifted(self) -> str:
+        """A level whose counters are not those of the rows, for check_invariants; O(nodes)."""
+        self._refresh()
+        kept = [each for soon in (False, True) for each in self.view(soon).kept(self.nodes)]
+        return next(filter(None, (each.drifted(self.nodes) for each in kept)), "")
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -333,7 +368,7 @@ class NodeIndex:
         """Look again at the nodes that are other than they were."""
         if not self._new:
             return
-        ready, flips = [], defaultdict[str | GpuKit, list[int]](list)
+        ready, flips = [], defaultdict[str | DeviceKinds, list[int]](list)
         is_other = False
         for index in self._new:
             node, was = self.nodes[index], self._kinds[index]
@@ -355,15 +390,11 @@ class NodeIndex:
         if is_other:
             self._labelled.clear()
             self._allowed.clear()
-            self._domains.clear()
+            self._levels.clear()
+            self._now.forget_counts()
+            self._soon.forget_counts()
 
 
 def _kind(inventory: Inventory) -> _Kind:
     kit = frozenset((spec.model, spec.memory_mib) for spec in inventory.devices)
     return _Kind(inventory.labels, frozenset((kit, *inventory.taints)))
-
-
-def _domain(name: str, indexes: list[int]) -> Domain:
-    first = indexes[0] // 8
-    bits = mask_of([index - 8 * first for index in indexes])
-    return Domain(name, first, indexes[-1] // 8 + 1, bits)

@@ -1,9 +1,11 @@
 """What all placers share: place a gang role by role, given a choice of nodes for one role."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from aimass.core.bitslice import mask_of
+from aimass.core.domains import Domain
 from aimass.core.draft import Draft
 from aimass.core.model import HoldKey, Job, Node, Placement, placement_of
 from aimass.core.policy import Fuel, Placed, Want
@@ -12,13 +14,37 @@ from aimass.core.wants import models_of
 from aimass.policies.allreduce import Group, all_reduce
 from aimass.policies.device_sets import Sets
 from aimass.policies.devices import choose_devices, sets_of
+from aimass.policies.domain_order import domains_holding
+from aimass.policies.gather import ChooseNodes as ChooseNodes
+from aimass.policies.gather import Chosen, Gang, gather
+from aimass.policies.place_spread import spread_nodes
 from aimass.policies.room import Room
 
-ChooseNodes = Callable[[Room, int], list[tuple[Node, int]] | None]
-"""(room, shards) -> (node, shards) pairs that add up, or None when there is not room for all."""
-
-_EVERYWHERE = -1
 _ENOUGH = 1 << 30
+_NOWHERE: dict[int, Node] = {}
+
+
+@dataclass(slots=True)  # not frozen: one is made for every placement
+class _Try:
+    """One gang to place in one form, in one domain or anywhere.
+
+    levels: those of which the domain is made, widest first. choose: for the nodes of one role.
+    """
+
+    draft: Draft
+    job: Job
+    want: Want
+    needs: list[Need]
+    fuel: Fuel
+    choose: ChooseNodes
+    levels: Sequence[str]
+    inside: Domain | None = None
+
+    def room(self, role: int, own: Mapping[int, Node] = _NOWHERE) -> Room:
+        """Where a role may go; own: where the gang lies already, by index."""
+        among = self.inside.mask if self.inside is not None else -1
+        nodes = mask_of(list(own)) if own else 0
+        return Room(self.draft, self.job, self.needs[role], self.fuel, among, nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,57 +57,87 @@ class GangPlacer:
     by_strategy: Mapping[Strategy, ChooseNodes]
 
     def place(self, draft: Draft, job: Job, want: Want, fuel: Fuel) -> Placed | None:
-        """See PlacePolicy.place. A wanted level: the tightest domain that holds the whole gang.
+        """See PlacePolicy.place. A wanted level: the best domain that holds the whole gang.
 
         The role with the fewest choices goes first. Roles are placed one after the other without
         going back, so a gang of several roles can be left waiting though some other arrangement
         would hold it; `why` then says ROLES_TOGETHER.
         """
         fuel.burn(1)
-        needs = _needs(job, want)
+        choose = self.by_strategy.get(job.spec.strategy, self.choose)
+        levels = draft.cluster.levels
+        trial = _Try(draft, job, want, _needs(job, want), fuel, choose, levels)
         if not want.level:
-            return self._place_among(draft, job, want, needs, fuel, _EVERYWHERE)
-        for name, nodes in _domains(draft, job, want, needs, fuel):
+            return self._place(trial)
+        below = levels[levels.index(want.level) + 1 :] if want.level in levels else ()
+        rooms = [trial.room(role) for role in range(len(trial.needs))]
+        for domain in domains_holding(rooms, want.sizes, want.level, below=below):
             mark = draft.checkpoint()
-            placed = self._place_among(draft, job, want, needs, fuel, nodes)
+            placed = self._place(replace(trial, levels=below, inside=domain))
             if placed is not None:
-                return replace(placed, reason=f"{placed.reason}, {want.level} {name}")
+                return replace(placed, reason=f"{placed.reason}, {want.level} {domain.name}")
             draft.rollback(mark)
         return None
 
-    def _place_among(
-        self, draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel, among: int
-    ) -> Placed | None:
-        choose = self.by_strategy.get(job.spec.strategy, self.choose)
-        by_role: list[list[Placement]] = [[] for _ in needs]
-        own = 0
-        trail = []
-        for index in _hardest_first(draft, job, want, needs, fuel, among):
-            need, shards = needs[index], want.sizes[index]
-            room = Room(draft, job, need, fuel, among, own)
+    def _place(self, trial: _Try) -> Placed | None:
+        draft, job, sizes = trial.draft, trial.job, trial.want.sizes
+        is_alone = len(sizes) == 1
+        is_topology_free = not trial.levels or trial.choose is spread_nodes
+        by_role: list[list[Placement]] = [[] for _ in sizes]
+        own: dict[int, Node] = {}
+        trail: list[str] = []
+        order = (0,) if is_alone else _hardest_first(trial)
+        for at, role in enumerate(order):
+            need, shards, room = trial.needs[role], sizes[role], trial.room(role, own)
             if shards > 1 and room.count(shards) < shards:
                 return None
-            chosen = choose(room, shards)
+            said = ""
+            if is_topology_free or (is_alone and (shards == 1 or room.most_fits(shards) == shards)):
+                chosen = trial.choose(room, shards)
+            else:
+                chosen, said = _gather(trial, room, order[at:], own)
             if chosen is None:
                 return None
             trail.append(room.summary())
-            rank = sum(want.sizes[:index])
+            if said:
+                trail.append(said)
+            rank = sum(sizes[:role])
             groups = []
             if len(chosen) > 1:
                 chosen = in_rank_order(draft.cluster.levels, chosen)
             for node, count in chosen:
-                own |= 1 << node.index
+                own[node.index] = node
                 sets = choose_devices(node, need, count, draft.is_soon)
                 groups.append((node, sets))
                 for devices in sets:
-                    placement = placement_of(node, index, devices, need, job.spec.exclusive_node)
+                    placement = placement_of(node, role, devices, need, job.spec.exclusive_node)
                     draft.place(job, HoldKey(job.id, job.attempt + 1, rank), placement)
-                    by_role[index].append(placement)
+                    by_role[role].append(placement)
                     rank += 1
             if shards * need.gpu_milli > WHOLE_GPU_MILLI <= need.gpu_milli:
                 trail += _all_reduce_text(draft.cluster.levels, groups)
         ordered = tuple(chain.from_iterable(by_role))
         return Placed(ordered, f"{self.name}: {_describe(ordered)}", tuple(trail))
+
+
+def _gather(
+    trial: _Try, room: Room, roles: Sequence[int], own: Mapping[int, Node]
+) -> tuple[Chosen | None, str]:
+    """Nodes for the first of these roles, domains first; what that costs, for the trail.
+
+    room: where it may go; the others have no place yet either. own: where the gang lies already.
+    """
+    later = roles[1:]
+    rooms = [room, *(trial.room(role, own) for role in later)]
+    by_role = [n * need.gpu_milli for n, need in zip(trial.want.sizes, trial.needs, strict=True)]
+    gpu_milli = sum(milli for role, milli in enumerate(by_role) if role not in later)
+    sizes = [trial.want.sizes[role] for role in roles]
+    gang = Gang(rooms, sizes, trial.levels, trial.inside, tuple(own.values()), gpu_milli)
+    gathered = gather(gang, trial.choose)
+    if gathered is None:
+        return None, ""
+    chosen, bill, others = gathered
+    return chosen, bill.text(trial.levels, others) if bill.nodes > 1 else ""
 
 
 def in_rank_order(
@@ -129,32 +185,11 @@ def _needs(job: Job, want: Want) -> list[Need]:
     return [replace(need, gpu_types=models_of(need, want)) for need in needs]
 
 
-def _hardest_first(
-    draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel, among: int
-) -> list[int]:
+def _hardest_first(trial: _Try) -> tuple[int, ...]:
     """Role indexes by how often the role would fit, least first."""
-    if len(needs) == 1:
-        return [0]
-    room = [Room(draft, job, need, fuel, among).count(_ENOUGH) for need in needs]
-    return sorted(range(len(needs)), key=lambda i: (1000 * room[i] // want.sizes[i], i))
-
-
-def _domains(
-    draft: Draft, job: Job, want: Want, needs: list[Need], fuel: Fuel
-) -> Iterator[tuple[str, int]]:
-    """(name, nodes) of the domains that may hold every role, those with the least room first.
-
-    Of equal ones first where a node takes most shards: the gang crosses the network less often.
-    """
-    domains = list(draft.cluster.index.domains(want.level).values())
-    rooms = [Room(draft, job, need, fuel).count_by_domain(domains) for need in needs]
-    holding = [
-        (sum(count for count, _ in counts), -sum(most for _, most in counts), position)
-        for position, counts in enumerate(zip(*rooms, strict=True))
-        if all(count >= size for (count, _), size in zip(counts, want.sizes, strict=True))
-    ]
-    for _, _, position in sorted(holding):
-        yield domains[position].name, domains[position].mask
+    sizes = trial.want.sizes
+    room = [trial.room(role).count(_ENOUGH) for role in range(len(sizes))]
+    return tuple(sorted(range(len(sizes)), key=lambda i: (1000 * room[i] // sizes[i], i)))
 
 
 def _describe(placements: tuple[Placement, ...]) -> str:

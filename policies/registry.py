@@ -29,7 +29,7 @@ def _mass() -> PlacePolicy:
     """Load NumPy, and numba where it is installed, for who wants them. Raises ImportError."""
     from aimass.policies.place_mass import score_nodes
 
-    return GangPlacer("mass", 1, score_nodes, {**BY_STRATEGY, Strategy.PACK: score_nodes})
+    return GangPlacer("mass", 2, score_nodes, {**BY_STRATEGY, Strategy.PACK: score_nodes})
 
 
 ORDERS: dict[str, Callable[[], OrderPolicy]] = {
@@ -48,7 +48,7 @@ ORDERS |= RANKED
 # Whatever the options say: where the order preempts, who fills a gap is stopped in time.
 PROMISE_NOBODY = {"fifo-skip", *RANKED}
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
-    "best-fit": lambda: GangPlacer("best-fit", 2, pack_nodes, BY_STRATEGY),
+    "best-fit": lambda: GangPlacer("best-fit", 3, pack_nodes, BY_STRATEGY),
     "mass": _mass,
     "spread": lambda: GangPlacer("spread", 2, spread_nodes, BY_STRATEGY),
 }

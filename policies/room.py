@@ -4,15 +4,16 @@ The node index names who may have room, feasible.count_fits says for sure, and o
 policy is about to use are asked: placing one shard on 100,000 nodes asks one or two of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from aimass.core.bitslice import lowest, mask_of
+from aimass.core.domains import Domain, DomainCounts, Level
 from aimass.core.draft import Draft
 from aimass.core.feasible import count_fits
 from aimass.core.model import Job, Node
-from aimass.core.node_index import EXCLUSIVE, SHARED, Domain, NodeIndex
+from aimass.core.node_index import EXCLUSIVE, SHARED, NodeIndex
 from aimass.core.policy import Fuel
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.core.spec_problems import SHARDS_MAX
@@ -38,6 +39,7 @@ class Room:
 
     among: only these nodes (a set, see bitslice). own: nodes where the gang itself already lies, so
     that its being alone there does not shut it out. fuel: burns one unit for each node asked.
+    all: the nodes that nothing but room forbids.
     """
 
     def __init__(
@@ -55,11 +57,11 @@ class Room:
         shut = self.view.others.at_least(SHARED if job.spec.exclusive_node else EXCLUSIVE, mask)
         if shut:
             mask &= ~(shut & ~own & ~_own_nodes(draft, job))
-        self._all = mask
+        self.all = mask
         self._room: dict[int, int] = {}  # by shards a node
         self._asked: dict[int, int] = {}  # by node index, shards that fit for sure
         self._less: dict[int, int] = {}  # by shards that fit: nodes to name no higher
-        self._cluster = cluster
+        self._draft, self._cluster, self._own = draft, cluster, own
         self._anchor: Node | None = None  # the node taken first
         self.note = ""  # what the policy says of its first choice, for the trail
         self._last: tuple[int, Callable[[int], int]] | None = None
@@ -69,21 +71,21 @@ class Room:
         """The nodes that may take so many shards each: every one that does, and perhaps others."""
         found = self._room.get(fits)
         if found is None:
-            found = self.view.room(self.need, self.share_milli, fits, self._all)
+            found = self.view.room(self.need, self.share_milli, fits, self.all)
             self._room[fits] = found
         for less, nodes in self._less.items():
             if less < fits:
                 found &= ~nodes
         return found
 
-    def count(self, enough: int) -> int:
-        """An upper bound of the shards that fit on all nodes; counting stops at `enough`.
+    def count(self, enough: int, among: int = -1) -> int:
+        """An upper bound of the shards that fit on these nodes; counting stops at `enough`.
 
         Exact where whole GPUs of one kind are asked for and no node takes more than 16 shards.
         """
         total = 0
         for step, after in pairwise(_STEPS):
-            nodes = self.mask(step)
+            nodes = self.mask(step) & among
             total += nodes.bit_count() * (after - step)
             if not nodes or total >= enough:
                 break
@@ -108,6 +110,31 @@ class Room:
                 if found:
                     most[i] = step
         return list(zip(totals, most, strict=True))
+
+    def counts(self, level: str) -> DomainCounts:
+        """What is free in the domains of a level, whatever else forbids them to the job."""
+        return self._cluster.index.counts(level, self.need, self.is_soon)
+
+    def level(self, name: str) -> Level:
+        """A level of the topology."""
+        return self._cluster.index.level(name)
+
+    def look_again(self) -> None:
+        """Something was tried on the draft and taken back: what was seen before counts again."""
+        self.view = self._cluster.index.view(self.is_soon)
+
+    def within(self, nodes: int) -> "Room":
+        """The same as far as it is on these nodes; a node that was asked is not asked again."""
+        part = Room(self._draft, self.job, self.need, self.fuel, self.all & nodes, self._own)
+        part._asked = self._asked
+        part._room = {fits: found & nodes for fits, found in self._room.items()}
+        return part
+
+    def adopt(self, part: "Room", nodes: Iterable[Node]) -> None:
+        """These nodes were chosen on a part of this room."""
+        self._last = part._last
+        for node in nodes:
+            self.take(node)
 
     def most_fits(self, at_most: int) -> int:
         """The largest number of shards, up to `at_most`, that some node may take. O(log)."""

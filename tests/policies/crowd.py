@@ -219,7 +219,7 @@ def assert_nothing_given_twice(cluster: Cluster) -> None:
         assert node.memory_used_mib + max(0, memory_owed_mib) <= inventory.memory_mib
 
 
-_steps = st.tuples(
+steps = st.tuples(
     st.sampled_from(("hold", "hold", "hold", "claim", "leave", "leave", "go", "give_up", "change")),
     st.integers(0, 59),
     specs(),
@@ -231,6 +231,6 @@ def crowds(draw: st.DrawFn) -> Crowd:
     """A crowd after a while."""
     count = draw(st.integers(1, 8))
     crowd = Crowd([draw(inventories(f"n{i}")) for i in range(count)])
-    for what, at, spec in draw(st.lists(_steps, max_size=12)):
+    for what, at, spec in draw(st.lists(steps, max_size=12)):
         crowd.step(what, at, spec)
     return crowd

@@ -1,0 +1,119 @@
+"""Which domains of a level can hold a gang, best first.
+
+The counters of core/domains.py leave out those that cannot and put the others in order; only those
+that a policy is about to use are asked for their room. Needs without whole GPUs are not counted
+there: for them the room of every domain is.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from aimass.core.bitslice import Sliced, lowest, members
+from aimass.core.domains import Domain, DomainCounts, Level
+from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.policies.room import Room
+
+
+class _Figures:
+    """By domain number: shards of a role that may fit, and what orders those with enough."""
+
+    def __init__(self, room: Room, shards: int, level: Level) -> None:
+        self._counts: DomainCounts | None = None
+        self._shards, self._devices = shards, 0
+        if room.need.gpu_milli >= WHOLE_GPU_MILLI:
+            self._devices = room.need.devices
+            self._counts = room.counts(level.name)
+            self.room, self._most = self._counts.room(self._devices), self._counts.largest
+        else:
+            self.room, self._most = Sliced(), Sliced()
+            both = room.count_by_domain(level.domains)
+            self.room.put_all([total for total, _ in both])
+            self._most.put_all([most for _, most in both])
+
+    def enough(self, among: int) -> int:
+        """Those that may hold the role."""
+        return self.room.at_least(self._shards, among)
+
+    def broken(self, among: int) -> int:
+        """Those in use already, and those that it would use up; all, if there are none."""
+        if self._counts is None:
+            return among
+        more = self._shards * self._devices + 1
+        return among & ~(self._counts.whole & self._counts.free.at_least(more, among)) or among
+
+    def tightest(self, among: int) -> int:
+        """Those with the least room, and of these where one node takes most."""
+        return self._most.most(self.room.least(among))
+
+    def full(self, nodes: int, fits: int, among: int) -> int:
+        """Those with so many nodes that take so many shards each, or else with the most."""
+        if self._counts is None:
+            return among
+        row = self._counts.room(fits * self._devices)
+        return row.at_least(nodes, among) or row.most(among)
+
+
+def domains_holding(
+    rooms: Sequence[Room],
+    sizes: Sequence[int],
+    level: str,
+    inside: Domain | None = None,
+    below: Sequence[str] = (),
+    is_few_nodes: bool = False,
+) -> Iterator[Domain]:
+    """The domains of a level that may hold all of these roles, best first.
+
+    inside: only those with nodes in this one. First come those of which a part holds the gang, a
+    domain of one of the levels `below`, the narrowest best; with is_few_nodes those where its first
+    role needs the fewest nodes. Then those that are in use already before those that it would break
+    open; then, role by role, the one with the least left over, and where a node takes most; then
+    the first. O(domains) once for needs without whole GPUs, else O(log) for each that is named.
+    """
+    found = rooms[0].level(level)
+    figures = _of_roles(rooms, sizes, found)
+    holding = _enough(figures, found.within(inside))
+    narrow = _holding_in_part(rooms, sizes, found, below) if holding else []
+    fits = rooms[0].most_fits(sizes[0]) if is_few_nodes else 0
+    while holding:
+        best = holding
+        for those in narrow:
+            if best & those:
+                best &= those
+                break
+        if fits:
+            best = figures[0].full(sizes[0] // fits, fits, best)
+        for each in figures:
+            best = each.broken(best)
+        for each in figures:
+            best = each.tightest(best)
+        number = lowest(best)
+        holding ^= 1 << number
+        domain = found.domains[number]
+        mask = domain.mask
+        if all(room.count(n, mask) >= n for room, n in zip(rooms, sizes, strict=True)):
+            yield domain
+            for room in rooms:
+                room.look_again()  # the caller may have tried it on the draft, and taken it back
+
+
+def _of_roles(rooms: Sequence[Room], sizes: Sequence[int], level: Level) -> list[_Figures]:
+    return [_Figures(room, size, level) for room, size in zip(rooms, sizes, strict=True)]
+
+
+def _enough(figures: Sequence[_Figures], among: int) -> int:
+    for each in figures:
+        among = each.enough(among)
+    return among
+
+
+def _holding_in_part(
+    rooms: Sequence[Room], sizes: Sequence[int], wide: Level, below: Sequence[str]
+) -> list[int]:
+    """The domains of which one of the narrowest level holds the gang, then those of the next."""
+    found = []
+    for name in reversed(below):
+        level = rooms[0].level(name)
+        those = 0
+        for number in members(_enough(_of_roles(rooms, sizes, level), level.within(None))):
+            those |= 1 << max(0, wide.number_of[level.domains[number].nodes[0]])
+        found.append(those)
+    return found

@@ -1,0 +1,201 @@
+"""Where a gang that needs several nodes lies: in as few domains as packing allows, at a rate.
+
+Nodes and domains are filled by one rule: what is left of the gang goes to the tightest that holds
+all of it; where none does, the roomiest takes what it can, and again. Fewer domains may mean more
+nodes, or nodes broken open; what that is worth is declared here, in milli-GPU:
+
+| | costs |
+|---|---|
+| each node, and each domain of a level, beyond the first | 250 |
+| each GPU of a gang that is not in one domain of the narrowest level | 40 |
+| the same of a wider level, each time | twice as much |
+| each device left free on a node where all were | 100 |
+
+The second is what a ring loses: bandwidth halves with each level (see allreduce.py), which for 1
+GiB is 170 ms more beyond the narrowest, 4 % of a step of 4 s. More: docs/decisions/0024-domains.md.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from aimass.core.bitslice import members
+from aimass.core.domains import Domain
+from aimass.core.model import Node
+from aimass.core.node_index import PARTIAL_BITS
+from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.policies.domain_order import domains_holding
+from aimass.policies.room import Room
+
+PLACE_MILLI = 250
+APART_MILLI = 40
+HOLE_MILLI = 100
+
+Chosen = list[tuple[Node, int]]
+"""(node, shards) pairs."""
+ChooseNodes = Callable[[Room, int], Chosen | None]
+"""(room, shards) -> (node, shards) pairs that add up, or None when there is not room for all."""
+_Legs = list[tuple[Room, int]]
+"""Parts of the room, and how many shards go to each."""
+
+
+class Bill(NamedTuple):
+    """What it costs to lie like this, in milli-GPU, and for what.
+
+    domains: how many of each level, widest first.
+    """
+
+    total_milli: int
+    holes_milli: int
+    nodes: int
+    domains: tuple[int, ...]
+
+    def text(self, levels: Sequence[str], others: Sequence["Bill"]) -> str:
+        """One line for the trail; others: the bills of what else was tried."""
+        where = "".join(
+            f", {level} x{count}" for level, count in zip(levels, self.domains, strict=True)
+        )
+        text = f"{self.nodes} nodes{where}: costs {self.total_milli} milli-GPU"
+        if self.holes_milli:
+            text += f", {self.holes_milli} of it for holes"
+        if others:
+            text += f"; next best {min(other.total_milli for other in others)}"
+        return text
+
+
+class Gang(NamedTuple):
+    """What of a gang has no place yet, its first role first, and where the rest of it lies.
+
+    levels: those below the domain that it must lie in (`inside`; None: anywhere), widest first.
+    gpu_milli: of what lies already and of its first role.
+    """
+
+    rooms: Sequence[Room]
+    sizes: Sequence[int]
+    levels: Sequence[str]
+    inside: Domain | None
+    own: Sequence[Node]
+    gpu_milli: int
+
+
+def gather(gang: Gang, choose: ChooseNodes) -> tuple[Chosen, Bill, list[Bill]] | None:
+    """Nodes for the first role: where, what that costs, what other ways that were tried would have.
+
+    Tried are: domains of all levels, then of all but the narrowest, and so on to none. The cheapest
+    wins, of equals the first. It ends with one that nothing can be cheaper than, usually the first.
+    """
+    room, shards = gang.rooms[0], gang.sizes[0]
+    nodes_least = -(-shards // max(1, room.most_fits(shards)))
+    least_milli = PLACE_MILLI * (nodes_least - 1)
+    if gang.own:
+        own_milli = bill_of(gang.levels, gang.own, gang.gpu_milli, 0).total_milli
+        least_milli = max(least_milli, own_milli)
+    tried: list[list[int]] = []
+    found: list[tuple[int, int, Bill, Chosen, Room]] = []
+    for depth in range(len(gang.levels), -1, -1):
+        legs = _legs(gang, depth)
+        where = [part.all for part, _ in legs]
+        if where in tried:
+            continue
+        tried.append(where)
+        chosen = _choose(legs, choose)
+        if chosen is not None:
+            nodes = [*gang.own, *(node for node, _ in chosen)]
+            bill = bill_of(gang.levels, nodes, gang.gpu_milli, _holes(room, chosen))
+            found.append((bill.total_milli, len(found), bill, chosen, legs[-1][0]))
+            if bill.total_milli <= least_milli:
+                break
+    if not found:
+        return None
+    (_, _, bill, chosen, part), *others = sorted(found, key=lambda each: each[:2])
+    room.adopt(part, [node for node, _ in chosen])
+    return chosen, bill, [other[2] for other in others]
+
+
+def bill_of(levels: Sequence[str], nodes: Sequence[Node], gpu_milli: int, holes: int) -> Bill:
+    """The bill of a gang with so many GPUs on these nodes. O(nodes * levels).
+
+    levels: widest first; a node without the label of one is a domain of its own. holes: devices
+    that it leaves free on nodes where all were.
+    """
+    names = {node.id: node.inventory.labels for node in nodes}
+    domains = tuple(
+        len({labels.get(level, (node_id,)) for node_id, labels in names.items()})
+        for level in levels
+    )
+    holes_milli = holes * HOLE_MILLI
+    total_milli = PLACE_MILLI * (len(names) - 1 + sum(domains) - len(domains)) + holes_milli
+    for height, count in enumerate(reversed(domains)):
+        if count > 1:
+            total_milli += (APART_MILLI << height) * gpu_milli // WHOLE_GPU_MILLI
+    return Bill(total_milli, holes_milli, len(names), domains)
+
+
+def _holes(room: Room, chosen: Chosen) -> int:
+    """Devices left free on those of the nodes where all are free now."""
+    devices, holes = room.need.devices, 0
+    if room.need.gpu_milli < WHOLE_GPU_MILLI:
+        return 0
+    for node, count in chosen:
+        healthy = [device.spec.healthy for device in node.devices].count(True)
+        if room.view.gpus.values[node.index] == healthy << PARTIAL_BITS:
+            holes += healthy - count * devices
+    return holes
+
+
+def _choose(legs: _Legs, choose: ChooseNodes) -> Chosen | None:
+    """The nodes of all parts together."""
+    found: Chosen = []
+    for part, shards in legs:
+        chosen = choose(part, shards)
+        if chosen is None:
+            return None
+        found += chosen
+    return found
+
+
+def _legs(gang: Gang, depth: int) -> _Legs:
+    """The parts to which the first role goes by this many levels, from the widest."""
+    room, shards, levels = gang.rooms[0], gang.sizes[0], gang.levels[:depth]
+    if gang.own and levels:  # beside the others, if there is room
+        level = room.level(levels[-1])
+        numbers = {level.number_of[node.index] for node in gang.own} - {-1}
+        near = 0
+        for number in sorted(numbers):
+            near |= level.domains[number].mask
+        if room.count(shards, near) >= shards:
+            return [(room.within(near), shards)]
+    return _down(gang.rooms, gang.sizes, levels, gang.inside)
+
+
+def _down(
+    rooms: Sequence[Room], sizes: Sequence[int], levels: Sequence[str], inside: Domain | None
+) -> _Legs:
+    """The narrowest domain that holds all of these roles, and the parts of it."""
+    room, shards = rooms[0], sizes[0]
+    for depth in range(len(levels) - 1, -1, -1):
+        holding = domains_holding(rooms, sizes, levels[depth], inside, is_few_nodes=True)
+        for domain in holding:
+            return _split(room.within(domain.mask), shards, levels[depth + 1 :], domain)
+    return _split(room, shards, levels, inside)
+
+
+def _split(room: Room, shards: int, levels: Sequence[str], inside: Domain | None) -> _Legs:
+    """Over the domains of the widest of these levels, none of which holds all. O(domains)."""
+    if not levels:
+        return [(room, shards)]
+    level = room.level(levels[0])
+    domains = [level.domains[number] for number in members(level.within(inside))]
+    counts = [count for count, _ in room.count_by_domain(domains)]
+    roomiest = sorted(range(len(domains)), key=lambda i: (-counts[i], i))
+    legs: _Legs = []
+    rest = -1
+    for at, i in enumerate(roomiest):
+        rest &= ~domains[i].mask
+        if counts[i] >= shards:
+            tightest = min(roomiest[at:], key=lambda i: (counts[i] < shards, counts[i], i))
+            part, domain = room.within(domains[tightest].mask), domains[tightest]
+            return legs + _down([part], [shards], levels[1:], domain)
+        if counts[i]:
+            legs.append((room.within(domains[i].mask), counts[i]))
+            shards -= counts[i]
+    return [*legs, (room.within(rest), shards)]  # nodes without a label
