@@ -26,7 +26,7 @@ from aimass.core.explain import explain
 from aimass.core.invariants import check_invariants
 from aimass.core.lifecycle import JOB_TRANSITIONS, JobTrigger
 from aimass.core.model import Exit, Inventory, Job, JobId, JobState, NodeId, NodeState
-from aimass.core.queues import QueueSpec
+from aimass.core.queues import Cell, QueueSpec
 from aimass.core.spec import Dependency, DependsOn, JobSpec
 from aimass.core.spec_problems import problems
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
@@ -138,10 +138,14 @@ class ClusterMachine(RuleBasedStateMachine):
         name=st.sampled_from(("research", "vision")),
         weight=st.integers(1, 3),
         quota=st.sampled_from(({}, {"gpu": 2000}, {"gpu": 4000, "gpu:H100": 2000})),
+        reserve=st.sampled_from(((), (), (Cell(2, "H100", 1),), (Cell(1, "H100", 2, 2, "rack"),))),
     )
-    def put_queue(self, name: str, weight: int, quota: dict[str, int]) -> None:
-        """An operator makes or changes a queue."""
-        self.world.do(ev.QueuePut, spec=QueueSpec(name, weight=weight, quota=quota), by="ann")
+    def put_queue(
+        self, name: str, weight: int, quota: dict[str, int], reserve: tuple[Cell, ...]
+    ) -> None:
+        """An operator makes or changes a queue; of the nodes that bear a reserve, some are gone."""
+        spec = QueueSpec(name, weight=weight, quota=quota, reserve=reserve if quota else ())
+        self.world.do(ev.QueuePut, spec=spec, by="ann")
 
     @rule(span_ms=st.sampled_from((1000, 60_000, 3_600_000)))
     def pass_time(self, span_ms: int) -> None:
