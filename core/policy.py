@@ -4,7 +4,7 @@ A policy reads the cluster and tries on a Draft; it never writes. What it return
 check(), so a wrong policy can waste capacity but not break the cluster.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,8 +125,13 @@ class ResizePolicy(Protocol):
     @property
     def version(self) -> int: ...
 
-    def gain(self, cluster: Cluster, job: Job, shards: int) -> int:
-        """What it is worth to restart the active job with so many elastic shards; <= 0: nothing."""
+    def gain(
+        self, cluster: Cluster, job: Job, shards: int, places: Sequence[Placement] = ()
+    ) -> int:
+        """What it is worth to restart the active job with so many elastic shards; <= 0: nothing.
+
+        places: where the gang would go, in rank order; empty: at best, wherever that is.
+        """
         ...
 
 

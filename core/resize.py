@@ -7,7 +7,7 @@ can come in between. To move is to resize to the same size.
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
-from aimass.core.policy import Placed
+from aimass.core.policy import Placed, Want
 from aimass.core.preempt import claiming
 from aimass.core.runtimes import expected_end_ms
 from aimass.core.search import Search
@@ -89,24 +89,38 @@ def grow(search: Search) -> None:
 
 
 def _grow_one(search: Search, job: Job) -> None:
-    """The largest size worth it that fits into its own places and what is free right now."""
-    has = size_of(job)
-    draft = search.draft
-    mark = draft.checkpoint()
+    """The size most worth it, of equals the largest, that fits into its places and what is free."""
+    cluster, draft, gain_of = search.cluster, search.draft, search.policy.resize.gain
+    has, mark = size_of(job), draft.checkpoint()
+    best, chosen = 0, None
     for shards in elastic_of(job).sizes(elastic_of(job).max_shards):
         if shards <= has or not search.fuel.left:
-            return
-        if search.policy.resize.gain(search.cluster, job, shards) <= 0:
-            continue
-        for want in forms(job, search.cluster.now_ms):
-            draft.evict(job)
-            with claiming(search, job):
-                placed = search.place(job, sized(job, want, shards), [])
-            if placed is not None and waits_for_nobody(search, job, placed):
-                reason = f"grows from {has} to {shards} shards into what idles"
-                restart(search, job, StopRule.GROW, None, reason, placed)
-                return
+            break
+        if gain_of(cluster, job, shards) <= best:
+            continue  # wherever it were
+        for want in forms(job, cluster.now_ms):
+            placed = _place_larger(search, job, sized(job, want, shards))
+            if placed is not None:
+                gain = gain_of(cluster, job, shards, placed.placements)
+                if gain > best and waits_for_nobody(search, job, placed):
+                    best, chosen = gain, sized(job, want, shards)
             draft.rollback(mark)
+    if chosen is None:
+        return
+    again = _place_larger(search, job, chosen)
+    if again is None:  # the search budget has ended meanwhile
+        draft.rollback(mark)
+        return
+    shards = chosen.sizes[job.spec.elastic_role]
+    reason = f"grows from {has} to {shards} shards into what idles"
+    restart(search, job, StopRule.GROW, None, reason, again)
+
+
+def _place_larger(search: Search, job: Job, want: Want) -> Placed | None:
+    """Its next attempt, on the draft, beside nothing of its present one."""
+    search.draft.evict(job)
+    with claiming(search, job):
+        return search.place(job, want, [])
 
 
 def waits_for_nobody(search: Search, job: Job, placed: Placed) -> bool:
