@@ -151,13 +151,13 @@ QUEUES: Queues = (
     Column("GPUS", lambda queue: amounts.amount_text("gpu", queue.used.of["gpu"]), is_right=True),
     Column("QUOTA", lambda queue: _gpus(queue.spec.quota), is_right=True),
     Column("LIMIT", lambda queue: _gpus(queue.spec.limit), is_right=True),
-    Column(
-        "RESERVE", lambda queue: ",".join(map(_cell_text, queue.spec.reserve.cells)), is_wide=True
-    ),
     Column("OTHER-QUOTA", lambda queue: _rest(queue.spec.quota), is_wide=True),
     Column("OTHER-LIMIT", lambda queue: _rest(queue.spec.limit), is_wide=True),
     Column("ACTIVE", lambda queue: str(queue.active), is_right=True),
     Column("QUEUED", lambda queue: str(queue.queued), is_right=True),
+    Column(
+        "RESERVE", lambda queue: ",".join(map(_cell_text, queue.spec.reserve.cells)), is_wide=True
+    ),
 )
 
 SHARES: Queues = (

@@ -28,7 +28,7 @@ NODES = (
         (why_screen.REASONS, "SINCE REASON WHAT"),
         (
             views_admin.QUEUES,
-            "QUEUE WEIGHT GPUS QUOTA LIMIT OTHER-QUOTA OTHER-LIMIT ACTIVE QUEUED",
+            "QUEUE WEIGHT GPUS QUOTA LIMIT OTHER-QUOTA OTHER-LIMIT ACTIVE QUEUED RESERVE",
         ),
         (
             views_admin.SHARES,
