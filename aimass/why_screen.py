@@ -86,8 +86,9 @@ def loss_lines(losses: Iterable[scheduler_pb2.Loss]) -> Iterator[str]:
     """Give who would be stopped, under which rule, and what they would lose."""
     for loss in losses:
         who = f"{loss.job_id} ({loss.user})" if loss.user else loss.job_id
+        gains = f"; it {loss.reason}" if loss.rule == "MOVE" else ""  # and what that costs
         yield clean(
-            f"stops {who} under {loss.rule}: it loses {gpu_hours(loss.lost_gpu_ms)} of work"
+            f"stops {who} under {loss.rule}: it loses {gpu_hours(loss.lost_gpu_ms)} of work{gains}"
         )
 
 

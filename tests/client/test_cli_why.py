@@ -9,6 +9,7 @@ import pytest
 
 from aimass import cli_why, clusterfile
 from aimass.v1 import job_pb2, scheduler_pb2
+from aimass.why_screen import loss_lines
 from tests.client.conftest import Massctl
 from tests.client.fake_scheduler import FakeScheduler
 from tests.client.test_cli import ok
@@ -103,3 +104,13 @@ def test_the_cluster_file_in_the_help_of_plan_is_one(tmp_path: Path) -> None:
     levels, nodes = clusterfile.load(file)
     assert levels == ["row", "rack"]
     assert [len(there.devices) for _, there in nodes] == [8, 8, 8, 8, 0]
+
+
+def test_a_move_is_shown_with_what_it_gains() -> None:
+    reason = "moves so that j9 can start 3 h earlier: gains 24 GPU-hours, loses 0.4"
+    loss = scheduler_pb2.Loss(
+        job_id="j8", user="bob", rule="MOVE", lost_gpu_ms=720_000, reason=reason
+    )
+    assert list(loss_lines([loss])) == [
+        f"stops j8 (bob) under MOVE: it loses 0.2 GPU-hours of work; it {reason}"
+    ]
