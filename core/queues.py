@@ -116,7 +116,7 @@ class Tree:
     below names in a quota. stock: of guarantee, what it and the queues above may draw on. kept: of
     stock, what it does not lend. keeps: it or a queue below keeps anything. ruled (of ROOT): the
     resources that any queue guarantees, lends or borrows. reserved (of ROOT): what all queues have
-    in reserve, the largest first.
+    in reserve, the largest first. by_model (of ROOT): some queue bounds GPUs of a model.
     """
 
     chain: tuple[Queue, ...]
@@ -129,6 +129,7 @@ class Tree:
     keeps: bool
     ruled: tuple[str, ...] = ()
     reserved: tuple["Reserve", ...] = ()
+    by_model: bool = False
     cells: "Cells | None" = None  # (of ROOT) see reserves.cells_of
 
 
@@ -178,6 +179,14 @@ def link(queues: dict[str, Queue]) -> None:
             queue.tree.chain[1].tree.children.append(queue)
     queues[ROOT].tree.ruled = tuple(sorted(ruled))
     queues[ROOT].tree.reserved = _reserved(queues)
+    queues[ROOT].tree.by_model = any(map(_names_models, queues.values()))
+
+
+def _names_models(queue: Queue) -> bool:
+    """True when it guarantees or bounds GPUs of a model."""
+    spec = queue.spec
+    tables = (spec.quota, spec.limit, spec.borrow_limit, spec.lend_limit, spec.job_limit)
+    return any(key.startswith("gpu:") for table in tables for key in table)
 
 
 def _reserved(queues: dict[str, Queue]) -> tuple[Reserve, ...]:
@@ -205,13 +214,6 @@ def effective(quota: Amounts) -> Amounts:
     """The quota, with GPUs of any model as the sum of its models where it names only these."""
     total = sum(amount for key, amount in quota.items() if key.startswith("gpu:"))
     return quota if "gpu" in quota or not total else {**quota, "gpu": total}
-
-
-def bounds_models(queues: dict[str, Queue]) -> bool:
-    """True when some queue guarantees or bounds GPUs of a model. O(amounts of all queues)."""
-    tables = ("quota", "limit", "borrow_limit", "lend_limit", "job_limit")
-    rules = (getattr(queue.spec, table) for queue in queues.values() for table in tables)
-    return any(key.startswith("gpu:") for amounts in rules for key in amounts)
 
 
 def count(

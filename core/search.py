@@ -20,7 +20,7 @@ from aimass.core.model import Job, JobId, NodeId, StopRule
 from aimass.core.own_limit import OwnLimits
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
-from aimass.core.queues import bounds_models
+from aimass.core.queues import ROOT
 from aimass.core.quota import quota_refusal
 from aimass.core.reserves import cells_of
 from aimass.core.runtimes import open_run_ms, run_estimate
@@ -75,7 +75,7 @@ class Search(Kept):
         self._compared: dict[Group, int] = {}
         self._shorter: dict[Group, bool] = {}
         self._too_long: dict[FitKey, int] = {}  # shortest run that a promise turned away
-        self.by_model = bounds_models(self.cluster.queues)
+        self.by_model = self.cluster.queues[ROOT].tree.by_model
         cells = cells_of(self.cluster)
         self.beside = Beside(self, cells) if cells is not None else None
 
