@@ -10,6 +10,7 @@ Between queues there is no such preemption once any queue is guaranteed somethin
 says who may take from whom.
 """
 
+from aimass.core.lost_work import held_milli
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.policy import Placed, RankedOrder, Want
 from aimass.core.preempt import claiming, enter
@@ -53,7 +54,7 @@ def preempt_by_order(search: Search, job: Job) -> bool:
 
 
 def _later(search: Search, order: RankedOrder, job: Job) -> list[Victim]:
-    """Who may be stopped for the job, the last in the order first."""
+    """Who may be stopped for the job, the last in the order first. Their cost: what they hold."""
     cluster, by_queue = search.cluster, search.at_work.by_queue()
     name = "" if are_shared(cluster) else job.spec.queue
     known = search.stoppable.get((name, 0, StopRule.ORDER))
@@ -64,8 +65,9 @@ def _later(search: Search, order: RankedOrder, job: Job) -> list[Victim]:
                 found += stoppable(search, others)
         found.sort(key=lambda other: order.rank(cluster, other), reverse=True)
         known = [
-            Victim(0, 0, -at, other, StopRule.ORDER, other.current.placements)
+            Victim(0, held_milli(places), -at, other, StopRule.ORDER, places)
             for at, other in enumerate(found)
+            for places in (other.current.placements,)
         ]
         search.stoppable[name, 0, StopRule.ORDER] = known
     rank = order.rank(cluster, job)
@@ -84,6 +86,8 @@ def _choose(
 ) -> tuple[Placed, list[Victim]] | None:
     """Evict on the draft, the last first, until the job fits; then let stay who still can."""
     draft, gpu_milli = search.draft, amounts_asked(job, want)["gpu"]
+    if _idle_milli(search) + sum(victim.cost for victim in later) < gpu_milli:
+        return None
     chosen: list[Victim] = []
     next_try = 1
     is_found = False

@@ -79,6 +79,8 @@ def check(cluster: Cluster, plan: Plan) -> tuple[Plan, tuple[Rejection, ...]]:
 
 def _moves_problems(ledger: Ledger, plan: Plan) -> Iterator[Rejection]:
     """What is wrong with them, taken together; they are booked when nothing is."""
+    if not (plan.stops or plan.claims or plan.unclaims):
+        return
     cluster = ledger.cluster
     stops = {stop.job_id: stop for stop in plan.stops}
     claims = {claim.job_id: claim for claim in plan.claims}

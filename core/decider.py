@@ -10,6 +10,7 @@ from dataclasses import replace
 from aimass.core.cluster import Cluster
 from aimass.core.consolidate import would_move
 from aimass.core.decide import FUEL, decide, decide_new
+from aimass.core.model import JobId
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
 
@@ -32,7 +33,11 @@ class Decider:
         plan = None
         fresh = cluster.waiting.added_since(self._seen)
         self._seen = cluster.waiting.additions
-        if self._is_valid(cluster) and fresh is not None and not self._is_eased(cluster):
+        if fresh is None or not self._is_valid(cluster) or self._is_eased(cluster):
+            pass
+        elif self.policy.order.is_strict:
+            plan = self._behind_the_head(cluster, fresh, fuel_units)
+        else:
             assert self.last is not None
             plan = decide_new(cluster, self.policy, self.last, fresh, fuel_units)
             if plan is not None:
@@ -61,5 +66,20 @@ class Decider:
             and cluster.freed_revision <= last.basis
             and (not last.wake_ms or cluster.now_ms < last.wake_ms)
             and last.fuel_left > 0
-            and not self.policy.order.is_strict
+        )
+
+    def _behind_the_head(
+        self, cluster: Cluster, fresh: list[JobId], fuel_units: int
+    ) -> Plan | None:
+        """Under a strict order nobody passes the first who waits. None: somebody else is first."""
+        last = self.last
+        assert last is not None
+        if not last.waits or last.waits[0].first not in cluster.waiting:
+            return None
+        is_before, head = self.policy.order.is_before, cluster.jobs[last.waits[0].first]
+        if not all(is_before(cluster, head, cluster.jobs[job_id]) for job_id in fresh):
+            return None
+        waits, wake_ms = last.waits, last.wake_ms
+        return Plan(
+            cluster.revision, last.policy, waits=waits, wake_ms=wake_ms, fuel_left=fuel_units
         )

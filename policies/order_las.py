@@ -6,29 +6,24 @@ pass long ones without being told which they are.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
 
-from aimass.core.cluster import Cluster, Group
-from aimass.core.model import Job, JobId, JobState
-from aimass.policies.ranked import in_rank_order
+from aimass.core.cluster import Cluster
+from aimass.core.model import Job, JobState
+from aimass.policies.ranked import Rank, Ranked
 
 LIMITS_GPU_S = (3250, 7200)  # of the Tiresias simulator
 _GPU_S = 1_000_000  # in milli-GPU x ms
 
 
-class LasOrder:
+class LasOrder(Ranked):
     """Who has had least so far goes first, roughly."""
-
-    name = "las"
-    version = 1
-    is_strict = False
-    is_across_queues = True
 
     def __init__(self, limits_gpu_s: tuple[int, ...] = LIMITS_GPU_S) -> None:
         """limits_gpu_s: where a level ends, in GPU-seconds, rising."""
+        super().__init__("las")
         self._limits = [limit * _GPU_S for limit in limits_gpu_s]
 
-    def rank(self, cluster: Cluster, job: Job) -> tuple[int, ...]:
+    def ranked(self, cluster: Cluster, job: Job) -> Rank:
         """See RankedOrder.rank. O(log levels)."""
         ran_ms = job.ran_ms
         is_running = job.state.is_active and job.state is not JobState.STOPPING
@@ -46,18 +41,9 @@ class LasOrder:
             running_ms = job.current.running_ms
             if not running_ms or job.state is JobState.STOPPING:
                 continue
-            gpu_milli = max(1, job.spec.gpu_milli)
-            ran_ms = job.ran_ms + cluster.now_ms - running_ms
-            level = bisect_right(self._limits, ran_ms * gpu_milli)
+            level = self.rank(cluster, job)[1]
             if level < len(self._limits):
+                gpu_milli = max(1, job.spec.gpu_milli)
                 at_ms = running_ms - job.ran_ms - (-self._limits[level] // gpu_milli)
                 next_ms = min(next_ms, at_ms) if next_ms else at_ms
         return next_ms
-
-    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
-        """See OrderPolicy.queue. O(waiting jobs log waiting jobs)."""
-        return in_rank_order(cluster, self.rank, blocked)
-
-    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
-        """See OrderPolicy.is_before."""
-        return self.rank(cluster, first) < self.rank(cluster, second)

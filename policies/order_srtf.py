@@ -5,44 +5,26 @@ a checkpoint has kept counts as done. The mean completion time is the least of a
 GPU (Schrage, 1968); many short jobs can keep a long one waiting for as long as they come.
 """
 
-from collections.abc import Iterator
-
-from aimass.core.cluster import Cluster, Group
-from aimass.core.model import Job, JobId
+from aimass.core.cluster import Cluster
+from aimass.core.model import Job
 from aimass.core.runtimes import run_estimate
-from aimass.policies.ranked import in_rank_order
+from aimass.policies.ranked import Rank, Ranked
 
 
-class SrtfOrder:
-    """Who needs least to be done goes first."""
-
-    version = 1
-    is_strict = False
-    is_across_queues = True
+class SrtfOrder(Ranked):
+    """Who needs least to be done goes first. Who works only comes further ahead."""
 
     def __init__(self, name: str = "srtf", times_gpus: bool = False) -> None:
         """times_gpus: count GPU time instead of time."""
-        self.name = name
+        super().__init__(name)
         self._times_gpus = times_gpus
 
-    def rank(self, cluster: Cluster, job: Job) -> tuple[int, ...]:
+    def ranked(self, cluster: Cluster, job: Job) -> Rank:
         """See RankedOrder.rank. O(1)."""
         left = remaining_ms(cluster, job)
         if self._times_gpus:
             left *= max(1, job.spec.gpu_milli)
         return (-job.spec.priority, left, job.submit_seq)
-
-    def next_change_ms(self, cluster: Cluster) -> int:
-        """See RankedOrder.next_change_ms: who works only comes further ahead."""
-        return 0
-
-    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
-        """See OrderPolicy.queue. O(waiting jobs log waiting jobs)."""
-        return in_rank_order(cluster, self.rank, blocked)
-
-    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
-        """See OrderPolicy.is_before."""
-        return self.rank(cluster, first) < self.rank(cluster, second)
 
 
 def remaining_ms(cluster: Cluster, job: Job) -> int:

@@ -1,32 +1,63 @@
-"""in_rank_order(): the waiting jobs of a RankedOrder."""
+"""Ranked: what orders that preempt by themselves share (see core.policy.RankedOrder)."""
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 from aimass.core.cluster import Cluster, Group
 from aimass.core.model import Job, JobId
 
-Rank = Callable[[Cluster, Job], tuple[int, ...]]
+Rank = tuple[int, ...]
 
 
-def in_rank_order(
-    cluster: Cluster, rank: Rank, blocked: set[Group]
-) -> Iterator[tuple[Group, JobId]]:
-    """Yield waiting jobs, the least rank first, leaving out groups once in `blocked`.
+class Ranked(ABC):
+    """An order by rank. Ranks are made once in a decision: nothing in it changes them."""
 
-    As Cluster.waiting.in_order, for orders in which the jobs of one group differ. O(waiting jobs).
-    """
-    jobs = cluster.jobs
-    entries = [
-        (rank(cluster, jobs[job_id]), job_id, group)
-        for group in cluster.waiting.groups.values()
-        if group not in blocked
-        for _, job_id in group.jobs
-    ]
-    entries.sort(key=_rank)
-    for _, job_id, group in entries:
-        if group not in blocked:
-            yield group, job_id
+    version = 1
+    is_strict = False
+    is_across_queues = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._ranks: dict[JobId, Rank] = {}
+        self._of: tuple[Cluster | None, int] = (None, 0)  # whose ranks these are: cluster, revision
+
+    @abstractmethod
+    def ranked(self, cluster: Cluster, job: Job) -> Rank:
+        """The rank of the job as the cluster is now."""
+
+    def rank(self, cluster: Cluster, job: Job) -> Rank:
+        """See RankedOrder.rank. O(1) when asked before in this decision."""
+        of = self._of
+        if of[1] != cluster.revision or of[0] is not cluster:
+            self._of = (cluster, cluster.revision)
+            self._ranks = {}
+        rank = self._ranks.get(job.id)
+        if rank is None:
+            rank = self._ranks[job.id] = self.ranked(cluster, job)
+        return rank
+
+    def next_change_ms(self, cluster: Cluster) -> int:
+        """See RankedOrder.next_change_ms: never, unless an order says otherwise."""
+        return 0
+
+    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
+        """See OrderPolicy.queue. O(waiting jobs log waiting jobs)."""
+        jobs, rank = cluster.jobs, self.rank
+        entries = [
+            (rank(cluster, jobs[job_id]), job_id, group)
+            for group in cluster.waiting.groups.values()
+            if group not in blocked
+            for _, job_id in group.jobs
+        ]
+        entries.sort(key=_first)
+        for _, job_id, group in entries:
+            if group not in blocked:
+                yield group, job_id
+
+    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
+        """See OrderPolicy.is_before."""
+        return self.rank(cluster, first) < self.rank(cluster, second)
 
 
-def _rank(entry: tuple[tuple[int, ...], JobId, Group]) -> tuple[int, ...]:
+def _first(entry: tuple[Rank, JobId, Group]) -> Rank:
     return entry[0]

@@ -6,35 +6,31 @@ all that happened before, and tests a demotion late for jobs with several GPUs. 
 figures can only be met with both; times must be whole seconds.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 
-from aimass.core.cluster import Cluster, Group
+from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId, JobState
 from aimass.core.policy import Policy, RankedOrder
 from aimass.policies.order_las import LIMITS_GPU_S
 from aimass.policies.order_srtf import remaining_ms
-from aimass.policies.ranked import in_rank_order
+from aimass.policies.ranked import Rank, Ranked
 
 
-class _Listed(ABC):
+class _Listed(Ranked):
     """An order that is a list, brought up to date once at every moment."""
 
-    version = 1
-    is_strict = False
-    is_across_queues = True
-
     def __init__(self, name: str) -> None:
-        self.name = name
+        super().__init__(name)
         self._at_ms = -1
         self._known: set[JobId] = set()
-        self._ranks: dict[JobId, tuple[int, ...]] = {}
+        self._places: dict[JobId, Rank] = {}
 
-    def rank(self, cluster: Cluster, job: Job) -> tuple[int, ...]:
+    def ranked(self, cluster: Cluster, job: Job) -> Rank:
         """See RankedOrder.rank."""
         self._look(cluster)
-        return self._ranks[job.id]
+        return self._places[job.id]
 
     def _look(self, cluster: Cluster) -> None:
         if cluster.now_ms == self._at_ms:
@@ -48,7 +44,7 @@ class _Listed(ABC):
 
     @abstractmethod
     def _refresh(self, cluster: Cluster, fresh: list[JobId]) -> None:
-        """Make the ranks anew; fresh: jobs that have come, in order of submission."""
+        """Make the places anew; fresh: jobs that came, by submission."""
 
     def next_change_ms(self, cluster: Cluster) -> int:
         """See RankedOrder.next_change_ms. Asked in every decision: so no moment is missed."""
@@ -58,14 +54,6 @@ class _Listed(ABC):
     @abstractmethod
     def _next_ms(self, cluster: Cluster) -> int:
         """See RankedOrder.next_change_ms."""
-
-    def queue(self, cluster: Cluster, blocked: set[Group]) -> Iterator[tuple[Group, JobId]]:
-        """See OrderPolicy.queue."""
-        return in_rank_order(cluster, self.rank, blocked)
-
-    def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
-        """See OrderPolicy.is_before."""
-        return self.rank(cluster, first) < self.rank(cluster, second)
 
 
 class ListedSrtf(_Listed):
@@ -80,7 +68,7 @@ class ListedSrtf(_Listed):
     def _refresh(self, cluster: Cluster, fresh: list[JobId]) -> None:
         self._list = [*_alive(cluster, self._list), *fresh]
         self._list.sort(key=lambda job_id: self._left(cluster, cluster.jobs[job_id]))
-        self._ranks = {job_id: (at,) for at, job_id in enumerate(self._list)}
+        self._places = {job_id: (at,) for at, job_id in enumerate(self._list)}
 
     def _left(self, cluster: Cluster, job: Job) -> int:
         return remaining_ms(cluster, job) * (job.spec.gpu_milli if self._times_gpus else 1)
@@ -113,7 +101,7 @@ class ListedLas(_Listed):
                 if had >= LIMITS_GPU_S[level] * 1_000_000:
                     self._queues[level].remove(job_id)
                     self._queues[level + 1].append(job_id)
-        self._ranks = {
+        self._places = {
             job_id: (level, at)
             for level, queue in enumerate(self._queues)
             for at, job_id in enumerate(queue)
@@ -123,7 +111,7 @@ class ListedLas(_Listed):
         """The reference's jump time, in whole seconds."""
         times = []
         for job in cluster.active.values():
-            level = self._ranks[job.id][0]
+            level = self._places[job.id][0]
             if level < len(LIMITS_GPU_S) and _runs(job):
                 left_s = LIMITS_GPU_S[level] - _ran_ms(cluster, job) // 1000
                 times.append(cluster.now_ms + -(-left_s * 1000 // job.spec.gpu_milli) * 1000)

@@ -93,7 +93,10 @@ class _Simulation:
         self._world = World(kinds, costs, self._over, is_parity)
         self._world.open(EPOCH_MS)
         self._decider = Decider(policy)
-        self._is_parity = is_parity
+        self._forgets = is_parity and policy.ranked is not None
+        self._may_skip = policy.ranked is None and not policy.options.moves
+        self._decided = 0  # revision that the last decision was about
+        self._seen = 0  # additions to the queue that it knew of
         self._wake_ms = 0
         self._end_ms = EPOCH_MS
         self._finished = 0
@@ -144,22 +147,43 @@ class _Simulation:
 
     def _decide(self) -> None:
         """What massd does after a batch, again for what follows at the same moment."""
-        cluster = self._world.cluster
         for _ in range(ROUNDS_MAX):
-            revision = cluster.revision
-            if self._is_parity:
-                self._decider.forget()
-            plan, rejected = check(cluster, self._decider.decide(cluster))
-            if rejected:
-                first = rejected[0]
-                raise SimulationError(f"the plan for {first.job_id} was rejected: {first.reason}")
-            self._wake_ms = plan.wake_ms
-            if plan.is_empty:
+            if not self._may_decide_otherwise():
                 return
-            self._world.carry_out(plan)
-            if cluster.revision == revision + 1:
+            if not self._decide_once():
                 return
-        raise SimulationError(f"{ROUNDS_MAX} decisions at {cluster.now_ms}, and no end")
+        raise SimulationError(f"{ROUNDS_MAX} decisions at {self._world.cluster.now_ms}, and no end")
+
+    def _may_decide_otherwise(self) -> bool:
+        """False when nothing has come or was freed since the last decision: it still stands.
+
+        massd decides all the same, and finds that. Not so simple are moves, and orders that change
+        with who runs.
+        """
+        cluster = self._world.cluster
+        return (
+            not self._may_skip
+            or cluster.freed_revision > self._decided
+            or cluster.waiting.additions != self._seen
+            or bool(self._wake_ms and cluster.now_ms >= self._wake_ms)
+        )
+
+    def _decide_once(self) -> bool:
+        """Decide and carry it out; False when that changed nothing."""
+        cluster = self._world.cluster
+        if self._forgets:
+            self._decider.forget()
+        self._decided, self._seen = cluster.revision, cluster.waiting.additions
+        plan = self._decider.decide(cluster)
+        self._wake_ms = plan.wake_ms
+        if plan.is_empty:
+            return False
+        plan, rejected = check(cluster, plan)
+        if rejected:
+            first = rejected[0]
+            raise SimulationError(f"the plan for {first.job_id} was rejected: {first.reason}")
+        self._world.carry_out(plan)
+        return True
 
     def outcome(self) -> Outcome:
         """What it added up to; the sink is told of jobs that never ended."""
