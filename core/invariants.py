@@ -10,8 +10,8 @@ from aimass.core.capacity import amounts_of
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeState, Placement, ShardState
 from aimass.core.node_index import use_of
-from aimass.core.queues import FAIR, ROOT, Amounts
-from aimass.core.reserves import Cells
+from aimass.core.queues import FAIR, Amounts
+from aimass.core.reserves import Cells, known_cells
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.timers import due_ms
 
@@ -254,13 +254,13 @@ def _check_indexes(cluster: Cluster) -> None:
 
 def _check_cells(cluster: Cluster) -> None:
     """I8: what is known of nodes for the reserves of queues is what they hold."""
-    known, tree = cluster.queues[ROOT].tree.cells, cluster.queues[ROOT].tree
+    known = known_cells(cluster)
     if known is None:
         return
     known.refresh()
-    fresh = Cells(cluster, tree.reserved)
+    fresh = Cells(cluster, known.reserves)
     fresh.refresh()
-    for model in {reserve.cell.model for reserve in tree.reserved}:
+    for model in {reserve.cell.model for reserve in known.reserves}:
         for node in cluster.nodes.values():
             row = fresh.row(node.index, model)
             assert known.row(node.index, model) == row, f"I8: the cells of {node.id} drifted"

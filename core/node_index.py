@@ -197,7 +197,6 @@ class NodeIndex:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.totals = Totals()
-        self.touched: set[int] | None = None  # nodes that changed, while reserves.py asks for it
         self.mirrors: dict[str, object] = {}  # what policies keep of the nodes, by name; derived
         self._now = View(is_soon=False)
         self._soon = View(is_soon=True)
@@ -228,8 +227,6 @@ class NodeIndex:
 
     def touch(self, node: Node) -> None:
         """What is held, leaving or claimed on the node changed."""
-        if self.touched is not None:
-            self.touched.add(node.index)
         for dirty in self._watchers:
             dirty.add(node.index)
 

@@ -6,12 +6,9 @@ Every amount of a job counts for its queue and for every queue above it.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from aimass.core.decay import Fair, fade
-
-if TYPE_CHECKING:
-    from aimass.core.reserves import Cells
 
 FAIR = ("gpu", "cpu", "memory")  # the resources of fair share, in the order of Fair
 ROOT = "root"
@@ -130,7 +127,6 @@ class Tree:
     ruled: tuple[str, ...] = ()
     reserved: tuple["Reserve", ...] = ()
     by_model: bool = False
-    cells: "Cells | None" = None  # (of ROOT) see reserves.cells_of
 
 
 class Reserve(NamedTuple):

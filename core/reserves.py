@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Entry = tuple[Job, Placement]
 _NOTHING = Row(0)
+_MIRROR = "reserves"  # see NodeIndex.mirrors
 
 
 def stays(spec: JobSpec) -> bool:
@@ -97,10 +98,13 @@ class Cells:
     Derived from the rows: losing it costs O(nodes).
     """
 
-    def __init__(self, cluster: "Cluster", reserves: tuple[Reserve, ...]) -> None:
+    def __init__(
+        self, cluster: "Cluster", reserves: tuple[Reserve, ...], dirty: set[int] | None = None
+    ) -> None:
+        """dirty: gets the index of every node that changes; None: they are looked at once."""
         self.reserves = reserves
         self.queues = frozenset[str]().union(*(reserve.family for reserve in reserves))
-        self.dirty = set(range(len(cluster.index.nodes)))
+        self.dirty = set(range(len(cluster.index.nodes))) if dirty is None else dirty
         self._cluster = cluster
         levels: dict[str, dict[str, None]] = {}
         for _, cell, _ in reserves:
@@ -174,14 +178,21 @@ class Cells:
 
 def cells_of(cluster: "Cluster") -> Cells | None:
     """The cluster's cells; None when no queue has a reserve. O(1), and O(nodes) the first time."""
-    tree, index = cluster.queues[ROOT].tree, cluster.index
-    if not tree.reserved:
-        index.touched = None
+    reserves, index = cluster.queues[ROOT].tree.reserved, cluster.index
+    if not reserves:
         return None
-    if tree.cells is None:
-        tree.cells = Cells(cluster, tree.reserved)
-        index.touched = tree.cells.dirty
-    return tree.cells
+    found = known_cells(cluster)
+    if found is None or found.reserves != reserves:
+        dirty = found.dirty if found is not None else index.watch()
+        dirty.update(range(len(index.nodes)))
+        found = index.mirrors[_MIRROR] = Cells(cluster, reserves, dirty)
+    return found
+
+
+def known_cells(cluster: "Cluster") -> Cells | None:
+    """Those that are kept already, perhaps of reserves that have changed since."""
+    found = cluster.index.mirrors.get(_MIRROR)
+    return found if isinstance(found, Cells) else None
 
 
 def lost_by_staying(cluster: "Cluster", job: Job) -> Reserve | None:
