@@ -29,10 +29,13 @@ _CONSTANTS = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes YAML 1.1, with quotes also around words that `read` takes for numbers: 0e0, 012."""
+    """Writes YAML 1.1, with quotes also around what `read` takes for something else.
+
+    Words that are numbers to it, 0e0 and 012; and text with U+0085, where PyYAML breaks the line.
+    """
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        """Quote what would come back as a number; leave the rest to PyYAML."""
+        """Quote what would come back as a number or as lines; leave the rest to PyYAML."""
         is_odd = "\x85" in text or _INT.match(text) or _FLOAT.match(text)
         style = '"' if is_odd else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
