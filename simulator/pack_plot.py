@@ -47,7 +47,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with what is drawn in it. dots: the bound, where it was computed."""
+    """One pair of axes with what is drawn in it.
+
+    dots: the bound where it was computed, and where it begins: nobody allocates what is yet to come.
+    """
 
     title: str
     bands: list[Band]
@@ -97,6 +100,8 @@ def panels_of(runs: Sequence[Run], bounds: Mapping[float, float]) -> list[Panel]
     behind = [at for band in alloc for at, mean in band.mean.items() if mean < at - 1]
     first = max(0, 5 * (min(behind, default=0) // 5) - 5)
     dots = {at: most for at, most in sorted(bounds.items()) if first <= at <= last}
+    if dots and first < min(dots):
+        dots = {first: first, **dots}  # no policy allocates more than has arrived
     in_view = [least for band in alloc for at, least in band.least.items() if at >= first]
     highest = max([*dots.values(), *(most for band in alloc for most in band.most.values())])
     lowest = min([*in_view, *dots.values()])

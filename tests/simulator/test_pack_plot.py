@@ -54,7 +54,7 @@ def test_allocation_is_shown_from_before_the_first_drop() -> None:
     allocated, fragmented = panels_of(RUNS, BOUNDS)
     assert (allocated.x, allocated.y) == ((85, 130), (85, 100))
     assert (fragmented.x, fragmented.y) == ((0, 130), (0, 13))
-    assert allocated.dots == BOUNDS
+    assert allocated.dots == {85: 85, **BOUNDS}
     assert panels_of([run("x", 130)], {})[0].x == (0, 130)
 
 
