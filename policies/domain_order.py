@@ -58,21 +58,21 @@ def domains_holding(
     level: str,
     inside: Domain | None = None,
     below: Sequence[str] = (),
-    is_few_nodes: bool = False,
+    fits: int = 0,
 ) -> Iterator[Domain]:
     """The domains of a level that may hold all of these roles, best first.
 
     inside: only those with nodes in this one. First come those of which a part holds the gang, a
-    domain of one of the levels `below`, the narrowest best; with is_few_nodes those where its first
-    role needs the fewest nodes. Then those that are in use already before those that it would break
-    open; then, role by role, the one with the least left over, and where a node takes most; then
-    the first. O(domains) once for needs without whole GPUs, else O(log) for each that is named.
+    domain of one of the levels `below`, the narrowest best; where some node takes `fits` shards of
+    its first role, those with as many such nodes as it needs. Then those that are in use already
+    before those that it would break open; then, role by role, the one with the least left over,
+    and where a node takes most; then the first. O(domains) once for needs without whole GPUs, else
+    O(log) for each that is named.
     """
     found = rooms[0].level(level)
     figures = _of_roles(rooms, sizes, found)
     holding = _enough(figures, found.within(inside))
     narrow = _holding_in_part(rooms, sizes, found, below) if holding else []
-    fits = rooms[0].most_fits(sizes[0]) if is_few_nodes else 0
     while holding:
         best = holding
         for those in narrow:

@@ -1,6 +1,6 @@
 """What all placers share: place a gang role by role, given a choice of nodes for one role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -21,7 +21,6 @@ from aimass.policies.place_spread import spread_nodes
 from aimass.policies.room import Room
 
 _ENOUGH = 1 << 30
-_NOWHERE: dict[int, Node] = {}
 
 
 @dataclass(slots=True)  # not frozen: one is made for every placement
@@ -40,10 +39,9 @@ class _Try:
     levels: Sequence[str]
     inside: Domain | None = None
 
-    def room(self, role: int, own: Mapping[int, Node] = _NOWHERE) -> Room:
-        """Where a role may go; own: where the gang lies already, by index."""
-        among = self.inside.mask if self.inside is not None else -1
-        nodes = mask_of(list(own)) if own else 0
+    def room(self, role: int, own: Collection[int] = ()) -> Room:
+        """Where a role may go; own: the nodes where the gang lies already."""
+        among, nodes = self.inside.mask if self.inside is not None else -1, mask_of(list(own))
         return Room(self.draft, self.job, self.needs[role], self.fuel, among, nodes)
 
 
@@ -80,7 +78,8 @@ class GangPlacer:
         return None
 
     def _place(self, trial: _Try) -> Placed | None:
-        draft, job, sizes = trial.draft, trial.job, trial.want.sizes
+        draft, job, fuel, sizes = trial.draft, trial.job, trial.fuel, trial.want.sizes
+        among = trial.inside.mask if trial.inside is not None else -1
         is_alone = len(sizes) == 1
         is_topology_free = not trial.levels or trial.choose is spread_nodes
         by_role: list[list[Placement]] = [[] for _ in sizes]
@@ -88,7 +87,8 @@ class GangPlacer:
         trail: list[str] = []
         order = (0,) if is_alone else _hardest_first(trial)
         for at, role in enumerate(order):
-            need, shards, room = trial.needs[role], sizes[role], trial.room(role, own)
+            need, shards = trial.needs[role], sizes[role]
+            room = Room(draft, job, need, fuel, among, mask_of(list(own)) if own else 0)
             if shards > 1 and room.count(shards) < shards:
                 return None
             said = ""
@@ -101,7 +101,7 @@ class GangPlacer:
             trail.append(room.summary())
             if said:
                 trail.append(said)
-            rank = sum(sizes[:role])
+            rank = sum(sizes[:role]) if role else 0
             groups = []
             if len(chosen) > 1:
                 chosen = in_rank_order(draft.cluster.levels, chosen)
@@ -132,7 +132,10 @@ def _gather(
     by_role = [n * need.gpu_milli for n, need in zip(trial.want.sizes, trial.needs, strict=True)]
     gpu_milli = sum(milli for role, milli in enumerate(by_role) if role not in later)
     sizes = [trial.want.sizes[role] for role in roles]
-    gang = Gang(rooms, sizes, trial.levels, trial.inside, tuple(own.values()), gpu_milli)
+    nodes, fits = tuple(own.values()), room.most_fits(sizes[0])
+    if not fits:
+        return None, ""
+    gang = Gang(rooms, sizes, trial.levels, trial.inside, nodes, gpu_milli, fits)
     gathered = gather(gang, trial.choose)
     if gathered is None:
         return None, ""

@@ -66,7 +66,8 @@ class Gang(NamedTuple):
     """What of a gang has no place yet, its first role first, and where the rest of it lies.
 
     levels: those below the domain that it must lie in (`inside`; None: anywhere), widest first.
-    gpu_milli: of what lies already and of its first role.
+    gpu_milli: of what lies already and of its first role. fits: the most shards of that role which
+    some node takes.
     """
 
     rooms: Sequence[Room]
@@ -75,6 +76,7 @@ class Gang(NamedTuple):
     inside: Domain | None
     own: Sequence[Node]
     gpu_milli: int
+    fits: int
 
 
 def gather(gang: Gang, choose: ChooseNodes) -> tuple[Chosen, Bill, list[Bill]] | None:
@@ -84,13 +86,12 @@ def gather(gang: Gang, choose: ChooseNodes) -> tuple[Chosen, Bill, list[Bill]] |
     wins, of equals the first. It ends with one that nothing can be cheaper than, usually the first.
     """
     room, shards = gang.rooms[0], gang.sizes[0]
-    nodes_least = -(-shards // max(1, room.most_fits(shards)))
-    least_milli = PLACE_MILLI * (nodes_least - 1)
+    least_milli = PLACE_MILLI * (-(-shards // gang.fits) - 1)
     if gang.own:
         own_milli = bill_of(gang.levels, gang.own, gang.gpu_milli, 0).total_milli
         least_milli = max(least_milli, own_milli)
     tried: list[list[int]] = []
-    found: list[tuple[int, int, Bill, Chosen, Room]] = []
+    found: list[tuple[int, int, Bill, Chosen, list[Room]]] = []
     for depth in range(len(gang.levels), -1, -1):
         legs = _legs(gang, depth)
         where = [part.all for part, _ in legs]
@@ -101,13 +102,14 @@ def gather(gang: Gang, choose: ChooseNodes) -> tuple[Chosen, Bill, list[Bill]] |
         if chosen is not None:
             nodes = [*gang.own, *(node for node, _ in chosen)]
             bill = bill_of(gang.levels, nodes, gang.gpu_milli, _holes(room, chosen))
-            found.append((bill.total_milli, len(found), bill, chosen, legs[-1][0]))
+            parts = [part for part, _ in legs]
+            found.append((bill.total_milli, len(found), bill, chosen, parts))
             if bill.total_milli <= least_milli:
                 break
     if not found:
         return None
-    (_, _, bill, chosen, part), *others = sorted(found, key=lambda each: each[:2])
-    room.adopt(part, [node for node, _ in chosen])
+    (_, _, bill, chosen, parts), *others = sorted(found, key=lambda each: each[:2])
+    room.adopt(parts, [node for node, _ in chosen])
     return chosen, bill, [other[2] for other in others]
 
 
@@ -164,22 +166,28 @@ def _legs(gang: Gang, depth: int) -> _Legs:
             near |= level.domains[number].mask
         if room.count(shards, near) >= shards:
             return [(room.within(near), shards)]
-    return _down(gang.rooms, gang.sizes, levels, gang.inside)
+    return _down(gang.rooms, gang.sizes, levels, gang.inside, gang.fits)
 
 
 def _down(
-    rooms: Sequence[Room], sizes: Sequence[int], levels: Sequence[str], inside: Domain | None
+    rooms: Sequence[Room],
+    sizes: Sequence[int],
+    levels: Sequence[str],
+    inside: Domain | None,
+    fits: int,
 ) -> _Legs:
     """The narrowest domain that holds all of these roles, and the parts of it."""
     room, shards = rooms[0], sizes[0]
     for depth in range(len(levels) - 1, -1, -1):
-        holding = domains_holding(rooms, sizes, levels[depth], inside, is_few_nodes=True)
+        holding = domains_holding(rooms, sizes, levels[depth], inside, fits=fits)
         for domain in holding:
-            return _split(room.within(domain.mask), shards, levels[depth + 1 :], domain)
-    return _split(room, shards, levels, inside)
+            return _split(room.within(domain.mask), shards, levels[depth + 1 :], domain, fits)
+    return _split(room, shards, levels, inside, fits)
 
 
-def _split(room: Room, shards: int, levels: Sequence[str], inside: Domain | None) -> _Legs:
+def _split(
+    room: Room, shards: int, levels: Sequence[str], inside: Domain | None, fits: int
+) -> _Legs:
     """Over the domains of the widest of these levels, none of which holds all. O(domains)."""
     if not levels:
         return [(room, shards)]
@@ -194,7 +202,7 @@ def _split(room: Room, shards: int, levels: Sequence[str], inside: Domain | None
         if counts[i] >= shards:
             tightest = min(roomiest[at:], key=lambda i: (counts[i] < shards, counts[i], i))
             part, domain = room.within(domains[tightest].mask), domains[tightest]
-            return legs + _down([part], [shards], levels[1:], domain)
+            return legs + _down([part], [shards], levels[1:], domain, min(fits, shards))
         if counts[i]:
             legs.append((room.within(domains[i].mask), counts[i]))
             shards -= counts[i]

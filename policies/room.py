@@ -61,7 +61,7 @@ class Room:
         self._room: dict[int, int] = {}  # by shards a node
         self._asked: dict[int, int] = {}  # by node index, shards that fit for sure
         self._less: dict[int, int] = {}  # by shards that fit: nodes to name no higher
-        self._draft, self._cluster, self._own = draft, cluster, own
+        self._draft, self._own = draft, own
         self._anchor: Node | None = None  # the node taken first
         self.note = ""  # what the policy says of its first choice, for the trail
         self._last: tuple[int, Callable[[int], int]] | None = None
@@ -113,15 +113,15 @@ class Room:
 
     def counts(self, level: str) -> DomainCounts:
         """What is free in the domains of a level, whatever else forbids them to the job."""
-        return self._cluster.index.counts(level, self.need, self.is_soon)
+        return self.index.counts(level, self.need, self.is_soon)
 
     def level(self, name: str) -> Level:
         """A level of the topology."""
-        return self._cluster.index.level(name)
+        return self.index.level(name)
 
     def look_again(self) -> None:
         """Something was tried on the draft and taken back: what was seen before counts again."""
-        self.view = self._cluster.index.view(self.is_soon)
+        self.view = self.index.view(self.is_soon)
 
     def within(self, nodes: int) -> "Room":
         """The same as far as it is on these nodes; a node that was asked is not asked again."""
@@ -130,9 +130,9 @@ class Room:
         part._room = {fits: found & nodes for fits, found in self._room.items()}
         return part
 
-    def adopt(self, part: "Room", nodes: Iterable[Node]) -> None:
-        """These nodes were chosen on a part of this room."""
-        self._last = part._last
+    def adopt(self, parts: Sequence["Room"], nodes: Iterable[Node]) -> None:
+        """These nodes were chosen on parts of this room, one after the other."""
+        self.note, self._last = parts[0].note, parts[-1]._last
         for node in nodes:
             self.take(node)
 
@@ -242,10 +242,10 @@ class Room:
         """Those in the narrowest domain that the node taken first shares with any."""
         if self._anchor is None:
             return nodes
-        for level in reversed(self._cluster.levels):
+        for level in reversed(self._draft.cluster.levels):
             value = self._anchor.inventory.labels.get(level)
             if value is not None:
-                close = nodes & self._cluster.index.domains(level)[value].mask
+                close = nodes & self.index.domains(level)[value].mask
                 if close:
                     return close
         return nodes
