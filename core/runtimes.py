@@ -52,7 +52,7 @@ def expected_end_ms(cluster: Cluster, job: Job) -> tuple[int, bool]:
 
     One that stops ends after its notice and grace, one at work after its estimate, at the latest at
     its limit and grace. One that has outlived that is expected to go on for a while, again and
-    again: a tenth of its estimate, or a minute.
+    again: up to a tenth of its estimate, or a minute.
     """
     now_ms, attempt, spec = cluster.now_ms, job.current, job.spec
     if attempt.stop_goal is not None:
@@ -76,13 +76,15 @@ def stop_ms(job: Job) -> int:
 
 
 def _prolonged(end_ms: int, now_ms: int, step_ms: int) -> int:
-    """The end, if it is not past; else the next of the ends that come step_ms apart.
+    """The end, if it is not past; else the next time on a grid of step_ms, in whole OVERRUN_MS.
 
     "Any moment now" would have the scheduler look again every millisecond at a process that hangs.
+    And the grid is the same for all: many that overrun are looked at once in a while, together.
     """
     if end_ms >= now_ms:
         return end_ms
-    return end_ms - (end_ms - now_ms) // step_ms * step_ms
+    grid_ms = -(-step_ms // OVERRUN_MS) * OVERRUN_MS
+    return -(-now_ms // grid_ms) * grid_ms
 
 
 def learn(cluster: Cluster, job: Job, attempt: Attempt) -> None:

@@ -92,17 +92,20 @@ def test_an_active_job_ends_after_its_estimate_again_and_again() -> None:
     assert expected_end_ms(world.cluster, job) == (world.now_ms + 10 * MINUTE_MS, True)
     world.start(job)
     began_ms = job.current.running_ms
-    for after_ms, ends_ms in ((-1, 10), (0, 10), (1, 11), (2 * MINUTE_MS + 1, 13)):
-        world.do(ev.Tick, began_ms + 10 * MINUTE_MS + after_ms - world.now_ms)
-        assert expected_end_ms(world.cluster, job) == (began_ms + ends_ms * MINUTE_MS, True)
+    due_ms = began_ms + 10 * MINUTE_MS
+    for after_ms, ends_ms in (
+        *((-1, due_ms), (0, due_ms), (1, 11 * MINUTE_MS)),
+        *((MINUTE_MS, 12 * MINUTE_MS), (2 * MINUTE_MS + 1, 13 * MINUTE_MS)),
+    ):
+        world.do(ev.Tick, due_ms + after_ms - world.now_ms)
+        assert expected_end_ms(world.cluster, job) == (ends_ms, True)
     world.do(ev.Tick, began_ms + 20 * MINUTE_MS - 1 - world.now_ms)
-    assert expected_end_ms(world.cluster, job)[0] == began_ms + 20 * MINUTE_MS
+    assert expected_end_ms(world.cluster, job)[0] == began_ms + 20 * MINUTE_MS + job.spec.grace_ms
     world.do(ev.Tick, 1)
     assert expected_end_ms(world.cluster, job) == (world.now_ms + 30_000, True)
-    world.do(ev.Tick, 40_000)
+    world.do(ev.Tick, 21 * MINUTE_MS + 1 - world.now_ms)
     for _ in range(2):
-        late_ms = began_ms + 20 * MINUTE_MS + job.spec.grace_ms
-        assert expected_end_ms(world.cluster, job) == (late_ms + MINUTE_MS, True)
+        assert expected_end_ms(world.cluster, job) == (22 * MINUTE_MS, True)
         world.do(ev.Tick, 49_000)
 
 
@@ -112,10 +115,31 @@ def test_a_job_that_does_not_stop_is_looked_at_again_by_the_minute() -> None:
     world.plan()
     world.start(job)
     world.cancel(job, grace_ms=10_000)
-    stopping_ms = world.now_ms
-    for ran_ms, ends_ms in ((0, 10_000), (10_000, 10_000), (1, 70_000), (59_999, 70_000)):
-        world.do(ev.Tick, ran_ms)
-        assert expected_end_ms(world.cluster, job) == (stopping_ms + ends_ms, True)
+    due_ms = world.now_ms + 10_000
+    for now_ms, ends_ms in (
+        *((world.now_ms, due_ms), (due_ms, due_ms), (due_ms + 1, MINUTE_MS)),
+        *((MINUTE_MS, MINUTE_MS), (MINUTE_MS + 1, 2 * MINUTE_MS)),
+    ):
+        world.do(ev.Tick, now_ms - world.now_ms)
+        assert expected_end_ms(world.cluster, job) == (ends_ms, True)
+
+
+def test_jobs_that_overrun_are_looked_at_together() -> None:
+    """Each is in the way of another promise, and began at another second: one tick a minute."""
+    world = World()
+    world.join("n1", inventory("n1", gpus("n1", 4)))
+    for _ in range(4):
+        job = world.submit(one_role(gpus=1), expected_ms=MINUTE_MS)
+        world.plan()
+        world.start(job)
+    for _ in range(4):
+        world.submit(one_role(gpus=1), expected_ms=MINUTE_MS)
+    world.plan()
+    world.wait(2 * MINUTE_MS)
+    before = len(world.history)
+    world.wait(10 * MINUTE_MS)
+    ticks = [event for event in world.history[before:] if isinstance(event, ev.Tick)]
+    assert len(ticks) == 10
 
 
 def test_a_deadline_makes_the_end_known() -> None:
