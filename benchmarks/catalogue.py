@@ -16,6 +16,7 @@ from benchmarks import (
     place_gang,
     place_live,
     restart,
+    sim,
     submit_batch,
     submit_start,
     submit_unary,
@@ -77,6 +78,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "submit_unary": Benchmark("durable submits/s, one call each, 32 in flight", submit_unary.run),
     "submit_batch": Benchmark("durable submits/s over SubmitBatch", submit_batch.run),
     "submit_start": Benchmark("submit to the program's first instruction, ms", submit_start.run),
+    "sim_tiresias": Benchmark(
+        "jobs/s of traces through the scheduler in virtual time, in processor time", sim.run
+    ),
     "cli": Benchmark("wall time of massctl beside `python -c pass`, ms", cli.run),
 }
 
@@ -86,6 +90,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
         *("preempt", "scale", "why", "memory"),
     ),
+    "sim": ("sim_tiresias",),
     "place": ("place_openb", "place_scale", "place_latency", "gang_scale", "warmup"),
 }
 
@@ -99,6 +104,16 @@ AIMS: dict[str, Aim] = {
     "gang_rate_8": Aim(2_000, is_upper=False),
     "gang_rate_1024": Aim(2_000, is_upper=False),
     "preempt_p99": Aim(20, is_upper=True),
+    **{
+        f"sim_{order}_{trace}": Aim(5_000, is_upper=False)
+        for order in sim.ORDERS
+        for trace in sim.TRACES
+    },
+    **{
+        f"sim_{order}_{trace}_of_reference": Aim(10, is_upper=False)
+        for order in sim.ORDERS
+        for trace in sim.TRACES
+    },
     "scale_nodes_growth_10k": Aim(1.5, is_upper=True),
     "scale_nodes_growth_100k": Aim(1.5, is_upper=True),
     "scale_pending_growth_10k": Aim(1.5, is_upper=True),
