@@ -56,7 +56,9 @@ def consolidate(search: Search, eased: list[JobId] | None = None) -> list[JobId]
     jobs) once, then for each promise O(nodes with movers) and TRIES_MAX tries at most.
     """
     options, cluster = search.policy.options, search.cluster
-    if not options.moves or not search.promises or is_under_way(cluster):
+    if not options.moves or not search.promises or not search.fuel.left:
+        return []
+    if is_under_way(cluster) or any(stop.rule is StopRule.MOVE for stop in search.stops):
         return []
     most, budget = options.moves, options.move_budget_gpu_ms - spent_gpu_ms(cluster)
     search.wake(freed_at_ms(cluster))  # it is larger then

@@ -55,11 +55,14 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         for _ in range(ROUNDS_MAX):
             before = _pass(search, waits)
             keep_standing(search)
+            if _again(search, waits, *before):
+                continue
+            improve_first(search)
+            before = (len(search.starts), len(search.stops) + len(search.claims))
+            for job_id in consolidate(search):
+                waits.pop(cluster.waiting.group(job_id), None)
             if not _again(search, waits, *before):
                 break
-        improve_first(search)
-        for job_id in consolidate(search) if search.fuel.left else ():
-            waits.pop(cluster.waiting.group(job_id), None)
         if search.fuel.left:
             grow(search)
         return _plan(search, policy, waits)
