@@ -59,9 +59,10 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
                 continue
             improve_first(search)
             before = (len(search.starts), len(search.stops) + len(search.claims))
-            for job_id in consolidate(search):
-                waits.pop(cluster.waiting.group(job_id), None)
+            helped = consolidate(search)
             if not _again(search, waits, *before):
+                for job_id in helped:  # the search budget is spent
+                    waits.pop(cluster.waiting.group(job_id), None)
                 break
         if search.fuel.left:
             grow(search)

@@ -246,6 +246,19 @@ def test_nobody_is_moved_while_somebody_is_on_the_way() -> None:
     assert len(moves_of(world.plan())) == 2
 
 
+def test_equal_jobs_behind_the_one_that_gains_keep_their_promises() -> None:
+    """They wait as one group: after the move it is looked at once more."""
+    world = a_world(nodes=4, moves=1)
+    for node in range(4):
+        running(world, node, 2, hours=9 + node)
+    for _ in range(4):
+        world.submit(one_role(gpus=4), expected_ms=HOUR_MS)
+    before = world.plan()
+    assert len(moves_of(before)) == 1
+    claimed = [claim.job_id for claim in before.claims]
+    assert sorted(world.cluster.planned) == sorted({"j5", "j6", "j7", "j8"} - {*claimed})
+
+
 def test_a_gang_of_two_nodes_gets_both() -> None:
     """One way after the other until it fits."""
     world = a_world(nodes=4, moves=2)
