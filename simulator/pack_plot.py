@@ -49,7 +49,7 @@ class Band:
 class Panel:
     """One pair of axes with what is drawn in it.
 
-    dots: the bound where it was computed, and where it begins: nobody allocates what is yet to come.
+    dots: the bound where it was computed, and where it begins: nobody allocates what has not come.
     """
 
     title: str
