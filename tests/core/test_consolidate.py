@@ -247,16 +247,21 @@ def test_nobody_is_moved_while_somebody_is_on_the_way() -> None:
 
 
 def test_equal_jobs_behind_the_one_that_gains_keep_their_promises() -> None:
-    """They wait as one group: after the move it is looked at once more."""
-    world = a_world(nodes=4, moves=1)
+    """They wait as one group: after the move it is looked at once more, as a whole."""
+    world = a_world(nodes=6, moves=0)
     for node in range(4):
-        running(world, node, 2, hours=9 + node)
+        running(world, node, 2, hours=9 + node, movable=False)
+    last = running(world, 4, 1, hours=99)
+    running(world, 5, 3, hours=99, movable=False)
     for _ in range(4):
-        world.submit(one_role(gpus=4), expected_ms=HOUR_MS)
-    before = world.plan()
-    assert len(moves_of(before)) == 1
-    claimed = [claim.job_id for claim in before.claims]
-    assert sorted(world.cluster.planned) == sorted({"j5", "j6", "j7", "j8"} - {*claimed})
+        world.submit(one_role(gpus=4), expected_ms=50 * HOUR_MS)
+    world.plan()
+    before = dict(world.cluster.planned)
+    world.policy = make_policy(moves=1)
+    assert moves_of(world.plan()) == [last.id]
+    after = world.cluster.planned
+    assert list(after) == list(before)[1:]
+    assert all(after[job_id].start_ms <= before[job_id].start_ms for job_id in after)
 
 
 def test_a_gang_of_two_nodes_gets_both() -> None:
