@@ -8,7 +8,6 @@ whoever is stopped stands there, in no cell that its own queue uses.
 from collections.abc import Iterable
 from functools import cached_property
 
-from aimass.core.cells import Used
 from aimass.core.cluster import Cluster
 from aimass.core.model import Job, JobId, Node, Placement, StopRule
 from aimass.core.plan import Plan
@@ -29,11 +28,11 @@ class CellTakers:
         self._cells = cells_of(cluster)
 
     @cached_property
-    def _used(self) -> Used:
+    def _used(self) -> dict[tuple[str, int], int]:
         """What queues use of their reserves before the plan."""
         assert self._cells is not None, "asked only where a queue has a reserve"
         self._cells.refresh()
-        return self._cells.assign().used
+        return self._cells.assign().used()
 
     def may_take(self, queue: Queue, taker: Job, other: Job) -> bool:
         """True when the taker lies in cells of the queue, and the other stands there.

@@ -1,18 +1,21 @@
 """Cells of GPUs, given out to the queues that have them in reserve: the arithmetic of reserves.py.
 
-The largest cells first. Of one size first where a queue's own jobs lie, those that stay before
-those that can be stopped; then on the nodes that are left, the fullest first. What is given is
-there, also all together. An arrangement may be missed where cells of one model have sizes that do
-not divide one another, or lie on several levels.
+The largest cells first. Of one size first where a queue's own jobs lie, in what only it may use
+before the rest; then on the nodes that are left, the fullest first. What is given is there, also
+all together. An arrangement may be missed where cells of one model have several sizes or levels,
+or jobs of several such queues stay on the same nodes. Nodes that are alike are handled together.
 """
 
+from bisect import bisect_left, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aimass.core.queues import Cell, Reserve
 
-Domain = tuple[str | None, ...]  # of a node: its domain on each level that a cell names
-Used = dict[tuple[str, int], int]  # (queue, node index) -> GPUs
+Domain = tuple[str, ...]  # of a node: its domain on each level that a cell names; empty: none
+Use = tuple[str, tuple[int, ...], int]
+"""(queue, node indexes, GPUs of its cells on each of these)."""
 
 
 class Row(NamedTuple):
@@ -36,11 +39,17 @@ class Row(NamedTuple):
 
     def room(self, family: frozenset[str]) -> int:
         """GPUs of which the family may make cells."""
-        return self.open + self.of(family)[0]
+        return self.open + self.of(family)[0] if self.own else self.open
+
+
+Groups = dict[Domain, dict[Row, tuple[int, ...]]]
+"""Indexes of nodes, ascending, by domain and row."""
 
 
 def taken(row: Row, gpus: int, family: frozenset[str]) -> Row:
     """What is left when the family makes a cell's shard there: of what is its own first."""
+    if not row.own:
+        return Row(row.open - gpus)
     free, left = row.open, gpus
     own = {queue: [kept, soft] for queue, kept, soft in row.own}
     mine = [entry for queue, entry in own.items() if queue in family]
@@ -61,66 +70,54 @@ def taken(row: Row, gpus: int, family: frozenset[str]) -> Row:
 
 @dataclass(slots=True)
 class Shelf:
-    """All GPUs of one model by node; nodes where no queue with a reserve is also as counts."""
+    """All GPUs of one model, by node."""
 
     model: str
     levels: tuple[str, ...]
     rows: dict[int, tuple[Domain, Row]] = field(default_factory=dict)
-    plain: dict[tuple[Domain, int], int] = field(default_factory=dict)  # (domain, open) -> nodes
-    special: dict[int, tuple[Domain, Row]] = field(default_factory=dict)
+    groups: dict[Domain, dict[Row, list[int]]] = field(default_factory=dict)
 
-    def put(self, index: int, domain: Domain, row: Row) -> None:
-        """Enter a node, or another row of it. O(1)."""
+    def put(self, index: int, domain: Domain, row: Row) -> bool:
+        """Enter a node, or another row of it; whether it is another. O(log nodes) and a memmove."""
         old = self.rows.get(index)
         if old == (domain, row):
-            return
-        if old is not None and old[1].own:
-            del self.special[index]
-        elif old is not None:
-            _count(self.plain, (old[0], old[1].open), -1)
+            return False
+        if old is not None:
+            nodes = self.groups[old[0]][old[1]]
+            del nodes[bisect_left(nodes, index)]
+            if not nodes:
+                del self.groups[old[0]][old[1]]
         self.rows[index] = (domain, row)
-        if row.own:
-            self.special[index] = (domain, row)
-        else:
-            _count(self.plain, (domain, row.open), 1)
-
-    def copy(self) -> "Shelf":
-        """The same, to be changed. O(nodes)."""
-        rows, plain, special = dict(self.rows), dict(self.plain), dict(self.special)
-        return Shelf(self.model, self.levels, rows, plain, special)
+        insort(self.groups.setdefault(domain, {}).setdefault(row, []), index)
+        return True
 
     def at(self, cell: Cell) -> int:
-        """Which part of a Domain is about the cell's level."""
+        """Which part of a Domain is about the cell's level; -1: it is of one node."""
         return self.levels.index(cell.level) if cell.level else -1
 
+    def breaking(self, cell: Cell, devices: int, is_strict: bool) -> set[int]:
+        """Nodes where taking so many GPUs takes a shard of a cell that its domain cannot spare.
 
-def _count(table: dict[tuple[Domain, int], int], key: tuple[Domain, int], by: int) -> None:
-    left = table.get(key, 0) + by
-    if left:
-        table[key] = left
-    else:
-        table.pop(key, None)
-
-
-def breaking(shelf: Shelf, cell: Cell, devices: int, is_strict: bool) -> set[int]:
-    """Nodes where taking so many GPUs takes a shard of such a cell that its domain cannot spare.
-
-    is_strict: where any number might. O(nodes).
-    """
-    gpus, at = cell.gpus, shelf.at(cell)
-    totals: dict[str | None, int] = {}
-    for domain, row in shelf.rows.values() if at >= 0 else ():
-        totals[domain[at]] = totals.get(domain[at], 0) + row.open // gpus
-    found = set()
-    for index, (domain, row) in shelf.rows.items():
-        rest = 0 if is_strict else max(0, row.open - devices)
-        less = row.open // gpus - rest // gpus
-        if less and at >= 0:
-            total = totals[domain[at]] if domain[at] is not None else 0
-            less = total // cell.shards - (0 if is_strict else (total - less) // cell.shards)
-        if less:
-            found.add(index)
-    return found
+        is_strict: where any number might. O(groups + nodes found).
+        """
+        gpus, at = cell.gpus, self.at(cell)
+        totals: dict[str, int] = {}
+        for domain, group in self.groups.items() if at >= 0 else ():
+            count = sum(len(nodes) * (row.open // gpus) for row, nodes in group.items())
+            totals[domain[at]] = totals.get(domain[at], 0) + count
+        found: set[int] = set()
+        for domain, group in self.groups.items():
+            for row, nodes in group.items():
+                rest = 0 if is_strict else max(0, row.open - devices)
+                less = row.open // gpus - rest // gpus
+                if less and at >= 0:
+                    total = totals[domain[at]] if domain[at] else 0
+                    less = total // cell.shards - (
+                        0 if is_strict else (total - less) // cell.shards
+                    )
+                if less:
+                    found.update(nodes)
+        return found
 
 
 class Giving:
@@ -128,111 +125,159 @@ class Giving:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._plain = dict(shelf.plain)
-        self._special = dict(sorted(shelf.special.items()))
+        self._groups: Groups = {
+            domain: {row: tuple(nodes) for row, nodes in group.items()}
+            for domain, group in shelf.groups.items()
+        }
+        self._named: dict[int, dict[str, list[Domain]]] = {}  # by part of the domain
 
-    def own_first(self, reserve: Reserve, used: Used) -> int:
-        """Give cells where the queue's own jobs are; how many. used: gets the GPUs of these nodes.
-
-        O(nodes where queues with reserves are, by log).
-        """
+    def own_first(self, reserve: Reserve, uses: list[Use]) -> int:
+        """Give cells where the queue's own jobs are; how many. uses: gets where. O(groups)."""
         _, cell, family = reserve
-        mine = [
-            (-kept, -soft, index)
-            for index, (_, row) in self._special.items()
-            for kept, soft in (row.of(family),)
-            if kept + soft and row.room(family) >= cell.gpus
-        ]
-        nodes = [index for _, _, index in sorted(mine)]
+        mine = sorted(self._most_own(list(self._groups), reserve), key=_by_own)
         if not cell.level:
-            return self._from_own(nodes, cell.count, reserve, used)
-        rooms, at, given = self._rooms(reserve), self._shelf.at(cell), 0
-        by_domain: dict[str | None, list[int]] = {}
-        for index in nodes:
-            by_domain.setdefault(self._special[index][0][at], []).append(index)
-        for name, here in by_domain.items():
-            while given < cell.count and name is not None and rooms[name] >= cell.shards:
-                shards = self._from_own(here, cell.shards, reserve, used)
+            return self._from_own([found[3] for found in mine], cell.count, reserve, uses)
+        at, given = self._shelf.at(cell), 0
+        for name in dict.fromkeys(found[3][at] for found in mine if found[3][at]):
+            domains = self._of(at)[name]
+            room = self._room(domains, reserve)
+            while given < cell.count and room >= cell.shards:
+                shards = self._from_own(domains, cell.shards, reserve, uses)
                 if not shards:
                     break
-                rest = self._from_any(cell.gpus, cell.shards - shards, family, name, at)
+                rest = self._from_any(cell.gpus, cell.shards - shards, family, domains)
                 assert shards + rest == cell.shards, "a domain had less room than was counted"
-                rooms[name] -= cell.shards
+                room -= cell.shards
                 given += 1
         return given
 
     def anywhere(self, reserve: Reserve, most: int) -> int:
         """Give so many cells wherever they can be, in the fullest domains first; how many."""
         _, cell, family = reserve
+        if not most:
+            return 0
         if not cell.level:
-            return self._from_any(cell.gpus, most, family, None, -1)
-        given, at = 0, self._shelf.at(cell)
-        for room, name in sorted((room, name) for name, room in self._rooms(reserve).items()):
+            return self._from_any(cell.gpus, most, family, list(self._groups))
+        given, named = 0, self._of(self._shelf.at(cell))
+        rooms = [(self._room(domains, reserve), name) for name, domains in named.items() if name]
+        for room, name in sorted(rooms):
             cells = min(most - given, room // cell.shards)
-            self._from_any(cell.gpus, cells * cell.shards, family, name, at)
+            self._from_any(cell.gpus, cells * cell.shards, family, named[name])
             given += cells
         return given
 
     def spare(self, gpus: int) -> int:
         """Shards of so many GPUs that are still there for anybody."""
-        plain = sum(count * (room // gpus) for (_, room), count in self._plain.items())
-        return plain + sum(row.open // gpus for _, row in self._special.values())
-
-    def _rooms(self, reserve: Reserve) -> dict[str, int]:
-        """Shards of the cell by domain."""
-        at, gpus = self._shelf.at(reserve.cell), reserve.cell.gpus
-        rooms: dict[str, int] = {}
-        for (domain, room), count in self._plain.items():
-            if (name := domain[at]) is not None:
-                rooms[name] = rooms.get(name, 0) + count * (room // gpus)
-        for domain, row in self._special.values():
-            if (name := domain[at]) is not None:
-                rooms[name] = rooms.get(name, 0) + row.room(reserve.family) // gpus
-        return rooms
-
-    def _from_own(self, nodes: list[int], most: int, reserve: Reserve, used: Used) -> int:
-        """Take shards from these nodes, as long as some of it is the queue's own; how many."""
-        queue, cell, family = reserve
-        given = 0
-        for index in nodes:
-            domain, row = self._special[index]
-            while given < most and row.room(family) >= cell.gpus and any(row.of(family)):
-                row = taken(row, cell.gpus, family)
-                used[queue, index] = used.get((queue, index), 0) + cell.gpus
-                given += 1
-            self._special[index] = (domain, row)
-        return given
-
-    def _from_any(
-        self, gpus: int, most: int, family: frozenset[str], name: str | None, at: int
-    ) -> int:
-        """Take shards from any nodes (at >= 0: of that domain), the fullest first; how many."""
-        left = most
-        keys = [key for key in self._plain if key[1] >= gpus and (at < 0 or key[0][at] == name)]
-        keys.sort(key=lambda key: (key[1], [part or "" for part in key[0]]))
-        for key in keys:
-            each, there = key[1] // gpus, self._plain[key]
-            whole = min(there, left // each)
-            self._shift(key, whole, each * gpus)
-            left -= whole * each
-            if left and whole < there:
-                self._shift(key, 1, left * gpus)
-                left = 0
-        rows = (
-            (row.room(family), index)
-            for index, (domain, row) in self._special.items()
-            if at < 0 or domain[at] == name
+        return sum(
+            len(nodes) * (row.open // gpus)
+            for group in self._groups.values()
+            for row, nodes in group.items()
         )
-        for _, index in sorted(rows) if left else ():
-            domain, row = self._special[index]
-            while left and row.room(family) >= gpus:
-                row = taken(row, gpus, family)
-                left -= 1
-            self._special[index] = (domain, row)
+
+    def _of(self, at: int) -> dict[str, list[Domain]]:
+        """The domains of a level by its name."""
+        if at not in self._named:
+            self._named[at] = {}
+            for domain in self._groups:
+                self._named[at].setdefault(domain[at], []).append(domain)
+        return self._named[at]
+
+    def _room(self, domains: list[Domain], reserve: Reserve) -> int:
+        """Shards of the cell there."""
+        gpus, family = reserve.cell.gpus, reserve.family
+        return sum(
+            len(nodes) * (row.room(family) // gpus)
+            for domain in domains
+            for row, nodes in self._groups[domain].items()
+        )
+
+    def _from_own(self, domains: list[Domain], most: int, reserve: Reserve, uses: list[Use]) -> int:
+        """Take shards there, as long as some of each is the queue's own; how many.
+
+        First those that cost the others no shard of this size, as they are made of what only this
+        queue may use and of what is left over; of them first those that no other queue could have
+        so. Then where most is its own.
+        """
+        _, cell, family = reserve
+        domains, left = list(dict.fromkeys(domains)), most
+        spare = []
+        for kept, _, first, domain, row in self._most_own(domains, reserve):
+            if each := (-kept + row.open % cell.gpus) // cell.gpus:
+                is_shared = -kept < sum(staying for _, staying, _ in row.own)
+                spare.append(((is_shared, kept, first), domain, row, each))
+        for _, domain, row, each in sorted(spare, key=lambda found: found[0]):
+            left -= self._take(domain, row, each, left, reserve, uses) if left else 0
+        others = self._most_own(domains, reserve) if left else ()
+        for *_, domain, row in sorted(others, key=_by_own):
+            each, after = 0, row
+            while after.room(family) >= cell.gpus and any(after.of(family)):
+                after = taken(after, cell.gpus, family)
+                each += 1
+            left -= self._take(domain, row, each, left, reserve, uses) if left else 0
         return most - left
 
-    def _shift(self, key: tuple[Domain, int], nodes: int, gpus: int) -> None:
-        """So many of these nodes give so many GPUs each."""
-        if nodes:
-            _count(self._plain, key, -nodes)
-            _count(self._plain, (key[0], key[1] - gpus), nodes)
+    def _most_own(
+        self, domains: list[Domain], reserve: Reserve
+    ) -> Iterator[tuple[int, int, int, Domain, Row]]:
+        """(-kept, -soft, first node, domain, row) of groups where jobs of the queue are, and a
+        shard of its cell could be."""
+        _, cell, family = reserve
+        for domain in domains:
+            for row, nodes in self._groups[domain].items():
+                if row.own and row.room(family) >= cell.gpus:
+                    kept, soft = row.of(family)
+                    if kept + soft:
+                        yield -kept, -soft, nodes[0], domain, row
+
+    def _from_any(self, gpus: int, most: int, family: frozenset[str], domains: list[Domain]) -> int:
+        """Take shards from any nodes of these domains, the fullest first; how many.
+
+        Of equally full ones those where queues with reserves are come last.
+        """
+        rows = [
+            (room, bool(row.own), nodes[0], domain, row)
+            for domain in domains
+            for row, nodes in self._groups[domain].items()
+            for room in (row.room(family),)
+            if room >= gpus
+        ]
+        reserve, left = Reserve("", Cell(gpus, self._shelf.model, most), family), most
+        for room, _, _, domain, row in sorted(rows, key=lambda found: found[:3]) if most else ():
+            left -= self._take(domain, row, room // gpus, left, reserve, None)
+            if not left:
+                break
+        return most - left
+
+    def _take(
+        self,
+        domain: Domain,
+        row: Row,
+        each: int,
+        most: int,
+        reserve: Reserve,
+        uses: list[Use] | None,
+    ) -> int:
+        """Take `each` shards from every node of the group, at most so many in all; how many."""
+        group = self._groups[domain]
+        nodes = group.pop(row)
+        whole = min(len(nodes), most // each)
+        parts = [(nodes[:whole], each)] if whole else []
+        if whole < len(nodes):
+            rest = most - whole * each
+            parts += [(nodes[whole : whole + 1], rest)] if rest else []
+            if nodes[whole + bool(rest) :]:
+                group[row] = nodes[whole + bool(rest) :]
+        count = 0
+        for some, shards in parts:
+            after = row
+            for _ in range(shards):
+                after = taken(after, reserve.cell.gpus, reserve.family)
+            group[after] = tuple(sorted((*group.get(after, ()), *some)))
+            count += shards * len(some)
+            if uses is not None:
+                uses.append((reserve.queue, some, shards * reserve.cell.gpus))
+        return count
+
+
+def _by_own(found: tuple[int, int, int, Domain, Row]) -> tuple[int, int, int]:
+    return found[:3]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from aimass.core.cells import Domain, Giving, Row, Shelf, Used, breaking
+from aimass.core.cells import Domain, Giving, Row, Shelf, Use
 from aimass.core.model import Job, JobId, Node, NodeState, Placement
 from aimass.core.queues import ROOT, Cell, Reserve
 from aimass.core.spec import JobSpec, PreemptMode
@@ -82,14 +82,22 @@ class Assigned:
     """What came of giving out all cells.
 
     missing, begun: of each reserve of the cluster, how many cells are not there, and how many lie
-    where the queue's own jobs are. used: the GPUs of these. spare: of each model, shards of its
+    where the queue's own jobs are. uses: where these are. spare: of each model, shards of its
     largest cell that are there beyond all reserves.
     """
 
     missing: tuple[int, ...]
     begun: tuple[int, ...]
-    used: Used
+    uses: tuple[Use, ...]
     spare: dict[str, int]
+
+    def used(self) -> dict[tuple[str, int], int]:
+        """GPUs of cells by (queue, node index), where its own jobs are. O(those)."""
+        found: dict[tuple[str, int], int] = {}
+        for queue, nodes, gpus in self.uses:
+            for index in nodes:
+                found[queue, index] = found.get((queue, index), 0) + gpus
+        return found
 
 
 class Cells:
@@ -106,6 +114,7 @@ class Cells:
         self.queues = frozenset[str]().union(*(reserve.family for reserve in reserves))
         self.dirty = set(range(len(cluster.index.nodes))) if dirty is None else dirty
         self._cluster = cluster
+        self._assigned: Assigned | None = None  # as long as no row is another
         levels: dict[str, dict[str, None]] = {}
         for _, cell, _ in reserves:
             levels.setdefault(cell.model, {}).update({cell.level: None} if cell.level else {})
@@ -117,13 +126,13 @@ class Cells:
         for index in sorted(self.dirty):
             node = nodes[index]
             entries = list(entries_of(self._cluster, node, promised, trial))
-            self._enter(self._shelves.values(), node, entries, takes_new(node))
+            self._enter(node, entries, takes_new(node))
         self.dirty.clear()
 
     def empty(self) -> None:
         """Look at every node as if it were ready and held nothing, but for those that are lost."""
         for node in self._cluster.index.nodes:
-            self._enter(self._shelves.values(), node, [], node.state is not NodeState.LOST)
+            self._enter(node, [], node.state is not NodeState.LOST)
         self.dirty.clear()
 
     def row(self, index: int, model: str) -> Row:
@@ -133,47 +142,49 @@ class Cells:
     def assign(self, instead: dict[int, list[Entry]] | None = None) -> Assigned:
         """Give out all cells. instead: nodes that are counted with these entries.
 
-        O(reserves * (nodes where queues with reserves are + domains * GPUs of a node)); O(nodes)
-        with `instead`.
+        O(reserves * groups of nodes that are alike), of which each domain has its own where cells
+        name a level; O(1) when no row is another than the last time.
         """
-        shelves = self._shelves
         if instead:
-            shelves = {model: shelf.copy() for model, shelf in shelves.items()}
+            nodes = self._cluster.index.nodes
             for index, entries in instead.items():
-                node = self._cluster.index.nodes[index]
-                self._enter(shelves.values(), node, entries, takes_new(node))
+                self._enter(nodes[index], entries, takes_new(nodes[index]))
+            self.dirty.update(instead)
+        if self._assigned is None:
+            self._assigned = self._give()
+        return self._assigned
+
+    def _give(self) -> Assigned:
         missing: list[int] = []
         begun: list[int] = []
-        used: Used = {}
+        uses: list[Use] = []
         spare: dict[str, int] = {}
-        for model, shelf in shelves.items():
+        for model, shelf in self._shelves.items():
             mine = [reserve for reserve in self.reserves if reserve.cell.model == model]
             giving = Giving(shelf)
             for _, same in groupby(mine, key=lambda r: (r.cell.gpus, r.cell.shards)):
                 equal = list(same)  # of one size: the larger ones have been given
-                own = [giving.own_first(reserve, used) for reserve in equal]
+                own = [giving.own_first(reserve, uses) for reserve in equal]
                 left = [reserve.cell.count - n for reserve, n in zip(equal, own, strict=True)]
                 missing += [n - giving.anywhere(r, n) for r, n in zip(equal, left, strict=True)]
                 begun += own
             spare[model] = giving.spare(mine[0].cell.gpus)
-        return Assigned(tuple(missing), tuple(begun), used, spare)
+        return Assigned(tuple(missing), tuple(begun), tuple(uses), spare)
 
     def breaking(self, devices: int, is_strict: bool = False) -> set[int]:
-        """Nodes where taking so many GPUs may break a cell; see cells.breaking. O(nodes)."""
+        """Nodes where taking so many GPUs may break a cell; see Shelf.breaking."""
         found: set[int] = set()
         for reserve in self.reserves:
-            cell = reserve.cell
-            found |= breaking(self._shelves[cell.model], cell, devices, is_strict)
+            found |= self._shelves[reserve.cell.model].breaking(reserve.cell, devices, is_strict)
         return found
 
-    def _enter(
-        self, shelves: Iterable[Shelf], node: Node, entries: list[Entry], is_open: bool
-    ) -> None:
+    def _enter(self, node: Node, entries: list[Entry], is_open: bool) -> None:
         labels = node.inventory.labels
-        for shelf in shelves:
-            domain: Domain = tuple([labels.get(level) for level in shelf.levels])
+        for shelf in self._shelves.values():
+            domain: Domain = tuple([labels.get(level, "") for level in shelf.levels])
             row = row_of(node, shelf.model, entries, self.queues) if is_open else _NOTHING
-            shelf.put(node.index, domain, row)
+            if shelf.put(node.index, domain, row):
+                self._assigned = None
 
 
 def cells_of(cluster: "Cluster") -> Cells | None:
@@ -208,7 +219,8 @@ def lost_by_staying(cluster: "Cluster", job: Job) -> Reserve | None:
     places = (*job.current.placements, *(owned.placements if owned else ()))
     nodes = {place.node_id: cluster.nodes[place.node_id] for place in places}
     instead = {n.index: list(entries_of(cluster, n, trial=job)) for n in nodes.values()}
-    return lost(cells, cells.assign(instead), cells.assign())
+    before = cells.assign()
+    return lost(cells, cells.assign(instead), before)
 
 
 def lost(cells: Cells, now: Assigned, before: Assigned) -> Reserve | None:

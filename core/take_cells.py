@@ -10,7 +10,7 @@ from aimass.core.model import Job, Placement, StopRule
 from aimass.core.policy import Placed
 from aimass.core.preempt import choose, claiming, enter
 from aimass.core.quota import within_guarantee
-from aimass.core.reserves import Assigned, Cells
+from aimass.core.reserves import Cells
 from aimass.core.search import Search
 from aimass.core.victims import Taking, Victim, candidates, may_preempt_now, smallest_forms
 from aimass.core.wants import amounts_asked
@@ -48,7 +48,9 @@ def _taking(beside: Beside, job: Job, queue: str) -> Taking:
     now, cells, cluster = beside.now(job), beside.cells, beside.search.cluster
     nodes = cluster.index.nodes
     family = next(reserve.family for reserve in cells.reserves if reserve.queue == queue)
-    in_use = {(other, nodes[index].id) for used in (beside.base, now) for other, index in used.used}
+    in_use = {
+        (other, nodes[index].id) for used in (beside.base, now) for other, index in used.used()
+    }
     possible = {node.id for node in nodes if room_of(cells, queue, node.index)}
     return Taking(cluster, queue, family, frozenset(possible), frozenset(in_use))
 
@@ -75,7 +77,7 @@ def _is_right(
     )
     if not all(stands):
         return False
-    now, search = beside.now(job), beside.search
+    now, search = beside.now(job).used(), beside.search
     takers = [
         (queue, found)
         for queue, taker, found in beside.takers
@@ -88,7 +90,7 @@ def _is_right(
 
 
 def _lies_in_cells(
-    beside: Beside, now: Assigned, queue: str, places: tuple[Placement, ...]
+    beside: Beside, used: dict[tuple[str, int], int], queue: str, places: tuple[Placement, ...]
 ) -> bool:
     """True when all that the queue has on these nodes is in its cells."""
     cells, cluster = beside.cells, beside.search.cluster
@@ -97,6 +99,6 @@ def _lies_in_cells(
     for node_id in {place.node_id for place in places if place.devices}:
         index = cluster.nodes[node_id].index
         own = sum(sum(cells.row(index, model).of(family)) for model in models)
-        if not own or own > now.used.get((queue, index), 0):
+        if not own or own > used.get((queue, index), 0):
             return False
     return True
