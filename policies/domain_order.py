@@ -95,6 +95,14 @@ def domains_holding(
                 room.look_again()  # the caller may have tried it on the draft, and taken it back
 
 
+def is_too_large(room: Room, shards: int, level: str, inside: Domain | None) -> bool:
+    """No domain of the level can hold so many shards, as far as the counters know. O(log)."""
+    if room.need.gpu_milli < WHOLE_GPU_MILLI:
+        return False
+    found = room.level(level)
+    return not _Figures(room, shards, found).enough(found.within(inside))
+
+
 def _of_roles(rooms: Sequence[Room], sizes: Sequence[int], level: Level) -> list[_Figures]:
     return [_Figures(room, size, level) for room, size in zip(rooms, sizes, strict=True)]
 

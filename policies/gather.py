@@ -16,6 +16,7 @@ GiB is 170 ms more beyond the narrowest, 4 % of a step of 4 s. More: docs/decisi
 """
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from aimass.core.bitslice import members
@@ -23,7 +24,7 @@ from aimass.core.domains import Domain
 from aimass.core.model import Node
 from aimass.core.node_index import PARTIAL_BITS
 from aimass.core.spec import WHOLE_GPU_MILLI
-from aimass.policies.domain_order import domains_holding
+from aimass.policies.domain_order import domains_holding, is_too_large
 from aimass.policies.room import Room
 
 PLACE_MILLI = 250
@@ -82,19 +83,16 @@ class Gang(NamedTuple):
 def gather(gang: Gang, choose: ChooseNodes) -> tuple[Chosen, Bill, list[Bill]] | None:
     """Nodes for the first role: where, what that costs, what other ways that were tried would have.
 
-    Tried are: domains of all levels, then of all but the narrowest, and so on to none. The cheapest
-    wins, of equals the first. It ends with one that nothing can be cheaper than, usually the first.
+    Tried are: domains of all levels, then of all but the narrowest, and so on to none; and where it
+    takes several, once on nodes that it fills and once on any. The cheapest wins, of equals the
+    first. It ends with one that nothing can be cheaper than, usually the first.
     """
-    room, shards = gang.rooms[0], gang.sizes[0]
-    least_milli = PLACE_MILLI * (-(-shards // gang.fits) - 1)
-    if gang.own:
-        own_milli = bill_of(gang.levels, gang.own, gang.gpu_milli, 0).total_milli
-        least_milli = max(least_milli, own_milli)
-    tried: list[list[int]] = []
+    room, least_milli = gang.rooms[0], _least_milli(gang)
+    tried: list[list[tuple[int, int]]] = []
     found: list[tuple[int, int, Bill, Chosen, list[Room]]] = []
-    for depth in range(len(gang.levels), -1, -1):
-        legs = _legs(gang, depth)
-        where = [part.all for part, _ in legs]
+    for depth, filling in product(range(len(gang.levels), -1, -1), (True, False)):
+        legs = _legs(gang, depth, filling)
+        where = [(part.all, count) for part, count in legs]
         if where in tried:
             continue
         tried.append(where)
@@ -132,6 +130,20 @@ def bill_of(levels: Sequence[str], nodes: Sequence[Node], gpu_milli: int, holes:
     return Bill(total_milli, holes_milli, len(names), domains)
 
 
+def _least_milli(gang: Gang) -> int:
+    """What no way can be cheaper than. O(levels)."""
+    shards = gang.sizes[0]
+    least_milli = PLACE_MILLI * (-(-shards // gang.fits) - 1)
+    if gang.own:
+        own_milli = bill_of(gang.levels, gang.own, gang.gpu_milli, 0).total_milli
+        return max(least_milli, own_milli)
+    for height, level in enumerate(reversed(gang.levels)):
+        if not is_too_large(gang.rooms[0], shards, level, gang.inside):
+            break
+        least_milli += PLACE_MILLI + (APART_MILLI << height) * gang.gpu_milli // WHOLE_GPU_MILLI
+    return least_milli
+
+
 def _holes(room: Room, chosen: Chosen) -> int:
     """Devices left free on those of the nodes where all are free now."""
     devices, holes = room.need.devices, 0
@@ -155,7 +167,15 @@ def _choose(legs: _Legs, choose: ChooseNodes) -> Chosen | None:
     return found
 
 
-def _legs(gang: Gang, depth: int) -> _Legs:
+class _Way(NamedTuple):
+    """How a role is divided: by which levels, widest first; filling: on nodes that take `fits`."""
+
+    levels: Sequence[str]
+    fits: int
+    filling: bool
+
+
+def _legs(gang: Gang, depth: int, filling: bool) -> _Legs:
     """The parts to which the first role goes by this many levels, from the widest."""
     room, shards, levels = gang.rooms[0], gang.sizes[0], gang.levels[:depth]
     if gang.own and levels:  # beside the others, if there is room
@@ -166,44 +186,44 @@ def _legs(gang: Gang, depth: int) -> _Legs:
             near |= level.domains[number].mask
         if room.count(shards, near) >= shards:
             return [(room.within(near), shards)]
-    return _down(gang.rooms, gang.sizes, levels, gang.inside, gang.fits)
+    return _down(gang.rooms, gang.sizes, _Way(levels, gang.fits, filling), gang.inside)
 
 
-def _down(
-    rooms: Sequence[Room],
-    sizes: Sequence[int],
-    levels: Sequence[str],
-    inside: Domain | None,
-    fits: int,
-) -> _Legs:
+def _down(rooms: Sequence[Room], sizes: Sequence[int], way: _Way, inside: Domain | None) -> _Legs:
     """The narrowest domain that holds all of these roles, and the parts of it."""
-    room, shards = rooms[0], sizes[0]
+    room, shards, levels = rooms[0], sizes[0], way.levels
     for depth in range(len(levels) - 1, -1, -1):
-        holding = domains_holding(rooms, sizes, levels[depth], inside, fits=fits)
-        for domain in holding:
-            return _split(room.within(domain.mask), shards, levels[depth + 1 :], domain, fits)
-    return _split(room, shards, levels, inside, fits)
+        for domain in domains_holding(rooms, sizes, levels[depth], inside, fits=way.fits):
+            below = way._replace(levels=levels[depth + 1 :])
+            return _split(room.within(domain.mask), shards, below, domain)
+    return _split(room, shards, way, inside)
 
 
-def _split(
-    room: Room, shards: int, levels: Sequence[str], inside: Domain | None, fits: int
-) -> _Legs:
+def _split(room: Room, shards: int, way: _Way, inside: Domain | None) -> _Legs:
     """Over the domains of the widest of these levels, none of which holds all. O(domains)."""
-    if not levels:
+    if not way.levels:
         return [(room, shards)]
-    level = room.level(levels[0])
+    level, fits = room.level(way.levels[0]), way.fits
     domains = [level.domains[number] for number in members(level.within(inside))]
     counts = [count for count, _ in room.count_by_domain(domains)]
-    roomiest = sorted(range(len(domains)), key=lambda i: (-counts[i], i))
+    takes = counts
+    if way.filling:
+        full = room.mask(fits)
+        takes = [fits * (full & domain.mask).bit_count() for domain in domains]
     legs: _Legs = []
     rest = -1
+    roomiest = sorted(range(len(domains)), key=lambda i: (-takes[i], i))
     for at, i in enumerate(roomiest):
+        holding = [
+            i for i in roomiest[at:] if counts[i] >= shards and takes[i] >= shards - shards % fits
+        ]
+        if holding:
+            domain = domains[min(holding, key=lambda i: (takes[i], counts[i], i))]
+            below = way._replace(levels=way.levels[1:], fits=min(fits, shards))
+            return legs + _down([room.within(domain.mask)], [shards], below, domain)
+        if not takes[i]:
+            break
         rest &= ~domains[i].mask
-        if counts[i] >= shards:
-            tightest = min(roomiest[at:], key=lambda i: (counts[i] < shards, counts[i], i))
-            part, domain = room.within(domains[tightest].mask), domains[tightest]
-            return legs + _down([part], [shards], levels[1:], domain, min(fits, shards))
-        if counts[i]:
-            legs.append((room.within(domains[i].mask), counts[i]))
-            shards -= counts[i]
-    return [*legs, (room.within(rest), shards)]  # nodes without a label
+        legs.append((room.within(domains[i].mask), takes[i]))
+        shards -= takes[i]
+    return [*legs, (room.within(rest), shards)]

@@ -134,6 +134,16 @@ def test_a_rack_more_is_worth_nodes() -> None:
     assert where(place(few, spec(8))) == ["n0", "n9"]
 
 
+def test_nodes_that_it_fills_come_from_few_racks_too() -> None:
+    """Four nodes' worth of single GPUs: no rack has four idle nodes, rack 1 has three and gaps."""
+    crowd = racks(2, 5, 2, per_zone=3)
+    crowd.cluster.levels = ("rack",)
+    for name, gpus in (("n2", 3), ("n3", 2)):
+        use(crowd, name, gpus)
+    placed = place(crowd, spec(16))
+    assert where(placed) == ["n0", "n4", "n5", "n6"]
+
+
 def test_the_bill_is_a_sum_over_nodes_domains_and_holes() -> None:
     """Being apart costs each GPU twice as much a level up; unlabelled nodes are alone."""
     crowd = Crowd(
