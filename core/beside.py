@@ -31,9 +31,7 @@ class Beside:
 
     def now(self, job: Job) -> Assigned:
         """All cells given out as the draft stands. job: as it is tried. O(nodes that changed)."""
-        search = self.search
-        promised = {*search.promises, *search.standing, *search.aside}
-        self.cells.refresh(promised, job)
+        self.cells.refresh(job)
         return self.cells.assign()
 
     def place(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:

@@ -4,6 +4,7 @@ It asks the functions that turned the job away, in the order in which decide() a
 "why" and "decide" cannot disagree. What would help is tried, never guessed: see relax.py.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -19,6 +20,7 @@ from aimass.core.policy import Policy
 from aimass.core.protected import protected_blockers
 from aimass.core.queue_problems import firm_warning
 from aimass.core.relax import Change, relax
+from aimass.core.reserves import cell_states, cell_text
 from aimass.core.resize_waits import extras_kept, own_interval
 from aimass.core.runtimes import stop_ms
 from aimass.core.spans import span_text
@@ -305,4 +307,17 @@ def _unblock(cluster: Cluster, job: Job, found: Survey, code: Code) -> tuple[str
         ways.append("when the silent nodes come back: massctl nodes")
     if found.is_possible and Code.NODE_CORDONED in codes:
         ways.append("when the cordoned nodes are used again: massctl uncordon NODE")
-    return tuple(ways)
+    return (*ways, *_lacking_cells(cluster, job))
+
+
+def _lacking_cells(cluster: Cluster, job: Job) -> Iterator[str]:
+    """What of the reserves of its queues cannot be had now, whoever were stopped."""
+    states = cell_states(cluster)
+    for queue in cluster.queues[job.spec.queue].tree.chain:
+        for state in states.get(queue.spec.name, ()):
+            if state.missing:
+                cells = f"{state.cell.count} x ({cell_text(state.cell)})"
+                yield (
+                    f"{state.missing} of the {cells} that queue {queue.spec.name} has in reserve "
+                    "cannot be had: when nodes come back, or jobs end that stay on them"
+                )

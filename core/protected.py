@@ -9,6 +9,7 @@ from aimass.core.search import Search
 from aimass.core.spans import span_text
 from aimass.core.stop_rules import protection
 from aimass.core.survey import Survey
+from aimass.core.take_cells import may_take_cells
 from aimass.core.victims import rule_as_preemptible, smallest_forms
 from aimass.core.wants import amounts_asked
 from aimass.core.words import in_text, some
@@ -38,7 +39,9 @@ def protected_blockers(search: Search, job: Job, found: Survey) -> tuple[Blocker
         kind = (other.spec.queue, other.spec.priority)
         if kind not in rules:
             each = (rule_as_preemptible(search, job, asked, other) for asked in amounts)
-            rules[kind] = next((rule for rule in each if rule is not None), None)
+            right = next((rule for rule in each if rule is not None), None)
+            has_cells = any(may_take_cells(search, job, asked, other) for asked in amounts)
+            rules[kind] = right or (StopRule.RESERVE if has_cells else None)
         kept = protection(cluster, other) if rules[kind] is not None else None
         if kept is not None:
             until_ms = kept.until_ms or _end_ms(cluster, other)

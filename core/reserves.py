@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aimass.core.cells import Domain, Giving, Row, Shelf, Use
-from aimass.core.model import Job, JobId, Node, NodeState, Placement
+from aimass.core.model import Job, Node, NodeState, Placement, PromiseKey
 from aimass.core.queues import ROOT, Cell, Reserve
 from aimass.core.spec import JobSpec, PreemptMode
 
@@ -59,13 +59,10 @@ def row_of(node: Node, model: str, entries: Iterable[Entry], queues: Collection[
     return Row(free, tuple((queue, *own[queue]) for queue in sorted(own)))  # type: ignore[misc]
 
 
-def entries_of(
-    cluster: "Cluster", node: Node, promised: Collection[JobId] = (), trial: Job | None = None
-) -> Iterator[Entry]:
-    """Who has what on the node when all have left who are leaving.
+def entries_of(cluster: "Cluster", node: Node, trial: Job | None = None) -> Iterator[Entry]:
+    """Who has what on the node when all have left who are leaving; who is promised it has nothing.
 
-    promised: whose claims are promises, which hold nothing yet. trial: a job as it is tried,
-    perhaps other than it is.
+    trial: a job as it is tried, perhaps other than it is.
     """
     jobs = cluster.jobs
     tried = trial.id if trial is not None else None
@@ -73,7 +70,7 @@ def entries_of(
         if key not in node.leaving:
             yield (trial if trial and key.job_id == tried else jobs[key.job_id]), placement
     for key, placement in node.claims.items():
-        if key.job_id not in promised:
+        if not isinstance(key, PromiseKey):
             yield (trial if trial and key.job_id == tried else jobs[key.job_id]), placement
 
 
@@ -120,12 +117,12 @@ class Cells:
             levels.setdefault(cell.model, {}).update({cell.level: None} if cell.level else {})
         self._shelves = {model: Shelf(model, tuple(names)) for model, names in levels.items()}
 
-    def refresh(self, promised: Collection[JobId] = (), trial: Job | None = None) -> None:
+    def refresh(self, trial: Job | None = None) -> None:
         """Look again at the nodes that changed; see entries_of. O(what is on them)."""
         nodes = self._cluster.index.nodes
         for index in sorted(self.dirty):
             node = nodes[index]
-            entries = list(entries_of(self._cluster, node, promised, trial))
+            entries = list(entries_of(self._cluster, node, trial))
             self._enter(node, entries, takes_new(node))
         self.dirty.clear()
 

@@ -9,6 +9,7 @@ from aimass.core.beside import Beside
 from aimass.core.model import Job, Placement, StopRule
 from aimass.core.policy import Placed
 from aimass.core.preempt import choose, claiming, enter
+from aimass.core.queues import Amounts
 from aimass.core.quota import within_guarantee
 from aimass.core.reserves import Cells
 from aimass.core.search import Search
@@ -41,6 +42,20 @@ def take_cells(search: Search, job: Job) -> bool:
                     return True
             draft.rollback(mark)
     return False
+
+
+def may_take_cells(search: Search, job: Job, amounts: Amounts, other: Job) -> bool:
+    """True when the job would take cells from the other, where it stands in one. O(depth)."""
+    if search.beside is None:
+        return False
+    queues = search.cluster.queues
+    theirs = queues[other.spec.queue].tree.chain
+    return any(
+        queue.spec.reserve
+        and all(queue is not above for above in theirs)
+        and within_guarantee(queue, amounts)
+        for queue in queues[job.spec.queue].tree.chain[:-1]
+    )
 
 
 def _taking(beside: Beside, job: Job, queue: str) -> Taking:

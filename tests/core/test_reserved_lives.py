@@ -13,3 +13,9 @@ STEPS = 80
 def test_no_decision_loses_a_cell(seed: int) -> None:
     """Each decision is proved, and the same with memory, afresh and of the restored cluster."""
     ReservedLife(seed, is_strict=False).run(steps_of(seed, STEPS))
+
+
+@pytest.mark.parametrize("seed", [3155, 3156])
+def test_nor_does_a_move(seed: int) -> None:
+    """Whoever moves and whoever gains by it takes places as all do."""
+    ReservedLife(seed, is_strict=False, moves=2).run(steps_of(seed, STEPS))

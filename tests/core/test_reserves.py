@@ -291,6 +291,28 @@ def test_lost_nodes_are_said_and_stop_nobody() -> None:
     assert queue_warnings(world.cluster, VISION) == []
 
 
+def test_why_of_its_own_jobs_says_what_of_the_reserve_is_missing() -> None:
+    world = a_world()
+    world.do(ev.NodeSilent, node_id=NodeId("n2"), reason="no heartbeat")
+    submit(world, "research", 8)
+    world.plan()
+    world.do(ev.NodeSilent, node_id=NodeId("n1"), reason="no heartbeat")
+    job = submit(world, "vision", 8)
+    found = explain(world.cluster, job, world.policy)
+    assert any(text.startswith("1 of the 1 x (8 H100 on one node)") for text in found.unblock)
+
+
+def test_why_names_who_stands_in_a_cell_and_is_protected() -> None:
+    world = a_world()
+    victim = spread_over_both(world, preemption=Preemption(min_runtime_ms=3_600_000))
+    job = submit(world, "vision", 8)
+    world.plan()
+    found = explain(world.cluster, job, world.policy)
+    kept = [blocker.text for blocker in found.blockers if blocker.code == "MIN_RUNTIME"]
+    assert len(kept) == 1
+    assert victim.id in kept[0]
+
+
 def test_a_snapshot_has_reserves_and_without_any_is_what_it_was() -> None:
     world = a_world()
     again = restore(encode_snapshot(world.cluster))
