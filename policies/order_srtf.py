@@ -26,6 +26,10 @@ class SrtfOrder(Ranked):
             left *= max(1, job.spec.gpu_milli)
         return (-job.spec.priority, left, job.submit_seq)
 
+    def lasts(self, job: Job) -> bool:
+        """See Ranked.lasts: a given run time is what it is; a deadline comes nearer."""
+        return bool(job.spec.run_ms) and not job.spec.deadline_ms
+
 
 def remaining_ms(cluster: Cluster, job: Job) -> int:
     """How long the job has still to run, from its last checkpoint or from what it does now."""

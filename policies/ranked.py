@@ -4,13 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from aimass.core.cluster import Cluster, Group
-from aimass.core.model import Job, JobId
+from aimass.core.model import Job, JobId, JobState
+from aimass.core.spec import JobSpec
 
 Rank = tuple[int, ...]
+_SLACK = 1024  # ranks kept of jobs that wait no more
 
 
 class Ranked(ABC):
-    """An order by rank. Ranks are made once in a decision: nothing in it changes them."""
+    """An order by rank. Ranks are made once in a decision: nothing in it changes them.
+
+    Those that last while a job waits are kept longer. All that is remembered may be forgotten.
+    """
 
     version = 1
     is_strict = False
@@ -20,6 +25,7 @@ class Ranked(ABC):
         self.name = name
         self._ranks: dict[JobId, Rank] = {}
         self._of: tuple[Cluster | None, int] = (None, 0)  # whose ranks these are: cluster, revision
+        self._lasting: dict[JobId, tuple[JobSpec, int, Rank]] = {}  # with what they rest on
 
     @abstractmethod
     def ranked(self, cluster: Cluster, job: Job) -> Rank:
@@ -31,10 +37,26 @@ class Ranked(ABC):
         if of[1] != cluster.revision or of[0] is not cluster:
             self._of = (cluster, cluster.revision)
             self._ranks = {}
+            if len(self._lasting) > 2 * len(cluster.waiting) + _SLACK:
+                self._lasting = {}
         rank = self._ranks.get(job.id)
         if rank is None:
-            rank = self._ranks[job.id] = self.ranked(cluster, job)
+            rank = self._ranks[job.id] = self._made(cluster, job)
         return rank
+
+    def _made(self, cluster: Cluster, job: Job) -> Rank:
+        if job.state is not JobState.QUEUED or not self.lasts(job):
+            return self.ranked(cluster, job)
+        kept = self._lasting.get(job.id)
+        if kept is not None and kept[0] is job.spec and kept[1] == job.queued_ms:
+            return kept[2]
+        rank = self.ranked(cluster, job)
+        self._lasting[job.id] = (job.spec, job.queued_ms, rank)
+        return rank
+
+    def lasts(self, job: Job) -> bool:
+        """True when the rank of the waiting job follows from its row alone, and not from time."""
+        return False
 
     def next_change_ms(self, cluster: Cluster) -> int:
         """See RankedOrder.next_change_ms: never, unless an order says otherwise."""

@@ -93,8 +93,9 @@ class _Simulation:
         self._world = World(kinds, costs, self._over, is_parity)
         self._world.open(EPOCH_MS)
         self._decider = Decider(policy)
+        self._ranked = policy.ranked
         self._forgets = is_parity and policy.ranked is not None
-        self._may_skip = policy.ranked is None and not policy.options.moves
+        self._may_skip = not self._forgets and not policy.options.moves
         self._decided = 0  # revision that the last decision was about
         self._seen = 0  # additions to the queue that it knew of
         self._wake_ms = 0
@@ -147,31 +148,37 @@ class _Simulation:
 
     def _decide(self) -> None:
         """What massd does after a batch, again for what follows at the same moment."""
+        cluster = self._world.cluster
         for _ in range(ROUNDS_MAX):
-            if not self._may_decide_otherwise():
-                return
-            if not self._decide_once():
-                return
-        raise SimulationError(f"{ROUNDS_MAX} decisions at {self._world.cluster.now_ms}, and no end")
+            if not (self._may_decide_otherwise() and self._decide_once()):
+                break
+        else:
+            raise SimulationError(f"{ROUNDS_MAX} decisions at {cluster.now_ms}, and no end")
+        if self._ranked is not None and self._may_skip:
+            change_ms = self._ranked.next_change_ms(cluster)
+            if change_ms and (not self._wake_ms or change_ms < self._wake_ms):
+                self._wake_ms = change_ms
 
     def _may_decide_otherwise(self) -> bool:
         """False when nothing has come or was freed since the last decision: it still stands.
 
-        massd decides all the same, and finds that. Not so simple are moves, and orders that change
-        with who runs.
+        massd decides all the same, and finds that. Moves are not so simple.
         """
         cluster = self._world.cluster
         return (
             not self._may_skip
             or cluster.freed_revision > self._decided
             or cluster.waiting.additions != self._seen
-            or bool(self._wake_ms and cluster.now_ms >= self._wake_ms)
+            or self._is_woken()
         )
+
+    def _is_woken(self) -> bool:
+        return 0 < self._wake_ms <= self._world.cluster.now_ms
 
     def _decide_once(self) -> bool:
         """Decide and carry it out; False when that changed nothing."""
         cluster = self._world.cluster
-        if self._forgets:
+        if self._forgets or self._is_woken():
             self._decider.forget()
         self._decided, self._seen = cluster.revision, cluster.waiting.additions
         plan = self._decider.decide(cluster)
