@@ -6,6 +6,7 @@ from aimass.cli_base import Group, common_options
 from aimass.cli_sim_pack import pack
 from aimass.cli_sim_queue import queue
 from aimass.cli_sim_run import run
+from aimass.cli_sim_sweep import sweep
 
 
 @click.group(
@@ -15,6 +16,7 @@ from aimass.cli_sim_run import run
     massctl sim pack --nodes nodes.csv.gz --pods pods.csv.gz --seeds 42 --bound --plot packing.html
     massctl sim queue --nodes nodes.csv --pods pods.csv --policy fgd,mass --load 0.9
     massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fair --compare fifo
+    massctl sim sweep grid.yaml --workers 8
     """,
 )
 @common_options
@@ -25,3 +27,4 @@ def sim() -> None:
 sim.add_command(pack)
 sim.add_command(queue)
 sim.add_command(run)
+sim.add_command(sweep)

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from aimass.policies.pack_mix import mix_of, typical_classes
 from aimass.policies.pack_policies import KERNELS, PackPolicy
 from aimass.policies.pack_state import GPU_MILLI
+from aimass.simulator.intervals import interval
 from aimass.simulator.pack_files import PackNode, fits_empty
 from aimass.simulator.packing import packer_of
 from aimass.simulator.queueing import replay
@@ -20,8 +19,6 @@ from aimass.simulator.queueing_meter import Outcome, Span
 # comes last has half a day to start.
 SPAN = Span(LIFE_MS_MAX, 2 * LIFE_MS_MAX, 2 * LIFE_MS_MAX + 12 * HOUR_MS)
 
-RESAMPLES = 10_000  # of the bootstrap: the ends of an interval move by less than 2 % of its length
-INTERVAL_PCT = (2.5, 97.5)
 POLICIES = tuple(KERNELS)
 
 Measures = dict[str, float | None]  # None where no job was of that kind
@@ -124,13 +121,6 @@ def paired(runs: Sequence[QueueRun], against: str) -> list[dict[str, Any]]:
                 row[name] = {"mean": mean, "low": low, "high": high}
         rows.append(row)
     return rows
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Give the 95 % bootstrap interval of the mean. Deterministic."""
-    drawn = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(np.array(values)[drawn].mean(axis=1), INTERVAL_PCT)
-    return float(low), float(high)
 
 
 def as_view(run: QueueRun) -> dict[str, Any]:

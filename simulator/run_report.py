@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -43,11 +43,13 @@ def simulate(
     skip: Skip | None = None,
     write: Callable[[Row], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    change: Callable[[Iterator[TraceJob]], Iterable[TraceJob]] = iter,
 ) -> Row:
     """The summary of one run (see run_summary), with what it took.
 
     skip: as in read_trace; told also of jobs that do not fit on the cluster. write: is given the
-    row of every job. Raises FileProblem and SimulationError.
+    row of every job. change: makes other jobs of those that fit, by submission time as well.
+    Raises FileProblem and SimulationError.
     """
     sha256 = digest(setting.path)
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
@@ -59,7 +61,7 @@ def simulate(
             write({"policy": named.label, "seed": seed, **job_row(record)})
 
     outcome = run(
-        _fitting(setting, seed, skip),
+        change(_fitting(setting, seed, skip)),
         setting.kinds,
         as_tiresias(named.make()) if setting.is_parity else named.make(),
         note,

@@ -3,13 +3,13 @@
 import pytest
 
 from aimass.core.shapes import Shape
+from aimass.simulator.intervals import interval
 from aimass.simulator.pack_files import PackNode
 from aimass.simulator.queueing_load import HOUR_MS, Job
 from aimass.simulator.queueing_meter import Outcome
 from aimass.simulator.queueing_report import (
     QueueRun,
     as_view,
-    interval,
     paired,
     queue_runs,
     runnable,

@@ -1,0 +1,226 @@
+"""massctl sim sweep: policies x clusters x loads x seeds on traces, on several processes."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from aimass import units
+from aimass.background import raising_on
+from aimass.cli_base import Command, common_options, output_option
+from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_grid import load_grid
+from aimass.cli_sim_run import FIX
+from aimass.errors import MassError
+from aimass.output import Column, hint, print_value, table
+
+WORKERS_MAX = 256
+FAILURES_SHOWN = 5
+
+
+class Tools(NamedTuple):
+    """The parts of the simulator, which need its extra."""
+
+    clusters: Any
+    models: Any
+    policies: Any
+    pool: Any
+    report: Any
+    store: Any
+    sweep: Any
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl sim sweep grid.yaml
+    massctl sim sweep grid.yaml --workers 8 -o json > sweep.json
+    """,
+)
+@click.argument("grid_file", type=click.Path(path_type=Path), metavar="GRID.yaml")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    default=None,
+    metavar="N",
+    help="Processes. Default: as many as there are cores.",
+)
+@click.option(
+    "--cells",
+    "cells_folder",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where finished cells are kept, and not run again. Default: GRID.cells beside the grid.",
+)
+@output_option("table", "json", "yaml")
+@common_options
+def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form: str) -> None:
+    """Run every policy on every trace, cluster and load with every seed, and compare them.
+
+    Differences to the first policy are taken seed by seed, with 95 % intervals. Ctrl-C keeps what
+    is finished; the same command goes on from there. A grid, of which the last four may be left out
+    and error, format, lenient, start, checkpoint and stop be added:
+
+    \b
+    trace: philly.csv.gz
+    cluster: [32x8xV100, 40x8xV100]
+    policy: [fair, fifo-backfill, las]
+    load: [0.9, 1, 1.1]  # jobs come so many times as fast as in the trace
+    seed: 0-9
+    resample: 50         # each seed draws blocks of 50 jobs of the trace anew
+    restart: 30s
+    """
+    tools = _tools()
+    with refusals(FIX):
+        grid = load_grid(grid_file, tools)
+        problem = tools.sweep.problem(grid)
+        if problem is not None:
+            raise problem
+    cells = tools.sweep.cells(grid)
+    folder = cells_folder or grid_file.with_suffix(".cells")
+    store = tools.store.Store(folder)
+    rows = {cell: row for cell in cells if (row := store.load(cell)) is not None}
+    left = tools.sweep.in_pairs(cell for cell in cells if cell not in rows)
+    count = min(workers or os.cpu_count() or 1, max(1, len(left)))
+    hint(f"{len(cells)} cells, {len(rows)} of them finished before; {folder}")
+    failures: list[Any] = []
+    with raising_on(signal.SIGINT, signal.SIGTERM):
+        try:
+            for cell, found in _told(tools.pool.play_all(left, count), len(left)):
+                if isinstance(found, tools.sweep.Failure):
+                    failures.append(found)
+                else:
+                    store.keep(cell, found)
+                    rows[cell] = found
+        except KeyboardInterrupt:
+            hint(f"stopped: {len(rows)} of {len(cells)} cells are finished; run it again to go on")
+            raise
+    if failures:
+        raise _failed(failures, len(cells))
+    # Of what a cell tells only the trace's name does not follow from its key.
+    _print(tools, [{**rows[cell], "trace": cell.setting.path.name} for cell in cells], form)
+
+
+def _failed(failures: Sequence[Any], count: int) -> MassError:
+    why = "".join(f"\n  {failure.what}" for failure in failures[:FAILURES_SHOWN]).lstrip("\n")
+    what = f"{len(failures)} of {count} cells could not be finished"
+    return MassError(what, why=why, fix=failures[0].fix)
+
+
+def _told(found: Any, steps: int) -> Any:
+    """Pass on what ends, and overwrite one line of a terminal with how far it is."""
+    began_s = time.monotonic()
+    try:
+        for done, one in enumerate(found, 1):
+            yield one
+            if sys.stderr.isatty():
+                left_s = (time.monotonic() - began_s) / done * (steps - done)
+                eta = units.span_text(round(1000 * left_s))
+                end = f"; about {eta} left" if done < steps else "\n"
+                print(f"\r\x1b[K{done} of {steps} cells{end}", end="", file=sys.stderr, flush=True)
+    finally:
+        found.close()
+
+
+def _tools() -> Tools:
+    with installed():
+        from aimass.simulator import (
+            clusters,
+            models,
+            run_policies,
+            sweep,
+            sweep_pool,
+            sweep_report,
+            sweep_store,
+        )
+    return Tools(clusters, models, run_policies, sweep_pool, sweep_report, sweep_store, sweep)
+
+
+def _print(tools: Tools, rows: list[Row], form: str) -> None:
+    means, differences = tools.report.means(rows), tools.report.differences(rows)
+    if form != "table":
+        view = {"apiVersion": "aimass/v1", "kind": "Sweep"}
+        print_value({**view, "means": means, "differences": differences, "cells": rows}, form)
+        return
+    print("".join(table(means, [*_keys(means), *_MEANS])), end="")
+    if not differences:
+        return
+    print(f"\nDifferences to {differences[0]['against']}, with 95 % intervals over seeds:\n")
+    print("".join(table(differences, [*_keys(means), *_DIFFERENCES])), end="")
+    print("\n* differs; ? too few seeds to tell; no mark: no difference is shown.")
+    alike = [row["policy"] for row in differences if not _differs(row)]
+    for policy in dict.fromkeys(alike):
+        settings = f"{alike.count(policy)} of {_groups(means)} settings"
+        print(f"{policy} is not shown to differ in {settings}.")
+
+
+def _groups(rows: Sequence[Row]) -> int:
+    return len({(row["trace"], row["cluster"], row["load"]) for row in rows})
+
+
+def _differs(row: Row) -> bool:
+    found = [value for value in row.values() if isinstance(value, dict)]
+    return any(value["verdict"] not in ("equal", "no difference shown") for value in found)
+
+
+def _keys(rows: Sequence[Row]) -> list[Column[Row]]:
+    """Columns that tell rows apart; one that says the same everywhere is left out."""
+    several = (
+        Column[Row]("TRACE", lambda row: str(row["trace"])),
+        Column[Row]("CLUSTER", lambda row: str(row["cluster"])),
+        Column[Row]("LOAD", lambda row: f"{row['load']:g}", is_right=True),
+    )
+    kept = [column for column in several if len({column.text(row) for row in rows}) > 1]
+    return [*kept, Column("POLICY", lambda row: str(row["policy"]))]
+
+
+def _mean(name: str, factor: int, digits: int) -> Any:
+    def text(row: Row) -> str:
+        return "" if row[name] is None else f"{factor * row[name]['mean']:,.{digits}f}"
+
+    return text
+
+
+def _difference(name: str, factor: int, digits: int) -> Any:
+    marks = {"differs": "*", "equal": " equal", "too few seeds": " ?"}
+
+    def text(row: Row) -> str:
+        found = row[name]
+        if found is None:
+            return ""
+        mean = f"{factor * found['mean']:+,.{digits}f}{marks.get(found['verdict'], '')}"
+        if found["low"] is None or found["verdict"] == "equal":
+            return mean
+        low, high = (f"{factor * found[end]:+,.{digits}f}" for end in ("low", "high"))
+        return f"{mean} [{low}, {high}]"
+
+    return text
+
+
+_FIGURES: tuple[tuple[str, str, int, int], ...] = (
+    ("JCT-MEAN", "jct_mean_s", 1, 1),
+    ("JCT-P99", "jct_p99_s", 1, 1),
+    ("WAIT-MEAN", "wait_mean_s", 1, 1),
+    ("WAIT-P95", "wait_p95_s", 1, 1),
+    ("MAKESPAN", "makespan_s", 1, 0),
+    ("UTIL%", "gpu_util", 100, 1),
+    ("PREEMPT", "preemptions", 1, 1),
+    ("LOST-GPU-H", "gpu_h_lost", 1, 1),
+    ("SLO%", "slo_attainment", 100, 1),
+)
+_MEANS: list[Column[Row]] = [
+    Column("SEEDS", lambda row: str(row["seeds"]), is_right=True),
+    *(
+        Column(title, _mean(name, by, digits), is_right=True)
+        for title, name, by, digits in _FIGURES
+    ),
+]
+_DIFFERENCES: list[Column[Row]] = [
+    Column(title, _difference(name, by, digits), is_right=True)
+    for title, name, by, digits in _FIGURES
+]
