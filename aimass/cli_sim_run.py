@@ -86,7 +86,7 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     default="fair",
     show_default=True,
     metavar="NAME[:OPTION=VALUE,…]",
-    help="Who is next; options: place, promises.",
+    help="Who is next; options: place, promises; limits, of las.",
 )
 @click.option(
     "--compare",

@@ -1,15 +1,18 @@
 """Policies of `massctl sim run` by name: the daemon's own orders, with options after a colon."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from aimass.core.policy import Policy
+from aimass.policies.order_las import LasOrder
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 
 # How policies.md and the command line name them; each is an order of the daemon.
 NAMES = ("fifo", "fifo-skip", "fifo-backfill", "srtf", "srtf-gpu", "las", "fair", "priority")
-OPTIONS = ("place", "promises")
+OPTIONS = ("place", "promises", "limits")
 PROMISES_MAX = 1000
+LEVELS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +58,24 @@ def _named(label: str) -> Named:
     promises = options.get("promises", "8")
     if not (promises.isascii() and promises.isdigit() and int(promises) <= PROMISES_MAX):
         raise ValueError(f"promises is {promises!r}; fix: a number from 0 to {PROMISES_MAX}")
-    return Named(label, lambda: make_policy(name, place, int(promises)))
+    if "limits" not in options:
+        return Named(label, lambda: make_policy(name, place, int(promises)))
+    if name != "las":
+        raise ValueError(f"no option 'limits' of {name}; fix: only las has levels")
+    limits = _limits(options["limits"])
+    return Named(label, lambda: _with_limits(make_policy(name, place), limits))
+
+
+def _limits(text: str) -> tuple[int, ...]:
+    """Where the levels of las end, in GPU-seconds: "3250/7200"."""
+    words = text.split("/")
+    limits = tuple(int(word) for word in words if word.isascii() and word.isdigit())
+    is_rising = all(low < high for low, high in pairwise((0, *limits)))
+    if len(limits) < len(words) or not is_rising or len(limits) > LEVELS_MAX:
+        raise ValueError(f"limits is {text!r}; fix: rising GPU-seconds such as 3250/7200")
+    return limits
+
+
+def _with_limits(policy: Policy, limits: tuple[int, ...]) -> Policy:
+    order = LasOrder(limits)
+    return replace(policy, order=order, ranked=order)

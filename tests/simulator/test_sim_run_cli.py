@@ -112,6 +112,9 @@ def test_equal_runs_give_equal_bytes_whatever_the_hash_seed(here: Path) -> None:
         (("--policy", "fastest"), "no policy 'fastest'"),
         (("--policy", "fair:size=3"), "no option 'size=3' of fair"),
         (("--policy", "fair:place=far"), "place is 'far'"),
+        (("--policy", "fair:promises=-1"), "promises is '-1'"),
+        (("--policy", "las:limits=7200/3250"), "limits is '7200/3250'"),
+        (("--policy", "srtf:limits=10"), "no option 'limits' of srtf"),
         (("--policy", "fifo", "--compare", "fifo"), "a policy comes twice"),
         (("--format", "philly"), "jobs.jsonl:1: no column timestamp"),
         (("--error", "-1"), "'-1' is not a number from 0 to 10"),
@@ -146,3 +149,14 @@ def test_jobs_too_large_for_the_cluster_are_refused_or_left_out_and_named(
 def test_records_need_a_place(capsys: pytest.CaptureFixture[str]) -> None:
     assert sim("--jobs", "no/such/folder") == 1
     assert "cannot use no/such/folder" in capsys.readouterr().err
+
+
+def test_las_takes_other_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    """With levels that nobody reaches it is submit order in which others pass."""
+    far, skip = (
+        answer(capsys, "--policy", policy) for policy in ("las:limits=1000000000", "fifo-skip")
+    )
+    assert far["preemptions"] == 0
+    assert far["jct_mean_s"] == skip["jct_mean_s"]
+    near = answer(capsys, "--policy", "las:limits=60/600/6000")
+    assert near["preemptions"] > 0
