@@ -12,6 +12,7 @@ from benchmarks import (
     decide_submit,
     decide_why,
     memory,
+    moves,
     place,
     place_gang,
     place_live,
@@ -72,6 +73,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         "a decision about a gang of 64 GPUs in one rack of 10,000 part-filled nodes, ms",
         place_gang.run,
     ),
+    "moves": Benchmark(
+        "what moving jobs gains and costs, 24 simulated hours of 512 GPUs", moves.run
+    ),
     "warmup": Benchmark("seconds to the first packing decision of a process", place.run_warmup),
     "memory": Benchmark("resident MiB with 8,192 running and 100,000 pending jobs", memory.run),
     "restart": Benchmark("seconds until a killed massd serves 100,000 jobs again", restart.run),
@@ -91,7 +95,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("preempt", "scale", "why", "memory"),
     ),
     "sim": ("sim_tiresias",),
-    "place": ("place_openb", "place_scale", "place_latency", "gang_scale", "warmup"),
+    "place": ("place_openb", "place_scale", "place_latency", "gang_scale", "moves", "warmup"),
 }
 
 # By record. Where they come from: docs/decisions and the reference measurements of Slurm and Ray.
