@@ -10,19 +10,22 @@ from collections.abc import Iterator, Sequence
 from aimass.core.bitslice import Sliced, lowest, members
 from aimass.core.domains import Domain, DomainCounts, Level
 from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.core.spec_problems import SHARDS_MAX
 from aimass.policies.room import Room
 
 
-class _Figures:
+class Figures:
     """By domain number: shards of a role that may fit, and what orders those with enough."""
 
     def __init__(self, room: Room, shards: int, level: Level) -> None:
-        self._counts: DomainCounts | None = None
-        self._shards, self._devices = shards, 0
+        self.level = level
+        self.counts: DomainCounts | None = None
+        self.devices = 0
+        self._shards = shards
         if room.need.gpu_milli >= WHOLE_GPU_MILLI:
-            self._devices = room.need.devices
-            self._counts = room.counts(level.name)
-            self.room, self._most = self._counts.room(self._devices), self._counts.largest
+            self.devices = room.need.devices
+            self.counts = room.counts(level.name)
+            self.room, self._most = self.counts.room(self.devices), self.counts.largest
         else:
             self.room, self._most = Sliced(), Sliced()
             both = room.count_by_domain(level.domains)
@@ -35,10 +38,10 @@ class _Figures:
 
     def broken(self, among: int) -> int:
         """Those in use already, and those that it would use up; all, if there are none."""
-        if self._counts is None:
+        if self.counts is None:
             return among
-        more = self._shards * self._devices + 1
-        return among & ~(self._counts.whole & self._counts.free.at_least(more, among)) or among
+        more = self._shards * self.devices + 1
+        return among & ~(self.counts.whole & self.counts.free.at_least(more, among)) or among
 
     def tightest(self, among: int) -> int:
         """Those with the least room, and of these where one node takes most."""
@@ -46,10 +49,35 @@ class _Figures:
 
     def full(self, nodes: int, fits: int, among: int) -> int:
         """Those with so many nodes that take so many shards each, or else with the most."""
-        if self._counts is None:
+        if self.counts is None:
             return among
-        row = self._counts.room(fits * self._devices)
+        row = self.counts.room(fits * self.devices)
         return row.at_least(nodes, among) or row.most(among)
+
+
+def roomiest(room: Room, figures: Figures, among: int, filling: int) -> tuple[int, int]:
+    """The domain with room for most shards, and for how many; (-1, 0): none has any.
+
+    filling: only nodes that take so many each count; 0: all do. Asked are those that could have
+    more than the best so far.
+    """
+    best, most = -1, 0
+    bounds, each = figures.room, 1
+    if filling and figures.counts is not None:
+        bounds, each = figures.counts.room(filling * figures.devices), filling
+    while among:
+        number = lowest(bounds.most(among))
+        if each * bounds.values[number] <= most:
+            break
+        among ^= 1 << number
+        nodes = figures.level.domains[number].mask
+        if filling:
+            found = filling * (room.mask(filling) & nodes).bit_count()
+        else:
+            found = room.count(SHARDS_MAX, nodes)
+        if found > most:
+            best, most = number, found
+    return best, most
 
 
 def domains_holding(
@@ -100,14 +128,14 @@ def is_too_large(room: Room, shards: int, level: str, inside: Domain | None) -> 
     if room.need.gpu_milli < WHOLE_GPU_MILLI:
         return False
     found = room.level(level)
-    return not _Figures(room, shards, found).enough(found.within(inside))
+    return not Figures(room, shards, found).enough(found.within(inside))
 
 
-def _of_roles(rooms: Sequence[Room], sizes: Sequence[int], level: Level) -> list[_Figures]:
-    return [_Figures(room, size, level) for room, size in zip(rooms, sizes, strict=True)]
+def _of_roles(rooms: Sequence[Room], sizes: Sequence[int], level: Level) -> list[Figures]:
+    return [Figures(room, size, level) for room, size in zip(rooms, sizes, strict=True)]
 
 
-def _enough(figures: Sequence[_Figures], among: int) -> int:
+def _enough(figures: Sequence[Figures], among: int) -> int:
     for each in figures:
         among = each.enough(among)
     return among

@@ -19,12 +19,11 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from aimass.core.bitslice import members
 from aimass.core.domains import Domain
 from aimass.core.model import Node
 from aimass.core.node_index import PARTIAL_BITS
 from aimass.core.spec import WHOLE_GPU_MILLI
-from aimass.policies.domain_order import domains_holding, is_too_large
+from aimass.policies.domain_order import Figures, domains_holding, is_too_large, roomiest
 from aimass.policies.room import Room
 
 PLACE_MILLI = 250
@@ -200,30 +199,32 @@ def _down(rooms: Sequence[Room], sizes: Sequence[int], way: _Way, inside: Domain
 
 
 def _split(room: Room, shards: int, way: _Way, inside: Domain | None) -> _Legs:
-    """Over the domains of the widest of these levels, none of which holds all. O(domains)."""
+    """Over the domains of the widest of these levels, none of which holds all.
+
+    O(domains used) questions to the counters; work without whole GPUs: O(domains) each.
+    """
     if not way.levels:
         return [(room, shards)]
-    level, fits = room.level(way.levels[0]), way.fits
-    domains = [level.domains[number] for number in members(level.within(inside))]
-    counts = [count for count, _ in room.count_by_domain(domains)]
-    takes = counts
-    if way.filling:
-        full = room.mask(fits)
-        takes = [fits * (full & domain.mask).bit_count() for domain in domains]
+    level = room.level(way.levels[0])
+    figures = Figures(room, shards, level)
+    below, left = way._replace(levels=way.levels[1:]), level.within(inside)
     legs: _Legs = []
-    rest = -1
-    roomiest = sorted(range(len(domains)), key=lambda i: (-takes[i], i))
-    for at, i in enumerate(roomiest):
-        holding = [
-            i for i in roomiest[at:] if counts[i] >= shards and takes[i] >= shards - shards % fits
-        ]
-        if holding:
-            domain = domains[min(holding, key=lambda i: (takes[i], counts[i], i))]
-            below = way._replace(levels=way.levels[1:], fits=min(fits, shards))
-            return legs + _down([room.within(domain.mask)], [shards], below, domain)
-        if not takes[i]:
+    while left:
+        fits = min(way.fits, shards)
+        domain = next(domains_holding([room], [shards], level.name, inside, fits=fits), None)
+        if domain is not None:
+            full = (room.mask(fits) & domain.mask).bit_count()
+            if full >= shards // fits or not way.filling:
+                part = room.within(domain.mask)
+                return legs + _down([part], [shards], below._replace(fits=fits), domain)
+        number, count = roomiest(room, figures, left, fits if way.filling else 0)
+        if not count:
             break
-        rest &= ~domains[i].mask
-        legs.append((room.within(domains[i].mask), takes[i]))
-        shards -= takes[i]
-    return [*legs, (room.within(rest), shards)]
+        mask = level.domains[number].mask
+        legs.append((room.within(mask), min(count, shards)))
+        shards -= min(count, shards)
+        if not shards:
+            return legs
+        left ^= 1 << number
+        room = room.within(~mask)
+    return [*legs, (room, shards)]  # what has no label, or is in none that it would fill

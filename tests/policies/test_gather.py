@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,18 @@ def test_whole_nodes_are_taken_from_one_rack_that_has_them() -> None:
     placed = place(crowd, spec(4, gpus=4))
     assert where(placed) == ["n2", "n3", "n4", "n5"]
     assert "4 nodes, zone x1, rack x1: costs 750 milli-GPU" in placed.trail
+
+
+@pytest.mark.parametrize("by", ["best-fit", "mass"])
+def test_whoever_chooses_the_nodes_the_rack_is_chosen_first(by: str) -> None:
+    """Of nodes with shares of GPUs, of work without any, and of whole ones."""
+    crowd = racks(1, 3, per_zone=1)
+    for need, shards in ((Need(500), 17), (Need(cpu_milli=32_000), 5), (Need(2000), 5)):
+        job = crowd.job(JobSpec("job", (Role("main", shards, need, ("x",)),)))
+        placed = crowd.try_place(job, by=by)
+        assert placed is not None
+        assert labels(crowd, placed, "rack") == ["1"]
+        assert sum("costs" in line for line in placed.trail) == 1
 
 
 def test_a_gang_larger_than_a_rack_takes_as_few_racks_as_it_can() -> None:
