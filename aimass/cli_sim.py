@@ -6,6 +6,7 @@ from aimass.cli_base import Group, common_options
 from aimass.cli_sim_pack import pack
 from aimass.cli_sim_queue import queue
 from aimass.cli_sim_run import run
+from aimass.cli_sim_size import size
 from aimass.cli_sim_sweep import sweep
 
 
@@ -17,6 +18,7 @@ from aimass.cli_sim_sweep import sweep
     massctl sim queue --nodes nodes.csv --pods pods.csv --policy fgd,mass --load 0.9
     massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fair --compare fifo
     massctl sim sweep grid.yaml --workers 8
+    massctl sim size --slo 'wait_p95<30m' --trace jobs.jsonl --cluster 8x8xH100
     """,
 )
 @common_options
@@ -28,3 +30,4 @@ sim.add_command(pack)
 sim.add_command(queue)
 sim.add_command(run)
 sim.add_command(sweep)
+sim.add_command(size)

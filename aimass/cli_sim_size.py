@@ -1,0 +1,295 @@
+"""massctl sim size: the fewest nodes on which a trace of jobs meets a goal."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from aimass.cli_base import DURATION, Command, Parsed, common_options, output_option
+from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_run import FIX, FORMATS, parse_error
+from aimass.errors import InvalidRequest, MassError
+from aimass.output import Column, hint, print_value, table
+from aimass.slo import parse_goals, value_text
+
+SEEDS_MAX = 1000
+GROWTH = 64  # times the nodes given: as far as it looks by itself
+_ANY = click.IntRange(1)
+
+
+class Tools(NamedTuple):
+    """The parts of the simulator, which need its extra."""
+
+    clusters: Any
+    models: Any
+    policies: Any
+    report: Any
+    size: Any
+    sweep: Any
+    traces: Any
+
+
+class Asked(NamedTuple):
+    """What was asked for, as values of the simulator."""
+
+    setting: Any
+    policy: str
+    block: int
+    lenient: bool
+
+
+def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
+    return click.option(
+        f"--{name}", f"{name}_ms", type=DURATION, default=0, metavar="TIME", help=what
+    )
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl sim size --slo 'wait_p95<30m' --trace jobs.jsonl --cluster 8x8xH100
+    massctl sim size --slo 'slo_attainment>95%' --trace jobs.jsonl --cluster 16x4xV100+4x8xH100
+    massctl sim size --slo 'wait_p95<10m,jct_mean<4h' --trace jobs.csv --cluster 8x8xA100 \
+--seeds 5 --resample 50
+    """,
+)
+@click.option(
+    "--slo",
+    "goals",
+    type=Parsed("slo", parse_goals),
+    required=True,
+    metavar="GOAL[,…]",
+    help="What every seed must meet, such as 'wait_p95<30m'; figures of sim run's summary.",
+)
+@click.option(
+    "--trace",
+    "trace_file",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The jobs, as for sim run.",
+)
+@click.option(
+    "--format", "trace_form", type=click.Choice(FORMATS), default="auto", show_default=True
+)
+@click.option(
+    "--cluster",
+    "cluster_text",
+    required=True,
+    metavar="SPEC",
+    help="Where to begin: nodes x GPUs x type. Of several kinds the last one grows and shrinks.",
+)
+@click.option(
+    "--policy",
+    default="fair",
+    show_default=True,
+    metavar="NAME[:OPTION=VALUE,…]",
+    help="Who is next.",
+)
+@click.option(
+    "--max-nodes",
+    type=_ANY,
+    default=None,
+    metavar="N",
+    help=f"Look no further. Default: {GROWTH} times the nodes of --cluster.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+@click.option(
+    "--seeds",
+    "seeds_count",
+    type=click.IntRange(1, SEEDS_MAX),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="So many seeds from --seed on must meet it; each draws --resample and --error anew.",
+)
+@click.option(
+    "--resample",
+    "block",
+    type=_ANY,
+    default=None,
+    metavar="JOBS",
+    help="Each seed draws blocks of so many jobs of the trace, as in a sweep.",
+)
+@click.option(
+    "--error",
+    "error_milli",
+    type=Parsed("error", parse_error),
+    default="0",
+    metavar="X",
+    help="Tell the policy run times that are up to 1+X times too long or too short.",
+)
+@_cost_option("start", "From the order to start until a job works.")
+@_cost_option("restart", "What a job that was stopped needs besides, before it goes on.")
+@_cost_option("checkpoint", "How often jobs save their work. Default: whenever they are stopped.")
+@_cost_option("stop", "From the order to stop until the GPUs are free.")
+@click.option("--lenient", is_flag=True, help="Leave out lines that are wrong.")
+@output_option("table", "json", "yaml")
+@common_options
+def size(
+    goals: list[dict[str, Any]],
+    trace_file: Path,
+    trace_form: str,
+    cluster_text: str,
+    policy: str,
+    max_nodes: int | None,
+    seed: int,
+    seeds_count: int,
+    block: int | None,
+    error_milli: int,
+    start_ms: int,
+    restart_ms: int,
+    checkpoint_ms: int,
+    stop_ms: int,
+    lenient: bool,
+    form: str,
+) -> None:
+    """Find the smallest cluster on which a trace meets a goal, by bisection.
+
+    Each number of nodes is a run of the whole trace; a job that does not fit counts against it.
+    What is found meets the goal, and one node fewer does not.
+    """
+    tools = _tools()
+    if seeds_count > 1 and not (block or error_milli):
+        fix = "add --resample 50 (other weeks of the trace) or --error 0.5, or leave out --seeds"
+        raise InvalidRequest("every seed would give the same: nothing is drawn", fix=fix)
+    with refusals(FIX):
+        kinds = _parsed(tools, cluster_text, policy)
+        costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
+        setting = tools.report.Setting(trace_file, kinds, trace_form, costs, error_milli)
+        shapes = _shapes(tools, setting, lenient)
+        attempts = tools.size.Attempts(
+            kinds,
+            tuple(tools.size.Goal(**goal) for goal in goals),
+            tuple(range(seed, seed + seeds_count)),
+            shapes,
+            _player(tools, Asked(setting, policy, block or 0, lenient)),
+        )
+        start = kinds[-1].nodes
+        room = (tools.clusters.GPUS_MAX - sum(k.total for k in kinds[:-1])) // kinds[-1].gpus
+        most = min(max_nodes or GROWTH * start, room)
+        trials = []
+        for trial in tools.size.search(attempts, start, most):
+            trials.append(trial)
+            hint(f"{trial.nodes} nodes: {_verdict(trial, goals)}")
+    _tell(tools, trials, goals, kinds, form)
+
+
+def _parsed(tools: Tools, cluster_text: str, policy: str) -> Any:
+    try:
+        kinds = tools.clusters.parse_cluster(cluster_text)
+    except ValueError as error:
+        raise InvalidRequest(f"no cluster {cluster_text!r}", fix=f"name {error}") from None
+    if len(tools.policies.parse_policies(policy)) > 1:
+        raise InvalidRequest("more than one policy", fix="give one; sim sweep compares several")
+    return kinds
+
+
+def _shapes(tools: Tools, setting: Any, lenient: bool) -> list[Any]:
+    """A job of each shape in the trace; all lines are read, so that none breaks off a run."""
+    found: dict[Any, Any] = {}
+    skips: list[Any] = []
+    for job in tools.traces.read_trace(
+        setting.path, setting.form, skips.append if lenient else None
+    ):
+        found.setdefault((job.gpu_milli, job.gpu_types), job)
+    if skips:
+        hint(f"{len(skips)} lines of the trace were left out; massctl sim run names them")
+    return list(found.values())
+
+
+def _player(tools: Tools, asked: Asked) -> Callable[[Any, int], Any]:
+    sha256 = tools.traces.digest(asked.setting.path)
+
+    def play(kinds: Any, seed: int) -> Any:
+        setting = replace(asked.setting, kinds=kinds)
+        cluster = tools.size.spelled(kinds)
+        return tools.sweep.play(
+            tools.sweep.Cell(
+                setting, sha256, cluster, asked.policy, 1000, seed, asked.block, asked.lenient
+            )
+        )
+
+    return play
+
+
+def _tools() -> Tools:
+    with installed():
+        from aimass.simulator import (
+            clusters,
+            models,
+            run_policies,
+            run_report,
+            size,
+            sweep,
+            traces,
+        )
+    return Tools(clusters, models, run_policies, run_report, size, sweep, traces)
+
+
+def _verdict(trial: Any, goals: list[dict[str, Any]]) -> str:
+    words = [f"{name} {value_text(name, value)}" for name, value in trial.values.items()]
+    words += [trial.why] if trial.why else []
+    return f"{', '.join(words)}: {'met' if trial.is_met else 'not met'}"
+
+
+def _tell(
+    tools: Tools, trials: list[Any], goals: list[dict[str, Any]], kinds: Any, form: str
+) -> None:
+    """Print the answer with its steps. Raises MassError when there is none."""
+    found = tools.size.answer(trials)
+    asked = " and ".join(goal["text"] for goal in goals)
+    if found is None:
+        raise _none(trials, asked, goals)
+    best = tools.size.with_nodes(kinds, found.nodes)
+    steps = [
+        {
+            "nodes": trial.nodes,
+            "cluster": tools.size.spelled(tools.size.with_nodes(kinds, trial.nodes)),
+            "met": trial.is_met,
+            **trial.values,
+            "why": trial.why,
+        }
+        for trial in trials
+    ]
+    cluster, gpus = tools.size.spelled(best), tools.clusters.gpus_of(best)
+    if form == "table":
+        steps.sort(key=lambda step: int(step["nodes"]))
+        print("".join(table(steps, _columns(goals))), end="")
+        fewer = f"; {found.nodes - 1} would not" if found.nodes > 1 else ""
+        print(f"\n{cluster} ({gpus} GPUs) is the smallest that meets {asked}{fewer}.")
+        return
+    view = {"apiVersion": "aimass/v1", "kind": "Size", "slo": [goal["text"] for goal in goals]}
+    answer = {"nodes": found.nodes, "gpus": gpus, "cluster": cluster, "steps": steps}
+    print_value({**view, **answer}, form)
+
+
+def _none(trials: list[Any], asked: str, goals: list[dict[str, Any]]) -> MassError:
+    last = max(trials, key=lambda trial: trial.nodes)
+    why = f"{last.nodes} nodes: {_verdict(last, goals)}"
+    if last.is_idle:
+        return MassError(
+            f"no number of nodes meets {asked}",
+            why=f"{why}; no job waits for another there, and more nodes change nothing",
+            fix="ask for less, or name faster GPUs",
+        )
+    fix = f"ask for less, or look further: --max-nodes {4 * last.nodes}"
+    return MassError(f"up to {last.nodes} nodes do not meet {asked}", why=why, fix=fix)
+
+
+def _columns(goals: list[dict[str, Any]]) -> list[Column[Row]]:
+    def value(name: str) -> Callable[[Row], str]:
+        return lambda step: value_text(name, step[name]) if name in step else ""
+
+    return [
+        Column("NODES", lambda step: str(step["nodes"]), is_right=True),
+        Column("CLUSTER", lambda step: str(step["cluster"])),
+        *(
+            Column(goal["figure"].removesuffix("_s").upper(), value(goal["figure"]), is_right=True)
+            for goal in goals
+        ),
+        Column("MET", lambda step: "yes" if step["met"] else "no"),
+        Column("WHY", lambda step: str(step["why"])),
+    ]
