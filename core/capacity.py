@@ -90,6 +90,12 @@ def unclaim(cluster: Cluster, job: Job, node: Node, key: HoldKey) -> Placement:
     return placement
 
 
+class PromiseKey(HoldKey):
+    """Of a place that is only promised, and kept free on a draft as if it were claimed."""
+
+    __slots__ = ()
+
+
 class Credit(NamedTuple):
     """Of a place that is promised: what one holder has of it now, who will have left by then.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aimass.core import capacity
 from aimass.core.cluster import Cluster
 from aimass.core.draft import Draft
-from aimass.core.model import HoldKey, Job, JobId, Node, NodeId, Placement, PromiseKey
+from aimass.core.model import HoldKey, Job, JobId, Node, NodeId, Placement
 from aimass.core.plan import Planned, Start
 from aimass.core.quota import is_guaranteed
 from aimass.core.runtimes import expected_end_ms, run_estimate
@@ -191,7 +191,7 @@ class Kept:
         credits = self._credits(promise)
         for rank, placement in enumerate(promise.placements):
             node = self.cluster.nodes[placement.node_id]
-            do(node, PromiseKey(job.id, job.attempt + 1, rank), placement, credits[rank])
+            do(node, capacity.PromiseKey(job.id, job.attempt + 1, rank), placement, credits[rank])
 
     def _credits(self, promise: Planned) -> list[tuple[capacity.Credit, ...]]:
         """By rank, what of the place is held now by jobs that will have ended by the start."""

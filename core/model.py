@@ -160,12 +160,6 @@ class HoldKey(NamedTuple):
     rank: int
 
 
-class PromiseKey(HoldKey):
-    """The same for a place that is only promised, and kept on a draft as if it were claimed."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where one shard goes. The index in an attempt's placements is the shard's rank.

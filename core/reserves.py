@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from aimass.core.capacity import PromiseKey
 from aimass.core.cells import Domain, Giving, Row, Shelf, Use
-from aimass.core.model import Job, Node, NodeState, Placement, PromiseKey
+from aimass.core.model import Job, Node, NodeState, Placement
 from aimass.core.queues import ROOT, Cell, Reserve
 from aimass.core.spec import JobSpec, PreemptMode
 
