@@ -12,7 +12,7 @@ import msgspec
 
 from aimass.core.capacity import claim, hold, leave
 from aimass.core.cluster import Cluster
-from aimass.core.demand import Demand
+from aimass.core.demand import Demand, Lives
 from aimass.core.events import EVENT_TYPES, Event
 from aimass.core.model import Device, HoldKey, Job, JobId, JobState, Node, ShardState
 from aimass.core.moves import count_job
@@ -71,11 +71,15 @@ class _DemandRow:
     fade_at: int
     weights: list[tuple[Shape, int]]
     classes: list[tuple[Shape, int]]
+    lasting: list[tuple[Shape, int]] = field(default_factory=list)
+    lives: list[tuple[Shape, Lives]] = field(default_factory=list)
 
 
 def _demand_row(demand: Demand) -> _DemandRow:
-    weights, classes = list(demand.weights.items()), list(demand.classes.items())
-    return _DemandRow(demand.seen, demand.look_at, demand.fade_at, weights, classes)
+    by_class = (demand.weights, demand.classes, demand.lasting)
+    weights, classes, lasting = (list(each.items()) for each in by_class)
+    seen, lives = (demand.seen, demand.look_at, demand.fade_at), list(demand.lives.items())
+    return _DemandRow(*seen, weights, classes, lasting, lives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +190,9 @@ def restore(data: bytes) -> Cluster:
     cluster.runtimes = OrderedDict(state.runtimes)
     cluster.moved = deque(state.moved or ())
     row = state.demand
-    weights, classes = dict(row.weights), dict(row.classes)
-    cluster.demand = Demand(row.seen, row.look_at, row.fade_at, weights, classes)
+    weights, classes, lasting = (dict(each) for each in (row.weights, row.classes, row.lasting))
+    seen, lives = (row.seen, row.look_at, row.fade_at), dict(row.lives)
+    cluster.demand = Demand(*seen, weights, classes, lasting, lives)
     rows = ((each.spec.name, each) for each in state.queues)
     cluster.queues = {n: Queue(q.spec, unnamed(q.history), q.settled_ms) for n, q in rows}
     link(cluster.queues)

@@ -1,8 +1,10 @@
-"""Demand: what has been submitted lately, by class of pods. What placement learns from.
+"""Demand: what has been submitted lately, by class of pods, and how long it stays.
 
-Nothing here knows the future: the window holds submissions that were seen, each half as heavy after
-so many further ones. It is part of the state, and all integers, so that every replay, snapshot and
-standby knows the same. Bounded: CLASSES_MAX classes.
+What placement learns from. Nothing here knows the future: the window holds submissions that were
+seen, each half as heavy after so many further ones. What a class takes of a cluster is submissions
+times life (Little, 1961), so a submission counts by how long pods of its class stay, compared with
+all. It is part of the state, and all integers, so that every replay, snapshot and standby knows the
+same. Bounded: CLASSES_MAX classes, and those of which a pod runs.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,24 @@ FIRST_LOOK = 4  # submissions
 MOVED_PERCENT = 10  # of the mix, before prices are made anew
 CLASSES_MAX = 512  # the heaviest stay; openb's five lists have 88 to 249
 ONE = 1 << 12  # a submission's weight when it is new
+LIFE_ONE = 1 << 10  # the relative life of a class that stays as long as all on average
+# So many average lives are added to those seen: what is known of others says more than one pod.
+LIVES_ASSUMED = 8
 _FADE = (235, 256)  # the eighth root of a half
+
+
+@dataclass(slots=True)
+class Lives:
+    """How long the pods of one class stay: of those that run, and of those that have left.
+
+    starts_ms: sum over those that run. held_ms: sum over those that have left; left: their number,
+    ONE each; both fade as the window does.
+    """
+
+    running: int = 0
+    starts_ms: int = 0
+    held_ms: int = 0
+    left: int = 0
 
 
 @dataclass(slots=True)
@@ -32,8 +51,24 @@ class Demand:
     fade_at: int = HALF_LIFE_MIN // 8
     weights: dict[Shape, int] = field(default_factory=dict)
     classes: dict[Shape, int] = field(default_factory=dict)
+    lasting: dict[Shape, int] = field(default_factory=dict)
+    lives: dict[Shape, Lives] = field(default_factory=dict)
 
-    def add(self, shape: Shape, nodes: int, count: int = 1) -> bool:
+    def started(self, shape: Shape, at_ms: int, count: int = 1) -> None:
+        """Equal pods hold their places from now on. O(1)."""
+        lives = self.lives.setdefault(class_of(shape), Lives())
+        lives.running += count
+        lives.starts_ms += count * at_ms
+
+    def left(self, shape: Shape, started_ms: int, at_ms: int, count: int = 1) -> None:
+        """Equal pods that `started` then give their places back. O(1)."""
+        lives = self.lives[class_of(shape)]
+        lives.running -= count
+        lives.starts_ms -= count * started_ms
+        lives.held_ms += count * (at_ms - started_ms)
+        lives.left += count * ONE
+
+    def add(self, shape: Shape, nodes: int, count: int = 1, at_ms: int = 0) -> bool:
         """Count submissions of equal pods; say whether the mix that placement goes by changed.
 
         It is compared at twice as many submissions, later eight times per half-life, and replaced
@@ -50,15 +85,58 @@ class Demand:
         eighth = max(HALF_LIFE_MIN, HALF_LIFE_PER_NODE * nodes) // 8
         while self.seen >= self.fade_at:
             self.fade_at += eighth
-            faded = {kind: w * _FADE[0] // _FADE[1] for kind, w in self.weights.items()}
-            self.weights = {kind: w for kind, w in faded.items() if w}
+            self._fade()
         if self.seen < self.look_at:
             return False
         self.look_at = self.seen + min(self.seen, eighth)
-        if not differ(self.weights, self.classes, MOVED_PERCENT):
+        lasting = self._lasting(at_ms)
+        if not (
+            differ(self.weights, self.classes, MOVED_PERCENT)
+            or differ(lasting, self.lasting, MOVED_PERCENT)
+        ):
             return False
-        self.classes = dict(self.weights)
+        self.classes, self.lasting = dict(self.weights), lasting
         return True
+
+    def _fade(self) -> None:
+        faded = {kind: w * _FADE[0] // _FADE[1] for kind, w in self.weights.items()}
+        self.weights = {kind: w for kind, w in faded.items() if w}
+        for lives in self.lives.values():
+            lives.held_ms = lives.held_ms * _FADE[0] // _FADE[1]
+            lives.left = lives.left * _FADE[0] // _FADE[1]
+        self.lives = {kind: each for kind, each in self.lives.items() if each.running or each.left}
+
+    def _lasting(self, at_ms: int) -> dict[Shape, int]:
+        """Give the weights times the relative lives of the classes, of which 0 is no weight.
+
+        The life of a class is the time that its pods have held by the number of those that left:
+        the likeliest mean, though some still run. Few lives say little: that of a class is drawn
+        towards that of all of as many devices, and this one towards that of all.
+        """
+        held = {
+            kind: each.held_ms + each.running * at_ms - each.starts_ms
+            for kind, each in self.lives.items()
+        }
+        all_held, all_left = sum(held.values()), sum(each.left for each in self.lives.values())
+        if not all_held or not all_left:
+            return dict(self.weights)
+
+        def relative(held_ms: int, left: int, assumed: int) -> int:
+            seen = held_ms * all_left * LIFE_ONE // all_held
+            return (seen + LIVES_ASSUMED * ONE * assumed) // (left + LIVES_ASSUMED * ONE)
+
+        by_gpus: dict[int, tuple[int, int]] = {}
+        for kind, each in self.lives.items():
+            held_ms, left = by_gpus.get(kind.gpus, (0, 0))
+            by_gpus[kind.gpus] = held_ms + held[kind], left + each.left
+        usual = {gpus: relative(*group, LIFE_ONE) for gpus, group in by_gpus.items()}
+        lasting = {}
+        for kind, weight in self.weights.items():
+            life = usual.get(kind.gpus, LIFE_ONE)
+            if kind in held:
+                life = relative(held[kind], self.lives[kind].left, life)
+            lasting[kind] = max(1, weight * life // LIFE_ONE)
+        return lasting
 
     def _drop_lightest(self) -> None:
         """Keep the heavier half: a user who asks for something else each time fills no memory."""

@@ -78,6 +78,7 @@ class Packer:
         self._count = 0  # nodes that were ever set
         self._stream = Stream(policy.seed)
         self._classes = policy.classes
+        self._lasting: Mapping[Shape, int] = {}
         self._demand = Demand()
         self._mix: Mix | None = None
         self._live: Live = NO_PRICES
@@ -109,14 +110,24 @@ class Packer:
         """Take out a node that is lost. What is taken there stays taken until it is released."""
         self._resize(node, 0, 0, (0,) * DEVICES, is_there=0)
 
-    def submitted(self, shape: Shape) -> None:
+    def submitted(self, shape: Shape, at_ms: int = 0) -> None:
         """Tell that a pod was submitted: what `mass` learns from. Once per pod, before `best`."""
-        if self.policy.kernel == kernels.MASS and self._demand.add(shape, self._count):
-            self.know(self._demand.classes)
+        if self.policy.kernel == kernels.MASS:
+            demand = self._demand
+            if demand.add(shape, self._count, at_ms=at_ms):
+                self.know(demand.classes, demand.lasting)
 
-    def know(self, classes: Mapping[Shape, int]) -> None:
-        """Go by this mix from now on; for whoever keeps the demand elsewhere."""
-        self._classes = classes
+    def started(self, shape: Shape, at_ms: int) -> None:
+        """Tell that a pod began to hold its place: how `mass` learns lives."""
+        self._demand.started(shape, at_ms)
+
+    def left(self, shape: Shape, started_ms: int, at_ms: int) -> None:
+        """Tell that a pod that `started` then is gone."""
+        self._demand.left(shape, started_ms, at_ms)
+
+    def know(self, classes: Mapping[Shape, int], lasting: Mapping[Shape, int]) -> None:
+        """Go by this mix from now on, see `Demand`; for whoever keeps the demand elsewhere."""
+        self._classes, self._lasting = classes, lasting
         self._mix = None
 
     def take(self, node: int, shape: Shape, devices: tuple[int, ...]) -> None:
@@ -228,7 +239,9 @@ class Packer:
     def _price(self) -> None:
         if self._is_resized or self._places is None:
             terms = self.policy.terms
-            live, self._places = prices(self._classes, terms, self.models, self.nodes, self.books)
+            live, self._places = prices(
+                self._classes, self._lasting, terms, self.models, self.nodes, self.books
+            )
             if not all(map(np.array_equal, live, self._live)):
                 self._live = live
                 self._rows.clear()

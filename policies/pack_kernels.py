@@ -45,8 +45,8 @@ def score_of(
 ) -> tuple[int, int]:
     """Give the score for a pod of a node that it fits on, and the device of a share."""
     if policy == MASS:
-        fragments, room, stranded, model, gangs, device = mass_terms(mix, live, nodes, node, ask)
-        return fragments + room + stranded + model + gangs, device
+        fragments, room, stranded, kind, gangs, device = mass_terms(mix, live, nodes, node, ask)
+        return fragments + room + stranded + kind + gangs, device
     if policy == FGD:
         return fgd(mix, nodes, node, ask)
     score = 0

@@ -14,8 +14,8 @@ from aimass.policies.pack_live import (
     Live,
     appetites_of,
     expected_gangs,
+    kind_prices,
     kinds_of,
-    model_prices,
     needs_of,
 )
 from aimass.policies.pack_room import free_milli, whole_devices
@@ -23,8 +23,8 @@ from aimass.policies.pack_state import GPU_MILLI, Array, Books, Models, Nodes
 
 FIT_MILLI = 100  # for the room of an idle node of 8 GPUs and the most CPU there is
 _NONE: Array = np.zeros(0, np.int64)
-NO_PRICES = Live(0, 0, 1, 0, _NONE, _NONE, _NONE.reshape(0, 4), _NONE.reshape(0, 2))
-TERMS = ("fragments", "room", "stranded", "model", "gangs")  # of the score
+NO_PRICES = Live(0, 0, 1, 0, _NONE, _NONE.reshape(0, 1), _NONE.reshape(0, 4), _NONE.reshape(0, 2))
+TERMS = ("fragments", "room", "stranded", "kind", "gangs")  # of the score
 
 
 class Places(NamedTuple):
@@ -37,19 +37,21 @@ class Places(NamedTuple):
 
 def prices(
     classes: Mapping[Shape, int],
+    lasting: Mapping[Shape, int],
     terms: tuple[str, ...],
     models: Models,
     nodes: Nodes,
     books: Books,
 ) -> tuple[Live, Places]:
-    """Make the prices of a mix, and count the places. O(classes * log classes + nodes * needs)."""
-    gpu_milli = books.gpu_size.sum(axis=1)
-    capacity = np.bincount(nodes.model, gpu_milli, len(models.number))
+    """Make the prices of a mix, and count the places. O(classes * log classes + nodes * needs).
+
+    classes, lasting: see `Demand`; what is held for long counts for kinds of nodes and for gangs.
+    """
     has = {term: int(term in terms) for term in TERMS}
     is_gangs = bool(has["gangs"])
     needs, expected = expected_gangs(
-        classes,
-        needs_of(classes, models) if is_gangs else (),
+        lasting,
+        needs_of(lasting, models) if is_gangs else (),
         kinds_of(books) if is_gangs else (),
     )
     live = Live(
@@ -58,7 +60,7 @@ def prices(
         cpu_scale=max(1, int(books.cpu_size.max())),
         feeding=has["stranded"],
         appetites=appetites_of(classes),
-        model_price=has["model"] * model_prices(classes, [int(each) for each in capacity], models),
+        kind_price=has["kind"] * kind_prices(classes, lasting, books, nodes.model, models),
         needs=needs,
         expected=expected,
     )

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from aimass.core.shapes import Shape
-from aimass.policies.pack_state import ANY_MODEL, GPU_MILLI, Array, Ask, Books, Models
+from aimass.policies.pack_state import ANY_MODEL, DEVICES, GPU_MILLI, Array, Ask, Books, Models
 
 MICRO = 1000  # scores are in thousandths of a milli-GPU
-SCARCE_MAX = 1500  # thousandths: what a model of any scarcity costs at most
+SCARCE_MAX = 1500  # thousandths: what a node of any scarcity costs at most
 APPETITES = (10, 30, 50, 70, 90)  # percentiles of the CPU per GPU that pods ask for
 SIMILAR = (3, 4)  # gangs of so nearly the same CPU are one need
 PRICE_LEVELS = 9  # a place that would cost less than the last of these halves is free
@@ -28,7 +28,7 @@ class Live(NamedTuple):
     cpu_scale: int  # milli-CPU of that node
     feeding: int  # per micro-GPU left without CPU: 0 or 1
     appetites: Array  # milli-CPU per GPU that pods ask for, ascending
-    model_price: Array  # per milli-GPU, [models]
+    kind_price: Array  # per milli-GPU of a kind of node, [models, DEVICES + 1]
     needs: Array  # gangs to keep places for: GPUs, milli-CPU, models, price of a place; [needs, 4]
     expected: Array  # of each: gangs per free milli-GPU, and anyway; in 2**-30; [needs, 2]
 
@@ -60,26 +60,44 @@ def appetites_of(classes: Mapping[Shape, int]) -> Array:
     return np.array(found, np.int64)
 
 
-def model_prices(
-    classes: Mapping[Shape, int], capacity_milli: Sequence[int], models: Models
+def kind_prices(
+    classes: Mapping[Shape, int],
+    lasting: Mapping[Shape, int],
+    books: Books,
+    model: Array,
+    models: Models,
 ) -> Array:
-    """Give what a milli-GPU of each model costs, in micro-GPU: its demand over its capacity.
+    """Give what a milli-GPU of each kind of node costs, in micro-GPU: its demand over its capacity.
 
-    Demand of pods that name models, spread over these by capacity, at a load of all the cluster.
+    A kind is a model and a number of devices. Demand of pods that name models, spread by capacity
+    over these, at a load of all the cluster; and of gangs, over the nodes large enough, what they
+    ask for beyond their submissions because they stay for long: below that the prices of places do.
+    model: of each node, [nodes]. O(classes + nodes * log nodes + groups * kinds).
     """
-    total = sum(capacity_milli)
-    asked = sum(kind.total_milli * weight for kind, weight in classes.items())
-    price: Array = np.zeros(len(capacity_milli), np.int64)
-    if not total or not asked:
-        return price
-    demand = [0] * len(capacity_milli)  # per milli of capacity, times total
-    for kind, weight in classes.items():
-        named = [models.number[name] for name in kind.models if name in models.number]
-        offered = sum(capacity_milli[number] for number in named)
-        if kind.gpus and offered and offered < total:
-            for number in named:
-                demand[number] += kind.total_milli * weight * MICRO * total // offered
-    return np.array([min(SCARCE_MAX, each // asked) for each in demand], np.int64)
+    price: Array = np.zeros((len(models.number), DEVICES + 1), np.int64)
+    devices = (books.gpu_size > 0).sum(axis=1)
+    rows = np.column_stack((model, devices, books.cpu_size))[devices > 0]
+    kinds, nodes = np.unique(rows, axis=0, return_counts=True)
+    capacity_milli = GPU_MILLI * kinds[:, 1] * nodes
+    asked: dict[tuple[int, int, int], int] = {}  # milli-GPU by models, least devices, least CPU
+    for shape, weight in lasting.items():
+        ask = models.ask(shape)
+        beyond = max(0, weight - classes.get(shape, 0)) if shape.gpus > 1 else 0
+        anywhere, large = (ask.models, 1, 0), (ask.models, shape.gpus, shape.cpu_milli)
+        for group, part in ((anywhere, weight - beyond), (large, beyond)):
+            asked[group] = asked.get(group, 0) + shape.total_milli * part
+    total_milli, total_asked = int(capacity_milli.sum()), sum(asked.values())
+    scarce: Array = np.zeros(len(kinds), np.int64)
+    for (named, gpus, cpu_milli), milli in asked.items():
+        may = (named >> kinds[:, 0] & 1 > 0) & (kinds[:, 1] >= gpus) & (kinds[:, 2] >= cpu_milli)
+        offered_milli = int(capacity_milli[may].sum())
+        if milli and 0 < offered_milli < total_milli:
+            scarce[may] += milli * MICRO * total_milli // (offered_milli * total_asked)
+    has_milli, of_milli = np.zeros_like(price), np.zeros_like(price)
+    np.add.at(has_milli, (kinds[:, 0], kinds[:, 1]), capacity_milli)
+    np.add.at(of_milli, (kinds[:, 0], kinds[:, 1]), capacity_milli * scarce)
+    np.floor_divide(of_milli, has_milli, out=price, where=has_milli > 0)
+    return np.minimum(SCARCE_MAX, price)
 
 
 def needs_of(classes: Mapping[Shape, int], models: Models) -> list[Need]:

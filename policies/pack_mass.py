@@ -47,7 +47,7 @@ def mass_terms(
     """Give the terms of the policy `mass` in micro-GPU, whose sum is the score, and the device.
 
     In turn: fragmentation taken away; room left over, as a part of the largest node's; GPUs left
-    without CPU; the price of the model; the price of places for gangs.
+    without CPU; the price of the kind of node; the price of places for gangs.
     """
     weight = max(1, mix.weight)
     fragments, device, wanted = 0, NO_DEVICE, ask.gpus * ask.gpu_milli
@@ -66,7 +66,7 @@ def mass_terms(
         live.gradient * fragments,
         -room,
         -live.feeding * unfed,
-        -live.model_price[nodes.model[node]] * wanted,
+        -live.kind_price[nodes.model[node], nodes.gpus[node]] * wanted,
         -breaks(live, nodes, node, ask, device),
         device,
     )

@@ -46,7 +46,7 @@ class Mirror:
         """The Packer, brought up to date. O(nodes that changed)."""
         if demand.classes is not self._classes:
             self._classes = demand.classes
-            self._packer.know(self._classes)
+            self._packer.know(self._classes, demand.lasting)
         if self._dirty:
             self._follow()
         return self._packer
@@ -80,7 +80,7 @@ def warm_up() -> None:
     packer.set_node(0, NodeSize(1000, 1000, (GPU_MILLI,) * 2, ""))
     packer.set_free([0], [[1000, 1000, *(GPU_MILLI,) * 2, *(0,) * (DEVICES - 2)]])
     for shape in (Shape(1, 1, 1, 500, ()), Shape(1, 1, 2, GPU_MILLI, ()), Shape(1, 1, 0, 0, ())):
-        packer.know({shape: 1})
+        packer.know({shape: 1}, {shape: 1})
         packer.best(shape)
         packer.set_free([0], [[999, 999, *(0,) * DEVICES]])
         packer.best(shape, bools(1, 1))

@@ -133,7 +133,7 @@ class _Run:
     def _arrive(self, job: int, now: int) -> None:
         kind, (shape, pods, _, _) = self._kind(job), self.jobs[job]
         for _ in range(pods):
-            self.packer.submitted(shape)
+            self.packer.submitted(shape, now)
         if self.waiting.queues[kind] or not self._start(job, now, self.is_open):
             self.waiting.add(kind, job)
             self.meter.wait(1)
@@ -143,9 +143,11 @@ class _Run:
         touched: dict[int, None] = {}
         while self.ends and self.ends[0][0] == now:
             job = heapq.heappop(self.ends)[1]
+            shape, started_ms = self.jobs[job].shape, now - self.jobs[job].life_ms
             del self.end_ms[job]
             for node, devices in self.places.pop(job):
-                self.meter.take(node, self.jobs[job].shape, devices, -1)
+                self.meter.take(node, shape, devices, -1)
+                self.packer.left(shape, started_ms, now)
                 self.on_node[node].discard(job)
                 self.touches[node] += 1
                 touched[node] = None
@@ -198,6 +200,7 @@ class _Run:
             placed.append((choice.node, choice.devices))
         self.places[job] = placed
         for node, _ in placed:
+            self.packer.started(shape, now)
             self.on_node.setdefault(node, set()).add(job)
             self.touches[node] += 1
         self.end_ms[job] = now + life_ms

@@ -19,6 +19,59 @@ def test_a_window_halves_what_is_old() -> None:
     assert SINGLE not in demand.weights
 
 
+def turns(demand: Demand, count: int, lives_ms: dict[Shape, int]) -> None:
+    """Submit one of each class so often; each runs as long as said, then the next begins."""
+    for turn in range(count):
+        for shape, life_ms in lives_ms.items():
+            demand.add(shape, 1, at_ms=turn * 1000 + life_ms)
+            demand.started(shape, turn * 1000)
+            demand.left(shape, turn * 1000, turn * 1000 + life_ms)
+
+
+def test_a_submission_counts_by_how_long_its_class_stays() -> None:
+    """As many of both, of which one stays nine times as long: nine tenths, less what may lag."""
+    demand = Demand()
+    turns(demand, 4_000, {SINGLE: 900, SHARE: 100})
+    assert demand.classes[SINGLE] == demand.classes[SHARE]
+    part = demand.lasting[SINGLE] / sum(demand.lasting.values())
+    assert 0.8 < part < 0.91
+
+
+def test_who_still_runs_says_how_long_its_class_stays() -> None:
+    """Those that never left hold the cluster all the same, and count."""
+    demand = Demand()
+    for _ in range(20):
+        demand.started(SINGLE, 0)
+    turns(demand, 1_000, {SHARE: 10})
+    demand.add(SINGLE, 1, 1_000, at_ms=10**6)
+    assert demand.lasting[SINGLE] > 3 * demand.classes[SINGLE]
+
+
+def test_without_ends_a_submission_is_a_submission() -> None:
+    """Whoever only comes has no life yet; and one short life says little."""
+    demand = Demand()
+    for turn in range(1_000):
+        demand.add((SINGLE, SHARE)[turn % 2], 1, at_ms=turn)
+        demand.started(SINGLE, turn)
+    assert demand.lasting == demand.classes
+    demand.left(SINGLE, 0, 1)
+    demand.started(SHARE, 1000)
+    demand.left(SHARE, 1000, 1001)
+    demand.add(SINGLE, 1, 3 * HALF_LIFE_MIN, at_ms=1001)
+    assert 0.8 < demand.lasting[SHARE] / demand.classes[SHARE] < 1.1
+
+
+def test_lives_that_nobody_lives_are_forgotten() -> None:
+    """Memory is for classes of which a pod runs, or left lately."""
+    demand = Demand()
+    for cpu_milli in range(100):
+        turns(demand, 1, {SHARE._replace(cpu_milli=cpu_milli): 5})
+    demand.started(SINGLE, 0)
+    for _ in range(100):
+        demand.add(SINGLE, 1, HALF_LIFE_MIN, at_ms=9)
+    assert set(demand.lives) == {SINGLE}
+
+
 def test_many_at_once_are_as_many_one_by_one() -> None:
     """Arrays come in one event; weights may differ by the rounding of a fade in between."""
     one_by_one, at_once = Demand(), Demand()

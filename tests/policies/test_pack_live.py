@@ -7,8 +7,8 @@ from aimass.policies.pack_live import (
     GANG_BITS,
     Need,
     appetites_of,
+    kind_prices,
     kinds_of,
-    model_prices,
     needs_of,
 )
 from aimass.policies.pack_policies import PackPolicy
@@ -26,18 +26,39 @@ def test_appetites_are_percentiles_by_the_gpus_asked_for() -> None:
     assert appetites_of({Shape(0, 0, 1, 1000, ()): 1}).tolist() == []
 
 
-def test_a_model_costs_its_demand_over_its_capacity() -> None:
-    """Only of pods that name models and not all of them; half the load on a tenth is scarce."""
-    models = Models()
-    for name in ("G2", "T4"):
-        models.number_of(name)
-    capacity_milli = [900_000, 100_000]
-    assert model_prices({SINGLE: 1}, capacity_milli, models).tolist() == [0, 0]
-    prices = model_prices({SINGLE: 19, TYPED: 1}, capacity_milli, models)
-    assert prices.tolist() == [0, 500]
-    assert model_prices({SINGLE: 1, TYPED: 1}, capacity_milli, models).tolist() == [0, 1500]
-    both = TYPED._replace(models=("G2", "T4"))
-    assert model_prices({both: 1}, capacity_milli, models).tolist() == [0, 0]
+def price_of_kinds(
+    classes: dict[Shape, int], *kinds: tuple[str, int, int], life: int = 1
+) -> list[int]:
+    """What each kind of node costs: model, devices, CPU in cores; a node of each.
+
+    life: how much longer than all others gangs stay.
+    """
+    packer = Packer(PackPolicy("mass"))
+    for node, (model, gpus, cores) in enumerate(kinds):
+        packer.set_node(node, NodeSize(cores * 1000, 1, (1000,) * gpus, model))
+    lasting = {kind: weight * life if kind.gpus > 1 else weight for kind, weight in classes.items()}
+    prices = kind_prices(classes, lasting, packer.books, packer.nodes.model, packer.models)
+    return [int(prices[packer.models.number[model], gpus]) for model, gpus, _ in kinds]
+
+
+def test_a_kind_of_node_costs_its_demand_over_its_capacity() -> None:
+    """Only of pods that cannot go everywhere; half the load on a tenth is scarce."""
+    models = (*[("G2", 6, 96)] * 3, ("T4", 2, 96))
+    assert price_of_kinds({SINGLE: 1}, *models) == [0, 0, 0, 0]
+    assert price_of_kinds({SINGLE: 19, TYPED: 1}, *models) == [0, 0, 0, 500]
+    assert price_of_kinds({SINGLE: 1, TYPED: 1}, *models) == [0, 0, 0, 1500]
+    assert price_of_kinds({TYPED._replace(models=("G2", "T4")): 1}, *models) == [0, 0, 0, 0]
+
+
+def test_gangs_that_stay_make_large_nodes_dear() -> None:
+    """A half of the load, of which an eighth as they come, on half of the devices."""
+    gang, nodes = Shape(64_000, 0, 8, 1000, ()), (("G2", 8, 96), ("G2", 4, 96), ("G2", 4, 96))
+    assert price_of_kinds({SINGLE: 32, gang: 1}, *nodes) == [0, 0, 0]
+    assert price_of_kinds({SINGLE: 32, gang: 1}, *nodes, life=4) == [750, 0, 0]
+    hungry = gang._replace(cpu_milli=100_000)
+    assert price_of_kinds({SINGLE: 32, hungry: 1}, *nodes, life=4) == [0, 0, 0]
+    many = price_of_kinds({SINGLE: 32, hungry: 1}, *nodes, ("G3", 8, 128), life=4)
+    assert many == [0, 0, 0, 1125]
 
 
 def test_similar_gangs_are_one_need() -> None:
@@ -89,6 +110,26 @@ def test_shares_feed_on_gpus_that_others_cannot_use() -> None:
     choice = packer.best(hungry)
     assert choice is not None
     assert choice.node == 0
+
+
+def test_who_stays_for_long_makes_its_nodes_dear() -> None:
+    """Few pods name the T4, but they stay for hours, the others for minutes: these avoid it."""
+    packer = Packer(PackPolicy("mass", terms=("kind",)))
+    for node in range(2):
+        packer.set_node(node, NodeSize(64_000, 1 << 20, (1000,) * 4, ("T4", "G2")[node]))
+    at_ms = 0
+    prices = []
+    for turn in range(600):
+        shape, life_ms = (TYPED, 3_600_000) if turn % 20 == 0 else (SINGLE, 60_000)
+        packer.submitted(shape, at_ms)
+        at_ms += life_ms
+        if turn >= 200:
+            packer.started(shape, at_ms - life_ms)
+            packer.left(shape, at_ms - life_ms, at_ms)
+        if turn in (199, 599):
+            packer.best(SINGLE)
+            prices.append(-packer.terms(SINGLE, 0)["kind"])
+    assert prices[1] > 5 * prices[0] > 0
 
 
 def test_mass_follows_when_the_mix_shifts() -> None:

@@ -61,7 +61,8 @@ def test_a_live_pod_goes_where_the_engine_would_put_it(asked: list[Need]) -> Non
         packer.set_node(number, NodeSize(cpu_milli, memory_mib, (1000,) * count, model))
     for need in asked:
         job = world.submit(one(need))
-        packer.know(world.cluster.demand.classes)
+        demand = world.cluster.demand
+        packer.know(demand.classes, demand.lasting)
         [(kind, _)] = pods_of(need, 1, need.gpu_milli)
         shape = kind._replace(memory_mib=need.memory_mib)
         choice = packer.best(shape)
