@@ -1,5 +1,6 @@
 """What queues have in reserve: who breaks no cell, who makes way for one, what check proves."""
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -10,16 +11,16 @@ from aimass.core.check import check
 from aimass.core.codec import encode_snapshot, restore, state_hash
 from aimass.core.decide import decide
 from aimass.core.explain import explain
-from aimass.core.model import Exit, ExitReason, Job, JobId, NodeId, StopRule
+from aimass.core.model import Exit, ExitReason, Job, JobId, JobState, NodeId, StopRule
 from aimass.core.plan import Claim, Plan, Start, Stop
-from aimass.core.queue_problems import queue_warnings, staying_problem
+from aimass.core.queue_problems import queue_problems, queue_warnings, staying_problem
 from aimass.core.queues import Cell, QueueSpec
-from aimass.core.reserves import CellState, cell_states, cells_of
-from aimass.core.spec import Elastic, Preemption, PreemptMode
+from aimass.core.reserves import CellState, cell_states, cell_text, cells_of
+from aimass.core.spec import Elastic, Preemption, PreemptMode, Strategy, Topology
 from aimass.core.whatif import Verdict, what_if
 from tests.core.plans_by_hand import by_hand, lost_by, place, reasons
 from tests.core.queue_world import queue_world
-from tests.core.world import World, one_role
+from tests.core.world import World, active_jobs, gpus, inventory, one_role
 
 NODE = Cell(8, "H100", 1)
 VISION = QueueSpec("vision", quota={"gpu": 8000}, reserve=(NODE,))
@@ -321,3 +322,54 @@ def test_a_snapshot_has_reserves_and_without_any_is_what_it_was() -> None:
     world.do(ev.QueuePut, spec=replace(VISION, reserve=()))
     assert b"reserve" not in encode_snapshot(world.cluster)
     assert cells_of(world.cluster) is None
+
+
+# ---- the guarantee ------------------------------------------------------------------------------
+
+RACKS = {f"n{number}": {"rack": f"r{(number - 1) // 2}"} for number in range(1, 5)}
+SHAPES = (Cell(8, "H100", 2), Cell(4, "H100", 4), Cell(8, "H100", 1, 2, "rack"))
+
+
+def a_crowd(world: World, draw: random.Random) -> None:
+    """Jobs of others come and go, in any size; whoever cannot be preempted is among them."""
+    for _ in range(60):
+        if draw.random() < 0.6:
+            submit(
+                world,
+                draw.choice(("research", "default")),
+                draw.choice((1, 1, 2, 4, 8)),
+                draw.choice((1, 1, 2, 3)),
+                preemptible=draw.random() < 0.5,
+                strategy=draw.choice((Strategy.DEFAULT, Strategy.SPREAD)),
+            )
+        elif active := active_jobs(world.cluster):
+            world.exit(draw.choice(active))
+        world.settle()
+        for job in active_jobs(world.cluster):
+            if job.state is JobState.PLACED:
+                world.start(job)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=cell_text)
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_others_do_a_queue_gets_its_cells(seed: int, shape: Cell) -> None:
+    """At once, or when those have left who agreed to be preemptible; and all of them together."""
+    world = World()
+    world.do(ev.LevelsPut, levels=("rack",))
+    for name, labels in RACKS.items():
+        world.join(name, inventory(name, gpus(name, 8), labels=labels))
+    for spec in (replace(VISION, quota={"gpu": 16000}, reserve=(shape,)), RESEARCH):
+        assert list(queue_problems(world.cluster, spec)) == []
+        world.do(ev.QueuePut, spec=replace(spec, quota={"gpu": 16000}))
+    a_crowd(world, random.Random(seed))
+    topology = Topology(required=shape.level)
+    jobs = [
+        submit(world, "vision", shape.gpus, shape.shards, topology=topology, preemptible=False)
+        for _ in range(shape.count)
+    ]
+    for _ in range(2 * shape.count):
+        world.settle()
+        for job in active_jobs(world.cluster):
+            if job.state is JobState.STOPPING:
+                world.exit(job, how=Exit(signal=15, reason=ExitReason.STOPPED))
+    assert [job.state for job in jobs] == [JobState.PLACED] * shape.count
