@@ -25,7 +25,8 @@ def journal() -> None:
     """Check or print a scheduler's journal. Works on the files, without a running scheduler."""
 
 
-def _tools() -> Any:
+def load_tools() -> Any:
+    """Load what reads journals, or say what to install."""
     try:
         from aimass.scheduler import journal_tools
     except ModuleNotFoundError as error:
@@ -38,7 +39,7 @@ def _tools() -> Any:
 
 
 @contextlib.contextmanager
-def _journal_errors(tools: Any, path: Path) -> Iterator[None]:
+def journal_errors(tools: Any, path: Path) -> Iterator[None]:
     """Turn what the tools say of a journal into an error with an exit code: 3 for none there."""
     try:
         yield
@@ -50,7 +51,8 @@ def _journal_errors(tools: Any, path: Path) -> Iterator[None]:
         raise MassError(str(error), fix=fix, id=str(path)) from None
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """Give the path, which must be there."""
     if not path.exists():
         raise NotFound(f"nothing at {path}", fix="name massd's data directory", id=str(path))
     return path
@@ -69,9 +71,9 @@ def _existing(path: Path) -> Path:
 @common_options
 def verify(path: Path, form: str) -> None:
     """Replay a journal and compare every recorded state hash. Exit code 4 if one differs."""
-    tools = _tools()
-    with _journal_errors(tools, path):
-        report = tools.verify(_existing(path))
+    tools = load_tools()
+    with journal_errors(tools, path):
+        report = tools.verify(existing(path))
     if form in ("json", "jsonl", "yaml"):
         view = {
             "apiVersion": "aimass/v1",
@@ -112,7 +114,7 @@ def verify(path: Path, form: str) -> None:
 @common_options
 def dump(path: Path, after: int, limit: int | None) -> None:
     """Print a journal's events, oldest first, one JSON object a line."""
-    tools = _tools()
-    with _journal_errors(tools, path):
-        for line in tools.dump(_existing(path), after=after, limit=limit):
+    tools = load_tools()
+    with journal_errors(tools, path):
+        for line in tools.dump(existing(path), after=after, limit=limit):
             print(line)

@@ -3,6 +3,7 @@
 import click
 
 from aimass.cli_base import Group, common_options
+from aimass.cli_sim_export import export
 from aimass.cli_sim_generate import generate
 from aimass.cli_sim_pack import pack
 from aimass.cli_sim_queue import queue
@@ -20,6 +21,7 @@ from aimass.cli_sim_sweep import sweep
     massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fair --compare fifo
     massctl sim sweep grid.yaml --workers 8
     massctl sim generate --jobs 5000 --arrival daily --rate 200 --out jobs.jsonl.gz
+    massctl sim export --journal massd/ --out jobs.jsonl.gz
     massctl sim size --slo 'wait_p95<30m' --trace jobs.jsonl --cluster 8x8xH100
     """,
 )
@@ -34,3 +36,4 @@ sim.add_command(run)
 sim.add_command(sweep)
 sim.add_command(size)
 sim.add_command(generate)
+sim.add_command(export)

@@ -8,6 +8,7 @@ from pathlib import Path
 from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.codec import event_json, state_hash
+from aimass.core.events import Event
 from aimass.core.invariants import check_invariants
 from aimass.core.journal import JournalError
 from aimass.scheduler.journal_sqlite import open_readonly, read_batches, translated
@@ -35,11 +36,11 @@ def verify(path: Path) -> VerifyReport:
     cluster = Cluster()
     batches = checked = 0
     try:
-        for first, events in read_batches(path):
+        for first, batch in read_batches(path):
             if first != cluster.revision + 1:
                 raise JournalError(f"revisions {cluster.revision + 1} to {first - 1} are missing")
             batches += 1
-            for event in events:
+            for event in batch:
                 apply(cluster, event)
                 expected = recorded.get(cluster.revision)
                 if expected is None:
@@ -57,11 +58,17 @@ def verify(path: Path) -> VerifyReport:
     return VerifyReport(True, cluster.revision, batches, checked, state_hash(cluster))
 
 
+def events(path: Path) -> Iterator[Event]:
+    """Yield every event, from the first on. Raises JournalError, of damage when it is reached."""
+    for _, batch in read_batches(path):
+        yield from batch
+
+
 def dump(path: Path, *, after: int = 0, limit: int | None = None) -> Iterator[str]:
     """Yield one JSON line per event: {"revision": n, "type": …, "event": {…}}."""
     left = limit
-    for first, events in read_batches(path, after):
-        for revision, event in enumerate(events, first):
+    for first, batch in read_batches(path, after):
+        for revision, event in enumerate(batch, first):
             if revision <= after:
                 continue
             if left == 0:

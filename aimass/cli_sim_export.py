@@ -1,0 +1,56 @@
+"""massctl sim export: the journal of a live cluster as a trace for the other commands."""
+
+from pathlib import Path
+
+import click
+
+from aimass.cli_base import Command, common_options
+from aimass.cli_journal import existing, journal_errors, load_tools
+from aimass.cli_sim_base import installed
+from aimass.errors import MassError
+from aimass.output import hint
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl sim export --journal ~/.local/state/aimass/massd --out jobs.jsonl.gz
+    massctl sim run --trace jobs.jsonl.gz --cluster 64x8xH100 --policy fair --compare las
+    """,
+)
+@click.option(
+    "--journal",
+    "journal_folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="massd's data directory; the daemon may be running.",
+)
+@click.option(
+    "--out",
+    "out_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to: JSONL, gzipped if it ends in .gz. Default: stdout.",
+)
+@common_options
+def export(journal_folder: Path, out_file: Path | None) -> None:
+    """Make a trace of the jobs in a journal: real submissions, sizes, and measured run times.
+
+    Jobs that never ran, or have not ended, are left out and counted.
+    """
+    with installed():
+        from aimass.simulator import trace_write
+        from aimass.simulator.export import export as exported
+    tools = load_tools()
+    with journal_errors(tools, journal_folder):
+        found = exported(tools.events(existing(journal_folder)))
+    for reason, count in sorted(found.left_out.items()):
+        hint(f"left out: {count} jobs that {reason}")
+    if not found.jobs:
+        fix = "wait until some job with GPUs has ended"
+        raise MassError("the journal holds no job that makes a trace", fix=fix)
+    made = trace_write.write_trace(found.jobs, out_file)
+    hint(f"{made} jobs{f' in {out_file}' if out_file is not None else ''}")
+    if found.cluster:
+        hint(f"the nodes at the end: --cluster {found.cluster}")
