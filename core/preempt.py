@@ -189,8 +189,30 @@ def _fill_back(
             needed.remove(victim)
         else:
             evict(search, victim)
+    if not _were_borrowing(search, job, want, needed):
+        return None
     final = search.place(job, want, [])
     return (final, needed) if final is not None else None
+
+
+def _were_borrowing(search: Search, job: Job, want: Want, victims: list[Victim]) -> bool:
+    """False when a queue gives back what it borrowed only by starts that are taken back as well.
+
+    It borrows no more then: who is at work there was within its guarantee all the time.
+    """
+    reclaimed = [victim for victim in victims if victim.rule is StopRule.RECLAIM]
+    if not any(victim.is_owner for victim in reclaimed):
+        return True
+    is_right: dict[str, bool] = {}
+    for victim in reclaimed:
+        if not victim.is_owner:
+            keep(search, victim)
+            queue = victim.job.spec.queue
+            is_right[queue] = is_right.get(queue, False) or _is_still_right(
+                search, job, want, victim
+            )
+            evict(search, victim)
+    return all(is_right.values())
 
 
 def _by_node(

@@ -14,6 +14,11 @@ def test_deciding_once_is_enough(seed: int) -> None:
     Life(seed).run(steps_of(seed, STEPS))
 
 
+def test_who_borrowed_only_by_a_start_that_is_taken_back_borrows_no_more() -> None:
+    """Its own jobs were within its guarantee all the time: a plan that stopped one was refused."""
+    Life(419, is_strict=False).run(steps_of(419, 120))
+
+
 @pytest.mark.parametrize("seed", range(100, 120))
 def test_a_life_settles(seed: int) -> None:
     """Some lives still have a moment in which deciding again moves somebody; it settles at once."""
