@@ -53,7 +53,8 @@ def test_who_could_have_extras_later_is_told_whose_and_when() -> None:
     grow(world, job)
     low = world.submit(one_role(2, gpus=1), priority=-5)
     assert interval_texts(world, low) == [
-        f"1 job has extras to give up: {job.id}; it may in 9 min 59 s, when its resize interval is over"
+        f"1 job has extras to give up: {job.id}; "
+        "it may in 9 min 59 s, when its resize interval is over"
     ]
     world.plan()
     world.wait(10 * MINUTE_MS)
