@@ -76,7 +76,7 @@ def parse_loads(text: object) -> list[float]:
     show_default=True,
     metavar="N",
     help="Take every Nth node of the file: a smaller cluster of the same mix. A run on a thousand "
-    "nodes can take minutes.",
+    "nodes takes half a minute or more.",
 )
 @click.option(
     "--promises",

@@ -239,13 +239,9 @@ class _Run:
 
     def _ready(self, shape: Shape, nodes: Array) -> Array:
         """Give when a pod has room on nodes, right for these: again only what was touched."""
-        known = self.ready.get(shape)
-        if known is None:
-            known = self.ready[shape] = (
-                np.zeros_like(self.touches),
-                np.full_like(self.touches, -1),
-            )
-        ready_ms, as_of = known
+        if shape not in self.ready:
+            self.ready[shape] = np.zeros_like(self.touches), np.full_like(self.touches, -1)
+        ready_ms, as_of = self.ready[shape]
         for node in nodes[as_of[nodes] != self.touches[nodes]]:
             ready_ms[node] = self._ready_ms(int(node), shape)
         as_of[nodes] = self.touches[nodes]
