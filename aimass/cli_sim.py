@@ -7,6 +7,7 @@ from aimass.cli_sim_export import export
 from aimass.cli_sim_generate import generate
 from aimass.cli_sim_pack import pack
 from aimass.cli_sim_queue import queue
+from aimass.cli_sim_replay import replay
 from aimass.cli_sim_run import run
 from aimass.cli_sim_size import size
 from aimass.cli_sim_sweep import sweep
@@ -37,3 +38,4 @@ sim.add_command(sweep)
 sim.add_command(size)
 sim.add_command(generate)
 sim.add_command(export)
+sim.add_command(replay)

@@ -1,0 +1,133 @@
+"""massctl sim replay: a journal once more, to check it or to ask another policy."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aimass import units
+from aimass.cli_base import Command, common_options, output_option
+from aimass.cli_journal import existing, journal_errors, load_tools
+from aimass.cli_sim_base import Row, installed, refusals
+from aimass.errors import Conflict, InvalidRequest
+from aimass.output import Column, print_value, table
+
+FIX = "choose one policy; massctl sim run --help names them"
+SHOWN = 20
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    massctl sim replay --journal ~/.local/state/aimass/massd --audit
+    massctl sim replay --journal massd/ --re-decide --policy fifo-backfill
+    massctl sim replay --journal massd/ --re-decide --policy las -o json
+    """,
+)
+@click.option(
+    "--journal",
+    "journal_folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="massd's data directory; the daemon may be running.",
+)
+@click.option("--audit", is_flag=True, help="Fold all events; every recorded hash must agree.")
+@click.option(
+    "--re-decide",
+    "redecide",
+    is_flag=True,
+    help="At each decision that started or stopped jobs, what would --policy have done?",
+)
+@click.option(
+    "--policy",
+    default="fair",
+    show_default=True,
+    metavar="NAME[:OPTION=VALUE,…]",
+    help="For --re-decide.",
+)
+@output_option("table", "json", "yaml")
+@common_options
+def replay(journal_folder: Path, audit: bool, redecide: bool, policy: str, form: str) -> None:
+    """Replay a journal: check it, or say where another policy would have decided otherwise.
+
+    For what would have followed from other decisions: massctl sim export, then sim run.
+    """
+    if audit == redecide:
+        raise InvalidRequest("say what to do with the journal", fix="either --audit or --re-decide")
+    tools = load_tools()
+    with journal_errors(tools, journal_folder):
+        if audit:
+            _audit(tools.verify(existing(journal_folder)), journal_folder, form)
+        else:
+            _redecide(tools.events(existing(journal_folder)), policy, form)
+
+
+def _audit(report: Any, folder: Path, form: str) -> None:
+    if not report.ok:
+        raise Conflict(
+            f"the journal at {folder} does not replay to what it recorded",
+            why=report.problem,
+            fix="keep a copy of the directory and report it; a backup may be whole",
+            id=str(folder),
+        )
+    if form == "table":
+        print(f"{report.revisions} events give {report.hashes_checked} recorded hashes again")
+        return
+    counts = {"revisions": report.revisions, "hashes": report.hashes_checked}
+    view = {"apiVersion": "aimass/v1", "kind": "Audit", "ok": True, **counts}
+    print_value({**view, "stateHash": report.state_hash}, form)
+
+
+def _redecide(events: Any, policy: str, form: str) -> None:
+    with installed():
+        from aimass.simulator import replay as replays
+        from aimass.simulator.run_policies import parse_policies
+    with refusals(FIX):
+        named = parse_policies(policy)
+        if len(named) > 1:
+            raise InvalidRequest("more than one policy", fix=FIX)
+        found = replays.redecide(events, named[0].make())
+    if form != "table":
+        view = {"apiVersion": "aimass/v1", "kind": "Redecision", "policy": policy}
+        rows = [_row(difference) for difference in found.differences]
+        counts = {"decidedBy": found.policies, "decisions": found.decisions}
+        print_value({**view, **counts, "differences": rows}, form)
+        return
+    rows = [_row(difference) for difference in found.differences[:SHOWN]]
+    if rows:
+        print("".join(table(rows, _COLUMNS)), end="")
+        more = len(found.differences) - len(rows)
+        print(f"… and {more} more: -o json\n" if more else "")
+    print(
+        f"{policy} would have decided {len(found.differences)} of {found.decisions} times "
+        f"otherwise than {', '.join(found.policies) or 'nobody'}"
+    )
+
+
+def _row(difference: Any) -> Row:
+    """As plain values, under the names that -o json has."""
+    return {
+        "revision": difference.revision,
+        "at": units.time_text(difference.at_ms),
+        "started": list(difference.only_started),
+        "stopped": list(difference.only_stopped),
+        "wouldStart": list(difference.would_start),
+        "wouldStop": list(difference.would_stop),
+        "elsewhere": list(difference.elsewhere),
+    }
+
+
+def _ids(name: str) -> Any:
+    return lambda row: " ".join(row[name])
+
+
+_COLUMNS: list[Column[Row]] = [
+    Column("REVISION", lambda row: str(row["revision"]), is_right=True),
+    Column("AT", lambda row: str(row["at"])),
+    Column("STARTED", _ids("started")),
+    Column("STOPPED", _ids("stopped")),
+    Column("WOULD-START", _ids("wouldStart")),
+    Column("WOULD-STOP", _ids("wouldStop")),
+    Column("ELSEWHERE", _ids("elsewhere")),
+]
