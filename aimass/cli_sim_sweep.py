@@ -16,10 +16,11 @@ from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_grid import load_grid
 from aimass.cli_sim_run import FIX
-from aimass.errors import MassError
+from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, hint, print_value, table
 
 WORKERS_MAX = 256
+CELLS_MAX = 100_000
 FAILURES_SHOWN = 5
 
 
@@ -57,7 +58,7 @@ class Tools(NamedTuple):
     metavar="FOLDER",
     help="Where finished cells are kept, and not run again. Default: GRID.cells beside the grid.",
 )
-@output_option("table", "json", "yaml")
+@output_option("table", "wide", "json", "yaml")
 @common_options
 def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form: str) -> None:
     """Run every policy on every trace, cluster and load with every seed, and compare them.
@@ -82,6 +83,9 @@ def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form:
         if problem is not None:
             raise problem
     cells = tools.sweep.cells(grid)
+    if len(cells) > CELLS_MAX:
+        fix = f"name fewer seeds, loads, clusters or policies: at most {CELLS_MAX} cells"
+        raise InvalidRequest(f"{grid_file} has {len(cells)} cells", fix=fix)
     folder = cells_folder or grid_file.with_suffix(".cells")
     store = tools.store.Store(folder)
     rows = {cell: row for cell in cells if (row := store.load(cell)) is not None}
@@ -143,29 +147,22 @@ def _tools() -> Tools:
 
 def _print(tools: Tools, rows: list[Row], form: str) -> None:
     means, differences = tools.report.means(rows), tools.report.differences(rows)
-    if form != "table":
+    if form not in ("table", "wide"):
         view = {"apiVersion": "aimass/v1", "kind": "Sweep"}
         print_value({**view, "means": means, "differences": differences, "cells": rows}, form)
         return
-    print("".join(table(means, [*_keys(means), *_MEANS])), end="")
+    print("".join(table(means, [*_keys(means), *_MEANS], is_wide=form == "wide")), end="")
     if not differences:
         return
-    print(f"\nDifferences to {differences[0]['against']}, with 95 % intervals over seeds:\n")
-    print("".join(table(differences, [*_keys(means), *_DIFFERENCES])), end="")
-    print("\n* differs; ? too few seeds to tell; no mark: no difference is shown.")
-    alike = [row["policy"] for row in differences if not _differs(row)]
-    for policy in dict.fromkeys(alike):
-        settings = f"{alike.count(policy)} of {_groups(means)} settings"
-        print(f"{policy} is not shown to differ in {settings}.")
-
-
-def _groups(rows: Sequence[Row]) -> int:
-    return len({(row["trace"], row["cluster"], row["load"]) for row in rows})
-
-
-def _differs(row: Row) -> bool:
-    found = [value for value in row.values() if isinstance(value, dict)]
-    return any(value["verdict"] not in ("equal", "no difference shown") for value in found)
+    print(f"\nDifferences to {differences[0]['against']}, seed by seed:\n")
+    figures = [figure for figure in _FIGURES if form == "wide" or figure.is_main]
+    lines = [
+        {**row, "figure": figure, "found": row[figure.name]}
+        for row in differences
+        for figure in figures
+        if row[figure.name] is not None
+    ]
+    print("".join(table(lines, [*_keys(means), *_DIFFERENCES])), end="")
 
 
 def _keys(rows: Sequence[Row]) -> list[Column[Row]]:
@@ -179,48 +176,59 @@ def _keys(rows: Sequence[Row]) -> list[Column[Row]]:
     return [*kept, Column("POLICY", lambda row: str(row["policy"]))]
 
 
-def _mean(name: str, factor: int, digits: int) -> Any:
-    def text(row: Row) -> str:
-        return "" if row[name] is None else f"{factor * row[name]['mean']:,.{digits}f}"
+class _Figure(NamedTuple):
+    """How a figure is shown: times a factor, with so many digits; on a narrow screen if main."""
 
-    return text
+    title: str
+    name: str
+    factor: int = 1
+    digits: int = 1
+    is_main: bool = True
 
+    def mean(self, row: Row) -> str:
+        found = row[self.name]
+        return "" if found is None else f"{self.factor * found['mean']:,.{self.digits}f}"
 
-def _difference(name: str, factor: int, digits: int) -> Any:
-    marks = {"differs": "*", "equal": " equal", "too few seeds": " ?"}
-
-    def text(row: Row) -> str:
-        found = row[name]
-        if found is None:
-            return ""
-        mean = f"{factor * found['mean']:+,.{digits}f}{marks.get(found['verdict'], '')}"
-        if found["low"] is None or found["verdict"] == "equal":
-            return mean
-        low, high = (f"{factor * found[end]:+,.{digits}f}" for end in ("low", "high"))
-        return f"{mean} [{low}, {high}]"
-
-    return text
+    def signed(self, value: float) -> str:
+        return f"{self.factor * value:+,.{self.digits}f}"
 
 
-_FIGURES: tuple[tuple[str, str, int, int], ...] = (
-    ("JCT-MEAN", "jct_mean_s", 1, 1),
-    ("JCT-P99", "jct_p99_s", 1, 1),
-    ("WAIT-MEAN", "wait_mean_s", 1, 1),
-    ("WAIT-P95", "wait_p95_s", 1, 1),
-    ("MAKESPAN", "makespan_s", 1, 0),
-    ("UTIL%", "gpu_util", 100, 1),
-    ("PREEMPT", "preemptions", 1, 1),
-    ("LOST-GPU-H", "gpu_h_lost", 1, 1),
-    ("SLO%", "slo_attainment", 100, 1),
+_FIGURES = (
+    _Figure("JCT-MEAN", "jct_mean_s"),
+    _Figure("JCT-P99", "jct_p99_s"),
+    _Figure("WAIT-MEAN", "wait_mean_s"),
+    _Figure("WAIT-P95", "wait_p95_s"),
+    _Figure("MAKESPAN", "makespan_s", digits=0),
+    _Figure("UTIL%", "gpu_util", factor=100),
+    _Figure("SLO%", "slo_attainment", factor=100),
+    _Figure("PREEMPT", "preemptions", is_main=False),
+    _Figure("LOST-GPU-H", "gpu_h_lost", is_main=False),
 )
 _MEANS: list[Column[Row]] = [
     Column("SEEDS", lambda row: str(row["seeds"]), is_right=True),
     *(
-        Column(title, _mean(name, by, digits), is_right=True)
-        for title, name, by, digits in _FIGURES
+        Column(figure.title, figure.mean, is_wide=not figure.is_main, is_right=True)
+        for figure in _FIGURES
     ),
 ]
+
+
+def _difference(line: Row) -> str:
+    found = line["found"]
+    part = "" if found["part"] is None else f" ({100 * found['part']:+.1f} %)"
+    return f"{line['figure'].signed(found['mean'])}{part}"
+
+
+def _interval(line: Row) -> str:
+    figure, found = line["figure"], line["found"]
+    if found["low"] is None or found["verdict"] == "equal":
+        return ""
+    return f"{figure.signed(found['low'])} to {figure.signed(found['high'])}"
+
+
 _DIFFERENCES: list[Column[Row]] = [
-    Column(title, _difference(name, by, digits), is_right=True)
-    for title, name, by, digits in _FIGURES
+    Column("FIGURE", lambda line: str(line["figure"].title)),
+    Column("DIFFERENCE", _difference, is_right=True),
+    Column("95 % INTERVAL", _interval, is_right=True),
+    Column("VERDICT", lambda line: str(line["found"]["verdict"])),
 ]

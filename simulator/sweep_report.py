@@ -35,8 +35,9 @@ def means(rows: Sequence[Row]) -> list[Row]:
 def differences(rows: Sequence[Row]) -> list[Row]:
     """Each policy less the first one, seed by seed: the mean and its 95 % interval, by measure.
 
-    verdict: DIFFERS when the interval leaves out 0, SAME when it does not, EQUAL when no pair
-    differs at all, UNKNOWN of fewer than PAIRS_MIN pairs that differ.
+    part: the mean as a part of the first policy's. verdict: DIFFERS when the interval leaves out 0,
+    SAME when it does not, EQUAL when no pair differs at all, UNKNOWN of fewer than PAIRS_MIN pairs
+    that differ.
     """
     found = []
     for group in _groups(rows):
@@ -46,13 +47,14 @@ def differences(rows: Sequence[Row]) -> list[Row]:
             row: Row = {**_names(group), "policy": policy, "against": against}
             for measure in MEASURES:
                 pairs = [(r[measure], base[r["seed"]][measure]) for r in some if r["seed"] in base]
-                gaps = [a - b for a, b in pairs if a is not None and b is not None]
-                row[measure] = _difference(gaps) if gaps else None
+                whole = [(a, b) for a, b in pairs if a is not None and b is not None]
+                row[measure] = _difference(whole) if whole else None
             found.append(row)
     return found
 
 
-def _difference(gaps: Sequence[float]) -> Row:
+def _difference(pairs: Sequence[tuple[float, float]]) -> Row:
+    gaps, base = [one - other for one, other in pairs], fmean(other for _, other in pairs)
     low, high = interval(gaps) if len(gaps) > 1 else (None, None)
     if not any(gaps):
         verdict = EQUAL
@@ -60,8 +62,10 @@ def _difference(gaps: Sequence[float]) -> Row:
         verdict = UNKNOWN
     else:
         verdict = SAME if low <= 0 <= high else DIFFERS
-    rounded = [None if value is None else round(value, 6) for value in (fmean(gaps), low, high)]
-    return {**dict(zip(("mean", "low", "high"), rounded, strict=True)), "verdict": verdict}
+    figures = {"mean": fmean(gaps), "part": fmean(gaps) / base if base else None}
+    figures |= {"low": low, "high": high}
+    rounded = {n: None if value is None else round(value, 6) for n, value in figures.items()}
+    return {**rounded, "verdict": verdict}
 
 
 def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:

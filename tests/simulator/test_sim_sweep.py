@@ -173,6 +173,8 @@ def test_differences_are_taken_seed_by_seed_and_judged(gaps: tuple[int, ...], ve
     wait = found["wait_mean_s"]
     assert wait["verdict"] == verdict
     assert wait["mean"] == pytest.approx(sum(gaps) / len(gaps), abs=1e-6)
+    base_s = 1000 * (len(gaps) - 1) / 2
+    assert wait["part"] == (pytest.approx(wait["mean"] / base_s, abs=1e-6) if base_s else None)
     assert (wait["low"] is None) == (len(gaps) == 1)
     if len(gaps) > 1:
         assert min(gaps) <= wait["low"] <= wait["mean"] <= wait["high"] <= max(gaps)

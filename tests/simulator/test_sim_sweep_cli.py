@@ -51,15 +51,23 @@ def test_a_sweep_is_a_table_of_means_and_one_of_differences(
 ) -> None:
     assert sweep() == 0
     told = capsys.readouterr()
-    above, below = told.out.split("\nDifferences to fifo, with 95 % intervals over seeds:\n\n")
+    above, below = told.out.split("\nDifferences to fifo, seed by seed:\n\n")
     rows = [line.split()[:3] for line in above.splitlines()]
     assert rows[0] == ["CLUSTER", "POLICY", "SEEDS"]  # one load, one trace: no columns
     assert rows[1:] == [[c, p, "6"] for c in ("2x4xA", "3x4xA") for p in ("fifo", "srtf")]
-    assert [line.split()[:2] for line in below.splitlines()[1:3]] == [
-        ["2x4xA", "srtf"],
-        ["3x4xA", "srtf"],
+    found = [line.split() for line in below.splitlines()]
+    assert found[0][:4] == ["CLUSTER", "POLICY", "FIGURE", "DIFFERENCE"]
+    figures = ["JCT-MEAN", "JCT-P99", "WAIT-MEAN", "WAIT-P95", "MAKESPAN", "UTIL%"]  # no SLO
+    assert [words[:3] for words in found[1:]] == [
+        [cluster, "srtf", figure] for cluster in ("2x4xA", "3x4xA") for figure in figures
     ]
+    assert {words[-1] for words in found[1:]} <= {"differs", "shown", "equal"}
+    assert "PREEMPT" not in told.out
     assert "24 cells, 0 of them finished before" in told.err
+    assert sweep("-o", "wide") == 0
+    told = capsys.readouterr()
+    assert told.out.count("PREEMPT") == 1 + 2
+    assert "24 cells, 24 of them finished before" in told.err
 
 
 def test_finished_cells_are_not_run_again_and_lost_ones_are(
@@ -127,6 +135,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(here: Path) -> None
         ("- 1\n", "grid.yaml:1:1: no grid; allowed: fields, of trace"),
         ("a: [\n", "grid.yaml:2:1:"),
         (GRID.replace("jobs.jsonl", "none.jsonl"), "none.jsonl"),
+        (GRID.replace("0-5", "0-999") + f"load: {[*range(1, 30)]}\n", "grid.yaml has 116000 cells"),
         (GRID.replace("2x4xA", "1x2xA"), "jobs.jsonl:3: 2 asks for 3 GPUs"),
     ],
 )
