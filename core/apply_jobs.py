@@ -77,7 +77,7 @@ def _learn(cluster: Cluster, spec: JobSpec, tasks: int) -> None:
         need = role.need
         share_milli = cluster.index.least_share(need) if need.gpu_share_mib else need.gpu_milli
         for kind, pods in pods_of(need, role.shards, share_milli):
-            cluster.demand.add(kind, len(cluster.nodes), pods * tasks)
+            cluster.demand.add(kind, len(cluster.nodes), pods * tasks, cluster.now_ms)
 
 
 def _made(event: ev.JobSubmitted, job_id: JobId, seq: int) -> Job:

@@ -1,6 +1,7 @@
 """What a committed plan does: unclaims, stops, claims, starts, promises; in this order."""
 
 from aimass.core import events as ev
+from aimass.core import lives
 from aimass.core.apply_shards import stop_gang, touch_nodes
 from aimass.core.capacity import claim, hold
 from aimass.core.cluster import Cluster
@@ -66,6 +67,7 @@ def _start(cluster: Cluster, start: Start, at_ms: int) -> None:
     attempt.trail = start.trail
     if job.attempts and (last := job.attempts[-1]).stop_goal is Goal.RESIZE and last.since_ms:
         attempt.ran_ms = _worked_until_ms(last) - last.since_ms
+    lives.begin(cluster.demand, job, attempt)
     job.attempts.append(attempt)
     del job.attempts[:-ATTEMPTS_KEPT]
     cluster.active[job.id] = job

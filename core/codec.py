@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from aimass.core import lives
 from aimass.core.capacity import claim, hold, leave
 from aimass.core.cluster import Cluster
 from aimass.core.demand import Demand, Lives
@@ -72,14 +73,19 @@ class _DemandRow:
     weights: list[tuple[Shape, int]]
     classes: list[tuple[Shape, int]]
     lasting: list[tuple[Shape, int]] = field(default_factory=list)
-    lives: list[tuple[Shape, Lives]] = field(default_factory=list)
+    lives: list[tuple[Shape, int, int]] = field(default_factory=list)  # held_ms, left; of the past
 
 
 def _demand_row(demand: Demand) -> _DemandRow:
     by_class = (demand.weights, demand.classes, demand.lasting)
     weights, classes, lasting = (list(each.items()) for each in by_class)
-    seen, lives = (demand.seen, demand.look_at, demand.fade_at), list(demand.lives.items())
-    return _DemandRow(*seen, weights, classes, lasting, lives)
+    seen = (demand.seen, demand.look_at, demand.fade_at)
+    past = sorted(
+        (kind, each.held_ms, each.left)
+        for kind, each in demand.lives.items()
+        if each.held_ms or each.left
+    )
+    return _DemandRow(*seen, weights, classes, lasting, past)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +197,8 @@ def restore(data: bytes) -> Cluster:
     cluster.moved = deque(state.moved or ())
     row = state.demand
     weights, classes, lasting = (dict(each) for each in (row.weights, row.classes, row.lasting))
-    seen, lives = (row.seen, row.look_at, row.fade_at), dict(row.lives)
-    cluster.demand = Demand(*seen, weights, classes, lasting, lives)
+    past = {kind: Lives(held_ms=held_ms, left=left) for kind, held_ms, left in row.lives}
+    cluster.demand = Demand(row.seen, row.look_at, row.fade_at, weights, classes, lasting, past)
     rows = ((each.spec.name, each) for each in state.queues)
     cluster.queues = {n: Queue(q.spec, unnamed(q.history), q.settled_ms) for n, q in rows}
     link(cluster.queues)
@@ -234,6 +240,7 @@ def _index_job(cluster: Cluster, job: Job) -> None:
         cluster.active[job.id] = job
         if job.spec.elastic_role >= 0:
             cluster.elastic[job.id] = job
+        lives.begin(cluster.demand, job, job.current)
         _hold_again(cluster, job)
 
 

@@ -4,7 +4,7 @@ What placement learns from. Nothing here knows the future: the window holds subm
 seen, each half as heavy after so many further ones. What a class takes of a cluster is submissions
 times life (Little, 1961), so a submission counts by how long pods of its class stay, compared with
 all. It is part of the state, and all integers, so that every replay, snapshot and standby knows the
-same. Bounded: CLASSES_MAX classes, and those of which a pod runs.
+same. Bounded: CLASSES_MAX classes, and those of which a pod runs or has left lately.
 """
 
 from collections.abc import Mapping
@@ -56,17 +56,26 @@ class Demand:
 
     def started(self, shape: Shape, at_ms: int, count: int = 1) -> None:
         """Equal pods hold their places from now on. O(1)."""
-        lives = self.lives.setdefault(class_of(shape), Lives())
+        kind = class_of(shape) if shape.memory_mib else shape
+        lives = self.lives.get(kind)
+        if lives is None:
+            lives = self.lives[kind] = Lives()
         lives.running += count
         lives.starts_ms += count * at_ms
 
-    def left(self, shape: Shape, started_ms: int, at_ms: int, count: int = 1) -> None:
-        """Equal pods that `started` then give their places back. O(1)."""
-        lives = self.lives[class_of(shape)]
+    def left(
+        self, shape: Shape, started_ms: int, at_ms: int, count: int = 1, is_over: bool = True
+    ) -> None:
+        """Equal pods that `started` then give their places back. O(1).
+
+        is_over: for good; else they come again, and what they held counts for the same life.
+        """
+        lives = self.lives[class_of(shape) if shape.memory_mib else shape]
         lives.running -= count
         lives.starts_ms -= count * started_ms
         lives.held_ms += count * (at_ms - started_ms)
-        lives.left += count * ONE
+        if is_over:
+            lives.left += count * ONE
 
     def add(self, shape: Shape, nodes: int, count: int = 1, at_ms: int = 0) -> bool:
         """Count submissions of equal pods; say whether the mix that placement goes by changed.
@@ -104,7 +113,7 @@ class Demand:
         for lives in self.lives.values():
             lives.held_ms = lives.held_ms * _FADE[0] // _FADE[1]
             lives.left = lives.left * _FADE[0] // _FADE[1]
-        self.lives = {kind: each for kind, each in self.lives.items() if each.running or each.left}
+        self.lives = {k: each for k, each in self.lives.items() if each.running or each.left}
 
     def _lasting(self, at_ms: int) -> dict[Shape, int]:
         """Give the weights times the relative lives of the classes, of which 0 is no weight.
@@ -143,6 +152,7 @@ class Demand:
         heaviest = sorted(self.weights, key=lambda kind: (-self.weights[kind], kind))
         kept = set(heaviest[: CLASSES_MAX // 2])
         self.weights = {kind: w for kind, w in self.weights.items() if kind in kept}
+        self.lives = {k: each for k, each in self.lives.items() if each.running or k in kept}
 
 
 def differ(one: Mapping[Shape, int], other: Mapping[Shape, int], percent: int) -> bool:

@@ -1,5 +1,6 @@
 """How attempts and jobs end, and what their end means for others."""
 
+from aimass.core import lives
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.depends import cease_to_wait, let_go
 from aimass.core.lifecycle import JobTrigger
@@ -20,6 +21,11 @@ from aimass.core.spec import PreemptMode
 
 def end_attempt(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
     """No shard of the attempt lives any more: what becomes of the job follows from its goal."""
+    _conclude(cluster, job, attempt, at_ms)
+    lives.end(cluster.demand, job, attempt)
+
+
+def _conclude(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
     attempt.ended_ms = at_ms
     if attempt.running_ms:
         job.ran_ms += at_ms - attempt.running_ms

@@ -51,16 +51,29 @@ def models_of(need: Need) -> tuple[str, ...]:
     return tuple(sorted(set(need.gpu_types))) if need.has_gpu else ()
 
 
-@lru_cache(maxsize=4096)
 def pods_of(need: Need, shards: int, share_milli: int) -> tuple[tuple[Shape, int], ...]:
     """Give the classes of pods that a role asks for, and how many of each.
 
     Whole devices are asked for together, up to eight: a rank per GPU is the usual way to ask for
     nodes, so eight shards of one GPU want a whole one.
     """
+    what = (need.gpu_milli, need.gpu_share_mib, need.cpu_milli, need.gpu_types)
+    return _pods(*what, shards, share_milli)  # by plain values: a Need is slow to hash
+
+
+@lru_cache(maxsize=4096)
+def _pods(
+    gpu_milli: int,
+    gpu_share_mib: int,
+    cpu_milli: int,
+    gpu_types: tuple[str, ...],
+    shards: int,
+    share_milli: int,
+) -> tuple[tuple[Shape, int], ...]:
+    need = Need(gpu_milli, cpu_milli, 0, gpu_types, gpu_share_mib=gpu_share_mib)
     each = 1
     if need.has_gpu and share_milli >= WHOLE_GPU_MILLI:
         each = min(shards, max(1, TOGETHER_MAX // need.devices))
     full, rest = divmod(shards, each)
     counts = ((each, full), (rest, 1)) if rest else ((each, full),)
-    return tuple((class_of(shape_of(need, n, share_milli)), count) for n, count in counts)
+    return tuple((shape_of(need, n, share_milli), count) for n, count in counts)
