@@ -3,6 +3,7 @@
 from aimass.core import events as ev
 from aimass.core.codec import encode_snapshot, restore
 from aimass.core.demand import LIFE_ONE, ONE
+from aimass.core.model import Exit
 from aimass.core.shapes import Shape
 from tests.core.world import World, gpus, inventory, one_role
 
@@ -28,7 +29,7 @@ def test_a_life_lasts_from_start_to_end_and_through_a_requeue() -> None:
     w.start(job)
     w.wait(60_000)
     w.do(ev.JobRequeueRequested, job_id=job.id, by="ann")
-    w.exit(job)
+    w.exit(job, how=Exit(signal=15))
     assert (lives.running, lives.left) == (0, 0)
     w.plan()
     w.start(job)
