@@ -16,6 +16,7 @@ HALF_LIFE_MIN = 4096  # submissions
 HALF_LIFE_PER_NODE = 4  # about half a cluster full of them
 FIRST_LOOK = 4  # submissions
 MOVED_PERCENT = 10  # of the mix, before prices are made anew
+AT_ONCE_MAX = 4  # half-lives; what is submitted together beyond that changes the mix no more
 CLASSES_MAX = 512  # the heaviest stay; openb's five lists have 88 to 249
 ONE = 1 << 12  # a submission's weight when it is new
 LIFE_ONE = 1 << 10  # the relative life of a class that stays as long as all on average
@@ -42,7 +43,7 @@ class Lives:
 class Demand:
     """The window, and the mix of it that placement goes by: it lags, so that prices hold a while.
 
-    seen: pods ever submitted. look_at: of these, when the two are compared next; fade_at: when all
+    seen: pods that were counted. look_at: of these, when the two are compared next; fade_at: when all
     weights fade next.
     """
 
@@ -84,17 +85,16 @@ class Demand:
         when a tenth of it has moved. O(1), and O(classes) when it is compared or fades.
         """
         kind = class_of(shape) if shape.memory_mib else shape
-        weight = self.weights.get(kind, 0)
-        self.weights[kind] = weight + count * ONE
-        self.seen = seen = self.seen + count
-        if not weight and len(self.weights) > CLASSES_MAX:
-            self._drop_lightest()
-        if seen < self.fade_at and seen < self.look_at:
-            return False
         eighth = max(HALF_LIFE_MIN, HALF_LIFE_PER_NODE * nodes) // 8
-        while self.seen >= self.fade_at:
-            self.fade_at += eighth
+        left = min(count, AT_ONCE_MAX * 8 * eighth)
+        while self.seen + left >= self.fade_at:  # of many at once the first are old already
+            part = self.fade_at - self.seen
+            self._count(kind, part)
             self._fade()
+            self.fade_at += eighth
+            left -= part
+        if left:
+            self._count(kind, left)
         if self.seen < self.look_at:
             return False
         self.look_at = self.seen + min(self.seen, eighth)
@@ -106,6 +106,13 @@ class Demand:
             return False
         self.classes, self.lasting = dict(self.weights), lasting
         return True
+
+    def _count(self, kind: Shape, count: int) -> None:
+        weight = self.weights.get(kind, 0)
+        self.weights[kind] = weight + count * ONE
+        self.seen += count
+        if not weight and len(self.weights) > CLASSES_MAX:
+            self._drop_lightest()
 
     def _fade(self) -> None:
         faded = {kind: w * _FADE[0] // _FADE[1] for kind, w in self.weights.items()}

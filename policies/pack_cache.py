@@ -20,10 +20,10 @@ def keep_compiled() -> None:
     digest = hashlib.sha256()
     for path in sorted(source.glob("pack_*.py")):
         digest.update(path.read_bytes())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "aimass" / "kernels" / digest.hexdigest()[:16]
     try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = home / "aimass" / "kernels" / digest.hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
         return
     os.environ["NUMBA_CACHE_DIR"] = str(folder)

@@ -96,9 +96,7 @@ class Packer:
             raise ValueError(f"node {node}: give up to {DEVICES} devices of 0 or {GPU_MILLI} milli")
         if not 0 <= size.cpu_milli <= CPU_MAX_MILLI or size.memory_mib < 0:
             raise ValueError(f"node {node}: {size.cpu_milli} milli-CPU, {size.memory_mib} MiB")
-        if node >= len(self.nodes.model):
-            self._grow(max(node + 1, 2 * node))
-        self._count = max(self._count, node + 1)
+        self._make_room(node)
         known = len(self.models.number)
         self.nodes.model[node] = self.models.number_of(size.model)
         if len(self.models.number) > known:  # what shapes ask for, and all tables, lack it
@@ -108,6 +106,7 @@ class Packer:
 
     def remove_node(self, node: int) -> None:
         """Take out a node that is lost. What is taken there stays taken until it is released."""
+        self._make_room(node)
         self._resize(node, 0, 0, (0,) * DEVICES, is_there=0)
 
     def submitted(self, shape: Shape, at_ms: int = 0) -> None:
@@ -307,6 +306,11 @@ class Packer:
             at -= half
         self._log[at] = node
         self._log_end += 1
+
+    def _make_room(self, node: int) -> None:
+        if node >= len(self.nodes.model):
+            self._grow(max(node + 1, 2 * node))
+        self._count = max(self._count, node + 1)
 
     def _grow(self, room: int) -> None:
         self.nodes = Nodes(*grown(self.nodes, room))

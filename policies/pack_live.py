@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aimass.core.shapes import Shape
-from aimass.policies.pack_state import ANY_MODEL, DEVICES, GPU_MILLI, Array, Ask, Books, Models
+from aimass.policies.pack_state import ANY_MODEL, DEVICES, GPU_MILLI, Array, Books, Models
 
 MICRO = 1000  # scores are in thousandths of a milli-GPU
 SCARCE_MAX = 1500  # thousandths: what a node of any scarcity costs at most
@@ -79,16 +79,16 @@ def kind_prices(
     rows = np.column_stack((model, devices, books.cpu_size))[devices > 0]
     kinds, nodes = np.unique(rows, axis=0, return_counts=True)
     capacity_milli = GPU_MILLI * kinds[:, 1] * nodes
-    asked: dict[tuple[int, int, int], int] = {}  # milli-GPU by models, least devices, least CPU
+    asked: dict[tuple[tuple[str, ...], int, int], int] = {}  # by models, least devices, least CPU
     for shape, weight in lasting.items():
-        ask = models.ask(shape)
         beyond = max(0, weight - classes.get(shape, 0)) if shape.gpus > 1 else 0
-        anywhere, large = (ask.models, 1, 0), (ask.models, shape.gpus, shape.cpu_milli)
+        anywhere, large = (shape.models, 1, 0), (shape.models, shape.gpus, shape.cpu_milli)
         for group, part in ((anywhere, weight - beyond), (large, beyond)):
             asked[group] = asked.get(group, 0) + shape.total_milli * part
     total_milli, total_asked = int(capacity_milli.sum()), sum(asked.values())
     scarce: Array = np.zeros(len(kinds), np.int64)
-    for (named, gpus, cpu_milli), milli in asked.items():
+    for (names, gpus, cpu_milli), milli in asked.items():
+        named = models.bits(names)
         may = (named >> kinds[:, 0] & 1 > 0) & (kinds[:, 1] >= gpus) & (kinds[:, 2] >= cpu_milli)
         offered_milli = int(capacity_milli[may].sum())
         if milli and 0 < offered_milli < total_milli:
@@ -103,19 +103,21 @@ def kind_prices(
 def needs_of(classes: Mapping[Shape, int], models: Models) -> list[Need]:
     """Give what gangs of several devices need, similar ones as one with the most CPU of them."""
     found: list[Need] = []
-    asks = [(models.ask(kind), weight) for kind, weight in classes.items() if kind.gpus > 1]
-    asks.sort(key=lambda item: (item[0].gpus, item[0].models, -item[0].cpu_milli))
-    for ask, weight in asks:
-        if found and _is_similar(ask, found[-1]):
+    first: Shape | None = None  # of the last need: told apart by names, whatever nodes are known
+    gangs = [(kind, weight) for kind, weight in classes.items() if kind.gpus > 1]
+    for kind, weight in sorted(gangs, key=lambda gang: (*gang[0][2:], -gang[0].cpu_milli)):
+        if first is not None and _is_similar(kind, first):
             found[-1] = found[-1]._replace(weight=found[-1].weight + weight)
         else:
-            found.append(Need(ask.gpus, max(1, ask.cpu_milli), ask.models, weight))
+            first = kind
+            bits = models.bits(kind.models)
+            found.append(Need(kind.gpus, max(1, kind.cpu_milli), bits, weight))
     return found
 
 
-def _is_similar(ask: Ask, need: Need) -> bool:
-    is_as_much = ask.cpu_milli * SIMILAR[1] >= need.cpu_milli * SIMILAR[0]
-    return (ask.gpus, ask.models) == (need.gpus, need.models) and is_as_much
+def _is_similar(kind: Shape, first: Shape) -> bool:
+    is_as_much = kind.cpu_milli * SIMILAR[1] >= max(1, first.cpu_milli) * SIMILAR[0]
+    return (kind.gpus, kind.models) == (first.gpus, first.models) and is_as_much
 
 
 def kinds_of(books: Books) -> list[tuple[int, int]]:

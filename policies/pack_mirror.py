@@ -31,8 +31,9 @@ def mirror_of(index: NodeIndex, is_soon: bool) -> "Mirror":
 class Mirror:
     """A Packer of `mass` that follows the nodes, as they are now or when who leaves has left.
 
-    Of a node of several GPU models only the most usual one is seen, and of each node the first
-    eight devices: the rest is not there for scores, only for whoever places without them.
+    Of a node of several GPU models only the most usual one is seen, of each node the first eight
+    devices, and the first 62 models: the rest is not there for scores, only for whoever places
+    without them.
     """
 
     def __init__(self, index: NodeIndex, is_soon: bool) -> None:
@@ -58,11 +59,13 @@ class Mirror:
             is_ready = node.state is NodeState.READY and not node.cordon
             seen = self._seen.get(at)
             if seen is None or seen[0] is not node.inventory or seen[1] is not is_ready:
-                self._seen[at] = (node.inventory, is_ready)
-                if is_ready:
-                    self._packer.set_node(at, _size_of(node))
+                size = _size_of(node)
+                is_scored = is_ready and self._packer.models.has_room(size.model)
+                if is_scored:
+                    self._packer.set_node(at, size)
                 else:
                     self._packer.remove_node(at)
+                self._seen[at] = (node.inventory, is_ready)
             if is_ready:
                 changed.append(at)
                 free.append(_free(node, self._is_soon))

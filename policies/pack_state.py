@@ -76,6 +76,10 @@ class Models:
     def __init__(self) -> None:
         self.number: dict[str, int] = {}
 
+    def has_room(self, name: str) -> bool:
+        """Say whether a model has a number, or could get one."""
+        return name in self.number or len(self.number) < MODELS_MAX
+
     def number_of(self, name: str) -> int:
         """Give the number of a model. Raises ValueError beyond MODELS_MAX of them."""
         if name not in self.number:
@@ -85,13 +89,17 @@ class Models:
         return self.number[name]
 
     def ask(self, shape: Shape) -> Ask:
-        """Give a shape as the kernels read it; a model that no node ever had is left out."""
-        known = {self.number[name] for name in shape.models if name in self.number}
-        allowed = sum(1 << number for number in known)
+        """Give a shape as the kernels read it."""
         return Ask(
             shape.cpu_milli,
             shape.memory_mib,
             shape.gpus,
             shape.gpu_milli,
-            allowed if shape.models else ANY_MODEL,
+            self.bits(shape.models),
         )
+
+    def bits(self, names: tuple[str, ...]) -> int:
+        """Give the models that will do, a bit each; one that no node ever had is left out."""
+        if not names:
+            return ANY_MODEL
+        return sum(1 << number for number in {self.number[n] for n in names if n in self.number})

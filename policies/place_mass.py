@@ -64,7 +64,7 @@ class _Choice:
         self._last: _Found | None = None
 
     def first(self, nodes: int) -> int:
-        """The best of a set of nodes, as a set; all of them where no score knows one."""
+        """The best of a set of nodes, as a set; 0 where no score knows one."""
         best: _Found | None = None
         left = nodes
         for _ in range(LINKED_MAX if self._shape.gpus > 1 else 1):
@@ -77,7 +77,7 @@ class _Choice:
                 break  # nothing after it scores better
             left &= ~(1 << found.node)
         self._last = best
-        return nodes if best is None else 1 << best.node
+        return 0 if best is None else 1 << best.node
 
     def _best(self, nodes: int) -> _Found | None:
         choice = self._packer.best(self._shape)

@@ -163,8 +163,14 @@ class Room:
 
     def best(self, fits: int, choose: Callable[[int], int]) -> Candidate | None:
         """Of the nodes that take `fits` shards: preferred ones, near the first one taken, then the
-        one that `choose` picks of these: a set of nodes -> a set whose first is the one."""
-        return self._first(fits, lambda nodes: choose(self._near(self._prefer(nodes))))
+        one that `choose` picks of these: a set of nodes -> a set whose first is the one, or 0: then
+        the tightest."""
+
+        def narrow(nodes: int) -> int:
+            nodes = self._near(self._prefer(nodes))
+            return choose(nodes) or self._tightest(nodes)
+
+        return self._first(fits, narrow)
 
     def take(self, node: Node) -> None:
         """The node is used: it is not named again, and nodes near it win ties."""

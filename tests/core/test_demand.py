@@ -1,6 +1,6 @@
 """What the window of submissions remembers, and when placement hears of it."""
 
-from aimass.core.demand import CLASSES_MAX, HALF_LIFE_MIN, Demand, differ
+from aimass.core.demand import AT_ONCE_MAX, CLASSES_MAX, HALF_LIFE_MIN, Demand, differ
 from aimass.core.shapes import Shape
 
 SINGLE = Shape(10_000, 0, 1, 1000, ())
@@ -113,3 +113,14 @@ def test_memory_is_no_class_and_classes_are_bounded() -> None:
         demand.add(SHARE._replace(cpu_milli=cpu_milli), 1)
     assert len(demand.weights) <= CLASSES_MAX
     assert SINGLE in demand.weights
+
+
+def test_a_huge_array_is_most_of_the_mix_and_wipes_nothing_out() -> None:
+    """It used to fade as if it were old: then nothing at all was known."""
+    demand = Demand()
+    for _ in range(2_000):
+        demand.add(SHARE, 1)
+    before = demand.seen
+    demand.add(SINGLE, 1, 1_000_000)
+    assert demand.seen - before <= AT_ONCE_MAX * HALF_LIFE_MIN
+    assert demand.classes[SINGLE] > 10 * demand.classes[SHARE] > 0

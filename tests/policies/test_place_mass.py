@@ -130,6 +130,34 @@ def test_a_gang_prefers_nodes_whose_links_are_good() -> None:
     assert "links -320" in placed.trail[0]
 
 
+def test_nodes_and_models_that_are_gone_leave_no_trace_in_scores() -> None:
+    """A kept mirror and that of a daemon that was started again price alike."""
+    w = World(MASS)
+    w.join("a1", inventory("a1", gpus("a1", 8, "A100")))
+    w.join("h1", inventory("h1", gpus("h1", 8, "H100")))
+    for models in (("A100",), ("A100", "H100")):
+        for _ in range(4):
+            w.submit(one(Need(2000, 4_000, gpu_types=models)))
+    mirror_of(w.cluster.index, False).packer(w.cluster.demand)
+    w.do(ev.NodeCordoned, node_id=NodeId("h1"), by="ann")
+    index, demand = w.cluster.index, w.cluster.demand
+    shape = Shape(2_000, 0, 1, 1000, ())
+    kept = mirror_of(index, False).packer(demand)
+    new = Mirror(index, False).packer(demand)
+    assert kept.score(shape, 0) == new.score(shape, 0) is not None
+
+
+def test_nodes_that_are_not_ready_at_first_sight_break_nothing() -> None:
+    """The last one joins and is cordoned before anybody places."""
+    w = World(MASS)
+    w.join("n1", inventory("n1", gpus("n1", 1)))
+    job = w.submit(one(Need(1000)))
+    place(w, job)
+    w.join("n2", inventory("n2", gpus("n2", 1)))
+    w.do(ev.NodeCordoned, node_id=NodeId("n2"), by="ann")
+    assert {p.node_id for p in place(w, job).placements} == {"n1"}
+
+
 def test_what_scores_cannot_see_is_placed_all_the_same() -> None:
     """The rarer model of a mixed node, and devices beyond the eighth: by best fit then."""
     world = World(MASS)
@@ -137,5 +165,8 @@ def test_what_scores_cannot_see_is_placed_all_the_same() -> None:
     for need, count in ((Need(1000, gpu_types=("A100",)), 3), (Need(13_000), 1)):
         for _ in range(count):
             world.submit(one(need))
+    world.join("less", inventory("less", (*gpus("c", 3, "A100"), *gpus("d", 4))))
     plan = world.plan()
+    nodes = [start.placements[0].node_id for start in plan.starts]
+    assert nodes == ["less", "less", "less", "big"]
     assert [len(start.placements[0].devices) for start in plan.starts] == [1, 1, 1, 13]
