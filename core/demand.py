@@ -43,8 +43,8 @@ class Lives:
 class Demand:
     """The window, and the mix of it that placement goes by: it lags, so that prices hold a while.
 
-    seen: pods that were counted. look_at: of these, when the two are compared next; fade_at: when all
-    weights fade next.
+    seen: pods that were counted. look_at: of these, when the two are compared next; fade_at: when
+    all weights fade next.
     """
 
     seen: int = 0
