@@ -22,6 +22,7 @@ from aimass.core.spec import PreemptMode
 from aimass.core.timers import next_timer_ms
 
 STEPS_MAX = 500  # moments looked at; beyond, it is only known to be later
+ROUNDS_MAX = 8  # decisions at one moment; nearly always the second has nothing to add
 WAITING_MAX = 500  # jobs up to which the future is played through
 ACTIVE_MAX = 2_000
 
@@ -87,7 +88,7 @@ def predict(
     """The start of a job that waits, has its hour to come, or owns places that others leave.
 
     snapshot: of codec.encode_snapshot. now_ms: the time it is (0: as there). O(steps)
-    decisions; three times that with learned run times.
+    decisions, and a look after each that moved somebody; three times that with learned run times.
     """
     likely = _Run(_restored(snapshot, now_ms), policy, Pace.LIKELY)
     at_ms = likely.until(job_id, steps_max)
@@ -132,21 +133,34 @@ class _Run:
         """When the job starts; 0: never, or later than was looked at."""
         cluster = self.cluster
         for _ in range(steps_max):
-            plan, _rejected = check(cluster, self._decider.decide(cluster))
-            if any(start.job_id == job_id for start in plan.starts):
+            is_started, wake_ms = self._decide(job_id)
+            if is_started:
                 return cluster.now_ms
-            if not plan.is_empty:
-                self._commit(plan)
             self._note_stops()
             if cluster.jobs[job_id].state.is_over:
                 return 0
-            times = [plan.wake_ms, next_timer_ms(cluster), self._due[0][0] if self._due else 0]
+            times = [wake_ms, next_timer_ms(cluster), self._due[0][0] if self._due else 0]
             times = [at_ms for at_ms in times if at_ms]
             if not times:
                 return 0
             self._go_to(max(min(times), cluster.now_ms))
         self.is_cut_short = True
         return 0
+
+    def _decide(self, job_id: JobId) -> tuple[bool, int]:
+        """Decide until there is nothing more to do at this moment: whether the job starts, and when
+        to look again. Only a decision after a start knows when that will make a difference.
+        """
+        wake_ms = 0
+        for _ in range(ROUNDS_MAX):
+            plan, _rejected = check(self.cluster, self._decider.decide(self.cluster))
+            wake_ms = plan.wake_ms
+            if any(start.job_id == job_id for start in plan.starts):
+                return True, wake_ms
+            if plan.is_empty:
+                break
+            self._commit(plan)
+        return False, wake_ms
 
     def _commit(self, plan: Plan) -> None:
         now_ms = self.cluster.now_ms

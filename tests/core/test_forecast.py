@@ -9,6 +9,7 @@ from aimass.core.model import JobState
 from aimass.core.runtimes import run_key
 from aimass.core.spec import JobSpec, Need, Role
 from aimass.core.tallies import RunTime
+from aimass.policies.order_las import LIMITS_GPU_S
 from aimass.policies.registry import make_policy
 from tests.core.exact_world import ExactWorld
 
@@ -91,3 +92,17 @@ def test_a_search_cut_short_says_from_when_on_it_knows_nothing() -> None:
     world.decide()
     found = predict(encode_snapshot(world.cluster), last.id, world.policy, steps_max=3)
     assert (found.at_ms, found.after_ms) == (0, 30 * MINUTE_MS)
+
+
+def test_who_starts_meanwhile_is_stopped_when_its_order_says_so() -> None:
+    """One GPU under las: the second job runs until it falls to the next level, then the third."""
+    world = ExactWorld([1], make_policy("las"))
+    roles = (Role("w", 1, Need(1000), ("x",)),)
+    first, _, third = (
+        world.submit(0, JobSpec("job", roles, expected_ms=minutes * MINUTE_MS, grace_ms=5000))
+        for minutes in (30, 240, 240)
+    )
+    world.decide()
+    outlook = predict(encode_snapshot(world.cluster), third.id, world.policy)
+    second_ms = first.current.running_ms + 30 * MINUTE_MS
+    assert outlook.at_ms == second_ms + LIMITS_GPU_S[0] * 1000 + 5000
