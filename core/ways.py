@@ -3,18 +3,21 @@
 An estimate that placing everybody then proves; see consolidate.py.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Container
 from dataclasses import replace
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 from typing import NamedTuple
 
 from aimass.core.feasible import device_suits, node_refusal
 from aimass.core.model import Job, JobId, Node, NodeId, Placement
 from aimass.core.node_index import PARTIAL_BITS
-from aimass.core.policy import Want
+from aimass.core.policy import Fuel, Want
 from aimass.core.search import Search
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.core.wants import models_of
+
+LOOKS_MAX = 500  # sets of movers that are looked at on one node
 
 
 class Mover(NamedTuple):
@@ -76,6 +79,8 @@ def ways_of(
         need = replace(role.need, gpu_types=models_of(role.need, want))
         search.fuel.burn(len(here))
         for node_id, there in here.items():
+            if not search.fuel.left:
+                break
             node = nodes[node_id]
             room = next((free for free, other in widest if other != node.index), 0)
             fit = [
@@ -93,7 +98,7 @@ def ways_of(
             if job.spec.exclusive_node:
                 movers = _alone(node, fit, most)
             else:
-                movers = _cheapest_on(node, need, fit, most)
+                movers = _cheapest_on(node, need, fit, most, search.fuel)
             if movers:
                 found.append(Way(sum(mover.loss for mover in movers), node.index, movers))
     return sorted(found, key=lambda way: way[:2])
@@ -118,49 +123,158 @@ def _alone(node: Node, here: list[OnNode], most: int) -> tuple[Mover, ...]:
     return tuple(each.mover for each in here) if is_all else ()
 
 
-def _cheapest_on(node: Node, need: Need, here: list[OnNode], most: int) -> tuple[Mover, ...]:
+class _Gives(NamedTuple):
+    """What one mover frees on the node: of each device, in all. Equal ones do as well."""
+
+    milli: tuple[tuple[int, int], ...]  # by device that counts for the need
+    cpu_milli: int
+    memory_mib: int
+
+
+class _Lacks(NamedTuple):
+    """What is still lacking: of each device that is not free enough, how many such, and beside."""
+
+    milli: dict[int, int]
+    devices: int
+    cpu_milli: int
+    memory_mib: int
+
+    def after(self, gives: _Gives) -> "_Lacks":
+        """When this mover has left as well. O(devices)."""
+        milli = dict(self.milli)
+        for index, freed in gives.milli:
+            if index in milli:
+                milli[index] -= freed
+                if milli[index] <= 0:
+                    del milli[index]
+        devices = self.devices - len(self.milli) + len(milli)
+        cpu_milli, memory_mib = self.cpu_milli - gives.cpu_milli, self.memory_mib - gives.memory_mib
+        return _Lacks(milli, devices, cpu_milli, memory_mib)
+
+    @property
+    def is_nothing(self) -> bool:
+        """True when the shard fits."""
+        return max(self.devices, self.cpu_milli, self.memory_mib) <= 0
+
+
+def _cheapest_on(
+    node: Node, need: Need, here: list[OnNode], most: int, fuel: Fuel
+) -> tuple[Mover, ...]:
     """The cheapest of them who make room for one shard more, by sums; none when there is no way.
 
-    Exact: all sets of at most `most` are looked at, except those that cost more than one that does,
-    or can be of no use.
+    Depth first over sets of at most `most`, cheapest movers first, without those that cost more
+    than one that does or can be of no use; of movers who free the same the cheapest go first. Exact
+    where that are LOOKS_MAX sets at most, else the best of these. A look takes O(movers) fuel.
     """
-    room, shares = {}, {}
+    shares = {}
     for index, device in enumerate(node.devices) if need.has_gpu else ():
         if device.spec.healthy and device_suits(device.spec, need):
-            room[index], shares[index] = device.soon_milli, need.share_on(device.spec.memory_mib)
-    has = sum(room[index] >= share for index, share in shares.items())
-    target = (has // need.devices + 1) * need.devices if need.has_gpu else 0
-
-    def is_enough(chosen: Iterable[int]) -> bool:
-        free, cpu_milli, memory_mib = dict(room), node.cpu_soon_milli, node.memory_soon_mib
-        for place in (place for at in chosen for place in here[at].places):
-            cpu_milli += place.cpu_milli
-            memory_mib += place.memory_mib
-            for index in place.devices:
-                if index in free:
-                    free[index] += place.share_milli
-        fits = sum(free[index] >= share for index, share in shares.items())
-        return fits >= target and cpu_milli >= need.cpu_milli and memory_mib >= need.memory_mib
-
+            shares[index] = need.share_on(device.spec.memory_mib) - device.soon_milli
+    gives = [_gives(each, shares) for each in here]
+    milli = {index: lacking for index, lacking in shares.items() if lacking > 0}
+    devices = need.devices - (len(shares) - len(milli)) % need.devices if need.has_gpu else 0
+    cpu_milli = need.cpu_milli - node.cpu_soon_milli
+    memory_mib = need.memory_mib - node.memory_soon_mib
+    begin = _Lacks(milli, devices, cpu_milli, memory_mib)
+    known = _by_device(here, gives, most, begin)
     best: tuple[int, tuple[int, ...]] | None = None
+    most_loss = sum(here[at].mover.loss for at in known) + 1 if known else 0
+    looks = LOOKS_MAX
 
-    def look(at: int, chosen: tuple[int, ...], loss: int) -> None:
-        nonlocal best
-        if best is not None and loss >= best[0]:
+    def look(rest: list[int], chosen: tuple[int, ...], loss: int, lacks: _Lacks) -> None:
+        nonlocal best, most_loss, looks
+        if chosen and lacks.is_nothing:
+            best, most_loss = (loss, chosen), loss
             return
-        if chosen and is_enough(chosen):
-            best = (loss, chosen)
-            return
-        left = most - len(chosen)
-        hope = has + sum(here[i].devices for i in chosen) + _widths(here[at:], left)
-        if (
-            at < len(here)
-            and left
-            and hope >= target
-            and is_enough((*chosen, *range(at, len(here))))
-        ):
-            look(at + 1, (*chosen, at), loss + here[at].mover.loss)
-            look(at + 1, chosen, loss)
+        while rest and looks and fuel.left:
+            looks -= 1
+            fuel.burn(len(rest))
+            least = _least(here, gives, rest, most - len(chosen), lacks)
+            if least is None or (most_loss and loss + least >= most_loss):
+                return
+            first = rest[0]
+            more = loss + here[first].mover.loss
+            if not most_loss or more < most_loss:
+                look(rest[1:], (*chosen, first), more, lacks.after(gives[first]))
+            rest = [at for at in rest if gives[at] != gives[first]]  # none of them is cheaper
 
-    look(0, (), 0)
-    return tuple(here[at].mover for at in best[1]) if best is not None else ()
+    look(list(range(len(here))), (), 0, begin)
+    return tuple(here[at].mover for at in (best[1] if best is not None else known))
+
+
+def _gives(each: OnNode, counted: Container[int]) -> _Gives:
+    milli: Counter[int] = Counter()
+    for place in each.places:
+        milli.update({index: place.share_milli for index in place.devices if index in counted})
+    cpu_milli = sum(place.cpu_milli for place in each.places)
+    return _Gives(
+        tuple(sorted(milli.items())), cpu_milli, sum(place.memory_mib for place in each.places)
+    )
+
+
+def _by_device(
+    here: list[OnNode], gives: list[_Gives], most: int, lacks: _Lacks
+) -> tuple[int, ...]:
+    """A set that does, found device by device: the tree is to look for less. Perhaps none."""
+    found = []
+    for index, lacking in lacks.milli.items():
+        on = [(at, dict(gives[at].milli).get(index, 0)) for at in range(len(here))]
+        chosen, freed = list[tuple[int, int]](), 0
+        for at, milli in on:
+            if milli and freed < lacking:
+                chosen, freed = [*chosen, (at, milli)], freed + milli
+        for at, milli in reversed(chosen):
+            if freed - milli >= lacking:
+                chosen.remove((at, milli))
+                freed -= milli
+        if freed >= lacking:
+            loss = sum(here[at].mover.loss for at, _ in chosen)
+            found.append((loss, index, [at for at, _ in chosen]))
+    those = nsmallest(lacks.devices, found) if lacks.devices > 0 else []
+    together = tuple(sorted({at for _, _, chosen in those for at in chosen}))
+    for at in together:
+        lacks = lacks.after(gives[at])
+    return together if len(together) <= most and lacks.is_nothing else ()
+
+
+def _least(
+    here: list[OnNode], gives: list[_Gives], rest: list[int], left: int, lacks: _Lacks
+) -> int | None:
+    """What `left` of the rest lose at least to make up for what lacks; None: they cannot.
+
+    Each device takes so many of them at least, and the cheapest; a mover on several counts for
+    each, with its part of the loss. O(rest x devices of each).
+    """
+    if not left:
+        return None
+    for lacking, freed in (
+        (lacks.cpu_milli, (gives[at].cpu_milli for at in rest)),
+        (lacks.memory_mib, (gives[at].memory_mib for at in rest)),
+    ):
+        if lacking > 0 and sum(nlargest(left, freed)) < lacking:
+            return None
+    if lacks.devices <= 0:
+        return 0
+    on: dict[int, list[tuple[int, int]]] = {}
+    for at in rest:
+        part = here[at].mover.loss // max(1, len(gives[at].milli))
+        for index, milli in gives[at].milli:
+            if index in lacks.milli:
+                on.setdefault(index, []).append((milli, part))
+    counts, losses = [], []
+    for index, those in on.items():
+        lacking, count = lacks.milli[index], 0
+        for milli in nlargest(left, (milli for milli, _ in those)):
+            if lacking <= 0:
+                break
+            lacking, count = lacking - milli, count + 1
+        if lacking <= 0:
+            counts.append(count)
+            losses.append(sum(nsmallest(count, (part for _, part in those))))
+    if len(counts) < lacks.devices:
+        return None
+    if sum(nsmallest(lacks.devices, counts)) > sum(
+        nlargest(left, (len(gives[at].milli) for at in rest))
+    ):
+        return None
+    return sum(nsmallest(lacks.devices, losses))
