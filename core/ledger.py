@@ -12,7 +12,16 @@ from aimass.core.model import Job, JobId, JobState, Node, NodeId, Placement, Sha
 from aimass.core.plan import Claim
 from aimass.core.queues import ROOT, Amounts, Queue
 from aimass.core.quota import is_beyond_firm, is_lent
-from aimass.core.reserves import Assigned, Entry, cell_text, cells_of, entries_of, lost, stays
+from aimass.core.reserves import (
+    Assigned,
+    Cells,
+    Entry,
+    cell_text,
+    cells_of,
+    entries_of,
+    lost,
+    stays,
+)
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.wants import amounts_placed
 
@@ -68,13 +77,18 @@ class Ledger:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self._entries: dict[int, list[Entry]] = {}  # by node index: who has what in the end
+        self._changed: set[int] = set()  # of these, where the cells do not know it yet
+        self._emptied: dict[NodeId, None] = {}  # where somebody leaves, or gives up a claim
         self._left: set[JobId] = set()  # ordered to stop by the plan
         self._gone: set[JobId] = set()  # whose claims the plan gives up
         self._nodes: dict[NodeId, tuple[_NodeSums, _NodeSums]] = {}
         self._queues: dict[str, _QueueSums] = {}
         self._tasks: dict[JobId, int] = {}  # by array: started or claimed for
         self._cells = cells_of(cluster)
-        self._before = self._assigned() if self._cells is not None else None
+        self._before: Assigned | None = None
+        if self._cells is not None:
+            self._cells.refresh()
+            self._before = self._cells.assign()
 
     # ---- measures: see quota.Measure ------------------------------------------------------------
 
@@ -99,6 +113,7 @@ class Ledger:
         """The job is ordered to stop; stays_active: it has a claim of its own. Before any book."""
         assert not self._nodes, "a node was opened before all stops were known"
         self._left.add(job.id)
+        self._emptied.update(dict.fromkeys(p.node_id for p in job.current.placements))
         self._charge(job, self.staying_amounts(job), now=0, soon=-1)
         self._count(job, active=0, staying=0 if stays_active else -1)
 
@@ -107,6 +122,7 @@ class Ledger:
         assert not self._nodes, "a node was opened before all claims given up were known"
         job = self.cluster.jobs[claim.job_id]
         self._gone.add(claim.job_id)
+        self._emptied.update(dict.fromkeys(p.node_id for p in claim.placements))
         self._charge(job, amounts_placed(self.cluster, claim.placements), now=0, soon=-1)
         if job.state is JobState.RESERVED:
             self._count(job, active=-1, staying=-1)
@@ -194,15 +210,23 @@ class Ledger:
 
     # ---- reserves: see reserves.py --------------------------------------------------------------
 
-    def _assigned(self) -> Assigned:
-        """The cells of all queues, as the books say who has what."""
-        assert self._cells is not None, "no queue has a reserve"
-        self._cells.refresh()
-        return self._cells.assign(self._entries)
+    def _assigned(self, cells: Cells) -> Assigned:
+        """The cells of all queues, as the books say who has what. O(nodes changed) and assign().
+
+        From one call to the next the cells keep what is entered; nobody else may look at the rows
+        anew before the books are closed. Whoever does so then finds these nodes dirty.
+        """
+        for node_id in self._emptied:  # a cell may be there now
+            self._cells_on(self.cluster.nodes[node_id])
+        self._emptied.clear()
+        instead = {index: self._entries[index] for index in sorted(self._changed)}
+        self._changed.clear()
+        return cells.assign(instead)
 
     def _cells_on(self, node: Node) -> list[Entry]:
         """Who has what on the node in the end, so far."""
         if node.index not in self._entries:
+            self._changed.add(node.index)
             self._entries[node.index] = [
                 (job, placement)
                 for job, placement in entries_of(self.cluster, node)
@@ -211,7 +235,9 @@ class Ledger:
         return self._entries[node.index]
 
     def _enter_cell(self, job: Job, placement: Placement, sign: int) -> None:
-        entries = self._cells_on(self.cluster.nodes[placement.node_id])
+        node = self.cluster.nodes[placement.node_id]
+        entries = self._cells_on(node)
+        self._changed.add(node.index)
         if sign > 0:
             entries.append((job, placement))
         else:
@@ -221,10 +247,7 @@ class Ledger:
         """None while no queue has lost a cell that it has in reserve by a job that stays."""
         if self._cells is None or self._before is None or not stays(job.spec):
             return None
-        for other in (self.cluster.jobs[i] for i in sorted(self._left)):
-            for placement in other.current.placements:
-                self._cells_on(self.cluster.nodes[placement.node_id])
-        reserve = lost(self._cells, self._assigned(), self._before)
+        reserve = lost(self._cells, self._assigned(self._cells), self._before)
         if reserve is not None:
             shape = cell_text(reserve.cell)
             return f"queue {reserve.queue}: loses one of the cells it has in reserve, {shape}"
