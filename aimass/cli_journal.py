@@ -82,6 +82,7 @@ def verify(path: Path, form: str) -> None:
             "revisions": report.revisions,
             "batches": report.batches,
             "hashesChecked": report.hashes_checked,
+            "hashesSkipped": report.hashes_skipped,
             "stateHash": report.state_hash,
             "problem": report.problem,
         }
@@ -90,7 +91,9 @@ def verify(path: Path, form: str) -> None:
         print(report.state_hash)
     elif report.ok:
         counts = f"{report.revisions} events in {report.batches} batches"
-        print(f"ok: {counts}, {report.hashes_checked} hashes agree; state {report.state_hash}")
+        skipped = f", {n} of another version were left out" if (n := report.hashes_skipped) else ""
+        agreed = f"{report.hashes_checked} hashes agree{skipped}"
+        print(f"ok: {counts}, {agreed}; state {report.state_hash}")
     if not report.ok:
         raise Conflict(
             f"the journal at {path} does not replay to what it recorded",

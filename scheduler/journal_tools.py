@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
-from aimass.core.codec import event_json, state_hash
+from aimass.core.codec import event_json, is_of_this_fold, state_hash
 from aimass.core.events import Event
 from aimass.core.invariants import check_invariants
 from aimass.core.journal import JournalError
@@ -16,12 +16,16 @@ from aimass.scheduler.journal_sqlite import open_readonly, read_batches, transla
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What a full replay found. problem is empty when ok."""
+    """What a full replay found. problem is empty when ok.
+
+    hashes_skipped: those that another version recorded, whose rules of the fold were others.
+    """
 
     ok: bool
     revisions: int
     batches: int
     hashes_checked: int
+    hashes_skipped: int
     state_hash: str
     problem: str = ""
 
@@ -32,7 +36,9 @@ def verify(path: Path) -> VerifyReport:
     Raises JournalError when there is no journal at `path`; damage is in the report.
     """
     with translated(), closing(open_readonly(path)) as db:
-        recorded: dict[int, str] = dict(db.execute("SELECT revision, hash FROM snapshots"))
+        every: dict[int, str] = dict(db.execute("SELECT revision, hash FROM snapshots"))
+    recorded = {revision: found for revision, found in every.items() if is_of_this_fold(found)}
+    skipped = len(every) - len(recorded)
     cluster = Cluster()
     batches = checked = 0
     try:
@@ -54,8 +60,8 @@ def verify(path: Path) -> VerifyReport:
                     )
         check_invariants(cluster)
     except (JournalError, AssertionError, KeyError) as error:
-        return VerifyReport(False, cluster.revision, batches, checked, "", str(error))
-    return VerifyReport(True, cluster.revision, batches, checked, state_hash(cluster))
+        return VerifyReport(False, cluster.revision, batches, checked, skipped, "", str(error))
+    return VerifyReport(True, cluster.revision, batches, checked, skipped, state_hash(cluster))
 
 
 def events(path: Path) -> Iterator[Event]:

@@ -16,7 +16,13 @@ MODULE = "aimass.scheduler.journal_tools"
 def with_tools(monkeypatch: pytest.MonkeyPatch, *, ok: bool) -> None:
     """Put a stand-in for the scheduler's tools where the import finds it."""
     report = SimpleNamespace(
-        ok=ok, revisions=9, batches=3, hashes_checked=2, state_hash="abc", problem="revision 5"
+        ok=ok,
+        revisions=9,
+        batches=3,
+        hashes_checked=2,
+        hashes_skipped=1,
+        state_hash="abc",
+        problem="revision 5",
     )
 
     def dump(path: Path, *, after: int, limit: int | None) -> Iterator[str]:
@@ -33,7 +39,10 @@ def test_a_whole_journal_is_reported_with_counts(
 ) -> None:
     with_tools(monkeypatch, ok=True)
     done = massctl("journal", "verify", ".")
-    assert done.stdout == b"ok: 9 events in 3 batches, 2 hashes agree; state abc\n"
+    assert (
+        done.stdout
+        == b"ok: 9 events in 3 batches, 2 hashes agree, 1 of another version were left out; state abc\n"
+    )
     view = json.loads(massctl("journal", "verify", ".", "-o", "json").stdout)
     assert (view["ok"], view["hashesChecked"]) == (True, 2)
 

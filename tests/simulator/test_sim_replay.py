@@ -111,7 +111,7 @@ def test_an_audit_finds_a_hash_that_does_not_agree(
     assert cli.run([*words, "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["hashes"] == 1
     with sqlite3.connect(journal / FILE) as db:
-        db.execute("UPDATE snapshots SET hash = 'other'")
+        db.execute("UPDATE snapshots SET hash = hash || 'x'")
     db.close()
     assert cli.run(words) == 4
     assert "other was recorded" in capsys.readouterr().err
