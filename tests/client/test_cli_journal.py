@@ -39,10 +39,8 @@ def test_a_whole_journal_is_reported_with_counts(
 ) -> None:
     with_tools(monkeypatch, ok=True)
     done = massctl("journal", "verify", ".")
-    assert (
-        done.stdout
-        == b"ok: 9 events in 3 batches, 2 hashes agree, 1 of another version were left out; state abc\n"
-    )
+    agreed = b"2 hashes agree, 1 of another version were left out"
+    assert done.stdout == b"ok: 9 events in 3 batches, " + agreed + b"; state abc\n"
     view = json.loads(massctl("journal", "verify", ".", "-o", "json").stdout)
     assert (view["ok"], view["hashesChecked"]) == (True, 2)
 

@@ -114,7 +114,7 @@ def test_an_audit_finds_a_hash_that_does_not_agree(
         db.execute("UPDATE snapshots SET hash = hash || 'x'")
     db.close()
     assert cli.run(words) == 4
-    assert "other was recorded" in capsys.readouterr().err
+    assert "x was recorded" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
