@@ -1,6 +1,7 @@
 """Preemption by order leaves running whom a walk down the order would take, all capacity free."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from aimass.core.decide import decide
 from aimass.core.model import Exit, ExitReason, Job, JobId, JobState, StopRule
 from aimass.core.policy import RankedOrder
 from aimass.core.queues import QueueSpec
+from aimass.core.spec import Elastic
 from aimass.policies.registry import RANKED, make_policy
 from tests.core.world import World, gpus, inventory, one_role
 
@@ -139,3 +141,26 @@ def test_las_looks_again_when_a_job_falls_to_its_next_level() -> None:
     world.do(ev.Tick, world.wake_ms - world.now_ms)
     decided(world)
     assert (long.state, short.state) == (JobState.QUEUED, JobState.RUNNING)
+
+
+def test_las_counts_the_gpus_that_are_held_and_not_those_asked_for() -> None:
+    """It is told to shrink, and holds what it held until it does so; then that was its share."""
+    world = world_of("las", nodes=1)
+    job = world.submit(one_role(4, gpus=1, elastic=Elastic(1, 4, 1)), expected_ms=9 * HOUR_MS)
+    decided(world)
+    world.submit(one_role(gpus=4))
+    (role,) = job.spec.roles
+    spec = replace(job.spec, roles=(replace(role, shards=1),))
+    world.do(ev.JobUpdated, job_id=job.id, spec=spec, by="ann")
+    order = world.policy.ranked
+    assert order is not None
+    falls_ms = job.current.running_ms + -(-3_250_000 // 4)
+    assert order.next_change_ms(world.cluster) == falls_ms
+    world.do(ev.Tick, falls_ms - 1 - world.now_ms)
+    assert order.rank(world.cluster, job)[1] == 0
+    world.do(ev.Tick, 1)
+    assert order.rank(world.cluster, job)[1] == 1
+    world.do(ev.JobRequeueRequested, job_id=job.id, by="ann")
+    world.exit(job, how=Exit(reason=ExitReason.STOPPED))
+    assert job.state is JobState.QUEUED
+    assert order.rank(world.cluster, job)[1] == 1
