@@ -12,7 +12,7 @@ _SLACK = 1024  # ranks kept of jobs that wait no more
 
 
 class Ranked(ABC):
-    """An order by rank. Ranks are made once in a decision: nothing in it changes them.
+    """An order by rank. Ranks are made once for a moment: nothing in a decision changes them.
 
     Those that last while a job waits are kept longer. All that is remembered may be forgotten.
     """
@@ -24,7 +24,7 @@ class Ranked(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self._ranks: dict[JobId, Rank] = {}
-        self._of: tuple[Cluster | None, int] = (None, 0)  # whose ranks these are: cluster, revision
+        self._of: tuple[Cluster | None, int, int] = (None, 0, 0)  # cluster, revision, time
         self._lasting: dict[JobId, tuple[JobSpec, int, Rank]] = {}  # with what they rest on
 
     @abstractmethod
@@ -32,10 +32,15 @@ class Ranked(ABC):
         """The rank of the job as the cluster is now."""
 
     def rank(self, cluster: Cluster, job: Job) -> Rank:
-        """See RankedOrder.rank. O(1) when asked before in this decision."""
+        """See RankedOrder.rank. O(1) when asked before at this moment.
+
+        Nothing is remembered of a job that is tried in another form than it is.
+        """
+        if cluster.jobs.get(job.id) is not job:
+            return self.ranked(cluster, job)
         of = self._of
-        if of[1] != cluster.revision or of[0] is not cluster:
-            self._of = (cluster, cluster.revision)
+        if of[1] != cluster.revision or of[2] != cluster.now_ms or of[0] is not cluster:
+            self._of = (cluster, cluster.revision, cluster.now_ms)
             self._ranks = {}
             if len(self._lasting) > 2 * len(cluster.waiting) + _SLACK:
                 self._lasting = {}

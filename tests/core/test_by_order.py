@@ -13,6 +13,7 @@ from aimass.core.model import Exit, ExitReason, Job, JobId, JobState, StopRule
 from aimass.core.policy import RankedOrder
 from aimass.core.queues import QueueSpec
 from aimass.core.spec import Elastic
+from aimass.core.trial import as_of, as_updated
 from aimass.policies.registry import RANKED, make_policy
 from tests.core.world import World, gpus, inventory, one_role
 
@@ -164,3 +165,20 @@ def test_las_counts_the_gpus_that_are_held_and_not_those_asked_for() -> None:
     world.exit(job, how=Exit(reason=ExitReason.STOPPED))
     assert job.state is JobState.QUEUED
     assert order.rank(world.cluster, job)[1] == 1
+
+
+@pytest.mark.parametrize("order", RANKED)
+def test_a_rank_is_that_of_the_form_and_the_moment_asked_about(order: str) -> None:
+    """Whatever has been asked before at the same revision."""
+    world, long, short = short_and_long(order)
+    world.do(ev.Tick, 1)
+    ranked, cluster = world.policy.ranked, world.cluster
+    assert ranked is not None
+    other = as_updated(short, replace(short.spec, priority=3))
+    before = ranked.rank(cluster, long), ranked.rank(cluster, short)
+    assert ranked.rank(cluster, other)[0] == -3
+    with as_of(cluster, cluster.now_ms + HOUR_MS):
+        later = make_policy(order).ranked
+        assert later is not None
+        assert before[0] != ranked.rank(cluster, long) == later.rank(cluster, long)
+    assert (ranked.rank(cluster, long), ranked.rank(cluster, short)) == before
