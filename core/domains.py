@@ -42,7 +42,7 @@ class Level:
     number_of: by node, -1 for one without the label.
     """
 
-    __slots__ = ("by_name", "domains", "name", "number_of")
+    __slots__ = ("_around", "by_name", "domains", "name", "number_of")
 
     def __init__(self, name: str, nodes: Sequence[Node]) -> None:
         """O(nodes)."""
@@ -58,12 +58,20 @@ class Level:
         for number, domain in enumerate(self.domains):
             for index in domain.nodes:
                 self.number_of[index] = number
+        self._around: dict[Level, list[int]] = {}  # all levels are made anew together
 
     def within(self, wider: Domain | None) -> int:
         """The domains with nodes in this one, as a set of numbers; None: all. O(nodes of it)."""
         if wider is None:
             return (1 << len(self.domains)) - 1
         return mask_of(list({self.number_of[index] for index in wider.nodes} - {-1}))
+
+    def around(self, wide: "Level") -> list[int]:
+        """By domain: the one of a wider level with all its nodes, -1 if none has. O(nodes) once."""
+        if wide not in self._around:
+            numbers = ({wide.number_of[index] for index in each.nodes} for each in self.domains)
+            self._around[wide] = [found.pop() if len(found) == 1 else -1 for found in numbers]
+        return self._around[wide]
 
 
 def _domain(name: str, indexes: list[int]) -> Domain:

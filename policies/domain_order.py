@@ -148,8 +148,22 @@ def _holding_in_part(
     found = []
     for name in reversed(below):
         level = rooms[0].level(name)
-        those = 0
+        around, those = level.around(wide), 0
         for number in members(_enough(_of_roles(rooms, sizes, level), level.within(None))):
-            those |= 1 << max(0, wide.number_of[level.domains[number].nodes[0]])
+            if around[number] >= 0:
+                those |= 1 << around[number]
+            else:
+                those |= _holding_of(rooms, sizes, level.domains[number], wide)
         found.append(those)
     return found
+
+
+def _holding_of(rooms: Sequence[Room], sizes: Sequence[int], part: Domain, wide: Level) -> int:
+    """The domains of which the gang fits into what they have of this one, that lies in none or in
+    several: nodes may lack the label, and names may be used twice. O(nodes of it)."""
+    those = 0
+    for number in members(wide.within(part)):
+        mask = part.mask & wide.domains[number].mask
+        if all(room.count(n, mask) >= n for room, n in zip(rooms, sizes, strict=True)):
+            those |= 1 << number
+    return those

@@ -108,6 +108,8 @@ def test_domains_are_numbered_by_their_first_nodes() -> None:
     assert list(members(level.within(zones["a"]))) == [1]
     assert list(members(level.within(zones["b"]))) == [0]
     assert list(members(level.within(None))) == [0, 1]
+    assert level.around(crowd.cluster.index.level("zone")) == [0, 1]
+    assert crowd.cluster.index.level("zone").around(level) == [0, -1]
     assert Level("row", crowd.cluster.index.nodes).domains == []
 
 

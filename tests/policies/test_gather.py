@@ -112,6 +112,27 @@ def test_a_required_wide_level_is_filled_rack_by_rack() -> None:
     assert labels(crowd, placed, "rack") == ["0", "1"]
 
 
+@pytest.mark.parametrize(
+    ("rack", "zones"),
+    [("9", ("", "")), ("0", ("", "c")), ("0", ("", "")), ("2", ("", "a"))],
+    ids=["no zone", "one name twice", "a stray node", "stray and twice"],
+)
+def test_only_a_rack_of_a_zone_speaks_for_it(rack: str, zones: tuple[str, str]) -> None:
+    """Two nodes: zone b has both in one rack, and neither a stray rack nor a part makes it a."""
+    there = [("0", "a"), ("1", "a"), ("2", "b"), ("2", "b")]
+    strays = [(rack, zone) for zone in zones]
+    places = [*strays, *there] if rack == "2" else [*there, *strays]
+    crowd = Crowd(
+        [
+            node(f"n{i}", 4, rack=name, **({"zone": zone} if zone else {}))
+            for i, (name, zone) in enumerate(places)
+        ]
+    )
+    placed = place(crowd, spec(2, gpus=4), level="zone")
+    assert labels(crowd, placed, "zone") == ["b"]
+    assert labels(crowd, placed, "rack") == ["2"]
+
+
 def rack_or_hole(free: int) -> Crowd:
     """Rack 0 has two idle nodes of 8; so many GPUs are free on a node of rack 1."""
     crowd = racks(2, 2, gpus=8, per_zone=1)
