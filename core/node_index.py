@@ -197,7 +197,7 @@ class NodeIndex:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.totals = Totals()
-        self.mirrors: dict[str, object] = {}  # what policies keep of the nodes, by name; derived
+        self.mirrors: dict[str, object] = {}  # what policies keep of a cluster, by name; derived
         self._now = View(is_soon=False)
         self._soon = View(is_soon=True)
         self._watchers = [self._now.dirty, self._soon.dirty]

@@ -8,13 +8,15 @@ from aimass.core.model import Job, JobId, JobState
 from aimass.core.spec import JobSpec
 
 Rank = tuple[int, ...]
+_MIRROR = "ranks"  # see NodeIndex.mirrors
 _SLACK = 1024  # ranks kept of jobs that wait no more
 
 
 class Ranked(ABC):
     """An order by rank. Ranks are made once for a moment: nothing in a decision changes them.
 
-    Those that last while a job waits are kept longer. All that is remembered may be forgotten.
+    Those that last while a job waits are kept longer. All of it is kept with the cluster: one order
+    also looks into the future on copies, where jobs have the same ids, and in another thread.
     """
 
     version = 1
@@ -23,9 +25,6 @@ class Ranked(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._ranks: dict[JobId, Rank] = {}
-        self._of: tuple[Cluster | None, int, int] = (None, 0, 0)  # cluster, revision, time
-        self._lasting: dict[JobId, tuple[JobSpec, int, Rank]] = {}  # with what they rest on
 
     @abstractmethod
     def ranked(self, cluster: Cluster, job: Job) -> Rank:
@@ -38,25 +37,33 @@ class Ranked(ABC):
         """
         if cluster.jobs.get(job.id) is not job:
             return self.ranked(cluster, job)
-        of = self._of
-        if of[1] != cluster.revision or of[2] != cluster.now_ms or of[0] is not cluster:
-            self._of = (cluster, cluster.revision, cluster.now_ms)
-            self._ranks = {}
-            if len(self._lasting) > 2 * len(cluster.waiting) + _SLACK:
-                self._lasting = {}
-        rank = self._ranks.get(job.id)
+        memory = self._memory(cluster)
+        rank = memory.ranks.get(job.id)
         if rank is None:
-            rank = self._ranks[job.id] = self._made(cluster, job)
+            rank = memory.ranks[job.id] = self._made(memory, cluster, job)
         return rank
 
-    def _made(self, cluster: Cluster, job: Job) -> Rank:
+    def _memory(self, cluster: Cluster) -> "_Memory":
+        """What this order knows of the cluster at this moment."""
+        mirrors = cluster.index.mirrors
+        memory = mirrors.get(_MIRROR)
+        if not isinstance(memory, _Memory) or memory.order is not self:
+            memory = mirrors[_MIRROR] = _Memory(self)
+        if memory.revision != cluster.revision or memory.now_ms != cluster.now_ms:
+            memory.revision, memory.now_ms = cluster.revision, cluster.now_ms
+            memory.ranks = {}
+            if len(memory.lasting) > 2 * len(cluster.waiting) + _SLACK:
+                memory.lasting = {}
+        return memory
+
+    def _made(self, memory: "_Memory", cluster: Cluster, job: Job) -> Rank:
         if job.state is not JobState.QUEUED or not self.lasts(job):
             return self.ranked(cluster, job)
-        kept = self._lasting.get(job.id)
+        kept = memory.lasting.get(job.id)
         if kept is not None and kept[0] is job.spec and kept[1] == job.queued_ms:
             return kept[2]
         rank = self.ranked(cluster, job)
-        self._lasting[job.id] = (job.spec, job.queued_ms, rank)
+        memory.lasting[job.id] = (job.spec, job.queued_ms, rank)
         return rank
 
     def lasts(self, job: Job) -> bool:
@@ -84,6 +91,22 @@ class Ranked(ABC):
     def is_before(self, cluster: Cluster, first: Job, second: Job) -> bool:
         """See OrderPolicy.is_before."""
         return self.rank(cluster, first) < self.rank(cluster, second)
+
+
+class _Memory:
+    """Ranks of one cluster by one order. Losing it costs making them again.
+
+    ranks: at this revision and time. lasting: of waiting jobs, with the spec and queued_ms
+    that they rest on.
+    """
+
+    __slots__ = ("lasting", "now_ms", "order", "ranks", "revision")
+
+    def __init__(self, order: Ranked) -> None:
+        self.order = order
+        self.revision = self.now_ms = -1
+        self.ranks: dict[JobId, Rank] = {}
+        self.lasting: dict[JobId, tuple[JobSpec, int, Rank]] = {}
 
 
 def _first(entry: tuple[Rank, JobId, Group]) -> Rank:
