@@ -53,6 +53,8 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
             set()
         )  # nodes that are known to hold no longer lease than ours
         self._unsaid: dict[NodeId, str] = {}  # silences the journal could not take yet, and why
+        self._awaits_until_s = 0.0  # nodes that were ready when this process began
+        self._is_leaving = False
         engine.on_commit.append(self._push)
         engine.on_recovered.append(self._cut_all)
 
@@ -60,6 +62,8 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         """Count the leases of all nodes that the journal knows from now, each as it was granted.
 
         This process may grant shorter ones; the shims out there still hold what they were given.
+        Nothing is decided before the nodes are back that were ready, or have had time to: or else
+        promises and reserves would be decided on the part of the cluster that came first.
         """
         granted = await self._engine.ask(
             lambda c: {
@@ -68,6 +72,15 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
         )
         now_s = time.monotonic()
         self._fence_at_s = {i: now_s + lease_end_s(lease) for i, lease in granted.items()}
+        self._awaits_until_s = now_s + self._quiet_s
+
+    def leave(self) -> None:
+        """This process ends: links that break from now on say nothing of their nodes."""
+        self._is_leaving = True
+
+    @property
+    def _quiet_s(self) -> float:
+        return self._heartbeat_ms / 1000 * MISSED_BEATS + 1.0
 
     def _push(self, cluster: Cluster, events: list[Event]) -> None:
         """After each commit: every linked node whose set has changed gets the new one."""
@@ -130,6 +143,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
                 # Until a beat proves that it has read our lease, its shims may hold a longer one.
                 link.lease_ms = max(known.lease_ms, self._lease_ms)
             reports.register(context, register, link.lease_ms)
+            self._engine.awaited.discard(node_id)
             # In the same step as the event: a broken older link must not make the node silent now.
             older, self.links[node_id] = self.links.get(node_id), link
             if older is not None:
@@ -199,7 +213,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
 
     async def _say_silences(self) -> None:
         """Record nodes that went silent; what the journal cannot take is tried again."""
-        if not self._unsaid:
+        if not self._unsaid or self._is_leaving:
             return
 
         def say(context: Context) -> list[NodeId]:
@@ -229,7 +243,7 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
 
     async def watch(self) -> None:
         """Cut links that have gone quiet and fence nodes whose lease is over, for ever."""
-        quiet_s = self._heartbeat_ms / 1000 * MISSED_BEATS + 1.0
+        quiet_s = self._quiet_s
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             await self._engine.recheck()
@@ -239,6 +253,8 @@ class AgentLinks(agent_pb2_grpc.AgentLinkServicer):
                     link.close(f"no heartbeat for {quiet_s:.1f} s")
                     self._lose(link)
             await self._say_silences()
+            if self._engine.awaited and now_s > self._awaits_until_s:
+                await self._record(self._engine.go_on)
             for node_id in [i for i, at_s in self._fence_at_s.items() if now_s > at_s]:
                 if node_id not in self._unsaid and await self._fence(node_id):
                     self._fence_at_s.pop(node_id, None)

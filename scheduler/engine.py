@@ -30,7 +30,7 @@ from aimass.core.events import (
     Tick,
 )
 from aimass.core.journal import Journal, JournalError, JournalFullError
-from aimass.core.model import NodeState
+from aimass.core.model import NodeId, NodeState
 from aimass.core.policy import Policy
 from aimass.core.timers import next_timer_ms
 from aimass.policies.registry import make_policy
@@ -63,6 +63,8 @@ class Engine:
         self.recent: deque[tuple[int, Event]] = deque(maxlen=RECENT_MAX)
         self.on_commit: list[Callable[[Cluster, list[Event]], None]] = []
         self.on_recovered: list[Callable[[], None]] = []  # memory was read back: ask agents again
+        # Nodes that were ready when this process began, and are not back: nothing is decided yet.
+        self.awaited: set[NodeId] = set()
         self._journal = journal
         self._inbox: asyncio.Queue[Request] = asyncio.Queue()
         self._changed = asyncio.Event()
@@ -115,6 +117,12 @@ class Engine:
         """Number of events that are durable."""
         return self._durable
 
+    def go_on(self, context: Context) -> None:
+        """Decide from now on, though some nodes are not back; a handler for tell()."""
+        log.warning("nodes did not come back", nodes=sorted(self.awaited))
+        self.awaited.clear()
+        context.emit(Tick(context.now_ms))
+
     async def recheck(self) -> None:
         """While writes are refused, look whether there is space again; does nothing otherwise."""
         if self.refusing:
@@ -158,6 +166,7 @@ class Engine:
         context.emit(TermStarted(context.now_ms, term))
         for node in self._cluster.nodes.values():
             if node.state is NodeState.READY:
+                self.awaited.add(node.id)
                 reason = "the scheduler restarted; its agent has not come back yet"
                 context.emit(NodeSilent(context.now_ms, node.id, reason))
         await self._store(context.events)
@@ -253,6 +262,8 @@ class Engine:
 
     async def _decide(self, context: Context) -> None:
         """Decide and commit; whoever lost a claim is looked at again at once."""
+        if self.awaited:
+            return
         for _ in range(DECISIONS_MAX):
             if not await self._decide_once(context):
                 return

@@ -187,6 +187,7 @@ async def _serve_grpc(
                 task.result()  # something that should run for ever has failed: end with its error
     finally:
         run_file.unlink(missing_ok=True)
+        links.leave()
         await server.stop(STOP_GRACE_S)
         log.info("stopped")
 

@@ -102,7 +102,7 @@ class Cluster:
         self.folder = folder
         self.data = folder / "massd"
         self._massd_arguments = massd
-        self._agents: dict[str, subprocess.Popen[bytes]] = {}
+        self.agents: dict[str, subprocess.Popen[bytes]] = {}
         self.massd = self.start_massd()
 
     def start_massd(self, env: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
@@ -115,14 +115,19 @@ class Cluster:
         self, name: str, simulate: str = "1xH100-SXM5-80GB", env: dict[str, str] | None = None
     ) -> "subprocess.Popen[bytes]":
         """Start (again) the agent of this node; it may take a moment to be READY."""
-        self._agents[name] = start(
+        self.agents[name] = start(
             "aimass.nodeagent.main",
             *("--data", str(self.folder / name), "--node-id", name, "--simulate", simulate),
             *("--scheduler", f"@{self.data / 'massd.json'}", "--cpus", "8"),
             log=self.folder / f"{name}.log",
             env=env,
         )
-        return self._agents[name]
+        return self.agents[name]
+
+    def stop(self) -> None:
+        """End massd as an operator does, and wait until it is gone."""
+        self.massd.terminate()
+        self.massd.wait()
 
     def kill(self, process: "subprocess.Popen[bytes]") -> None:
         """SIGKILL, and wait until it is gone."""
@@ -173,7 +178,7 @@ class Cluster:
             if self.massd.poll() is None:
                 self._cancel_all()
         finally:
-            for process in (*self._agents.values(), self.massd):
+            for process in (*self.agents.values(), self.massd):
                 with running(process):
                     pass
 

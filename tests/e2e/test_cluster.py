@@ -78,9 +78,9 @@ def test_killed_daemons_cost_nothing_and_nothing_runs_twice(tmp_path: Path, stub
         job_id = c.submit("--gpus", "1", "--shards", "2", *stub.command)
         begun = stub.begun(2)
         c.wait_for(job_id, "RUNNING")
-        c.kill(c._agents["n1"])
+        c.kill(c.agents["n1"])
         c.kill(c.massd)
-        c.kill(c._agents["n2"])
+        c.kill(c.agents["n2"])
         for line in begun:
             os.kill(int(line[2]), 0)  # both shards live without any daemon
         c.start_massd()
@@ -148,7 +148,7 @@ def test_a_node_silent_beyond_its_lease_loses_its_shards_before_they_run_elsewhe
         job_id = c.submit("--gpus", "1", "--grace", "0s", *stub.command)
         (first,) = stub.begun(1)
         c.wait_for(job_id, "RUNNING")
-        c.kill(c._agents["n1"])
+        c.kill(c.agents["n1"])
         c.start_agent("n2")
         second = stub.begun(2)[1]
         assert [first[0], second[0]] == [f"{job_id}.1.0", f"{job_id}.2.0"]

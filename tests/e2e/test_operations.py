@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aimass.scheduler.journal_tools import dump
 from tests.daemons import cluster, run_file
 from tests.waiting import wait_until
 
@@ -46,3 +47,22 @@ def test_queues_share_holds_and_drains(tmp_path: Path) -> None:
             return 'aimass_queue_quota{queue="vision",resource="gpu"} 1.0' in text
 
         wait_until(metrics_tell, what="the queue's quota among the metrics")
+
+
+def test_a_restarted_massd_waits_for_its_nodes_before_it_decides(tmp_path: Path) -> None:
+    """Or else whoever waits would get the node that comes first, and promises would be broken."""
+    with cluster(tmp_path, "--heartbeat", "200ms", agents=("n1", "n2")) as c:
+        held = c.submit("--gpus", "1", "--hold", "--", "true")
+        c.stop()
+        assert not any('"NodeSilent"' in line for line in dump(c.data))
+        c.start_massd()
+        c.ctl("release", held)
+        c.wait_for(held, "SUCCEEDED")
+        c.stop()
+        events = [json.loads(line)["type"] for line in dump(c.data)]
+        since = events[events.index("NodeSilent") :]
+        assert since.index("PlanCommitted") > len(since) - since[::-1].index("NodeRegistered") - 1
+        c.kill(c.agents["n1"])
+        c.start_massd()
+        last = c.submit("--gpus", "1", "--", "true")
+        c.wait_for(last, "SUCCEEDED")  # it does not wait for ever for who does not come back

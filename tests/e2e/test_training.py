@@ -38,7 +38,7 @@ def test_two_ranks_on_two_nodes_train_through_the_loss_of_an_agent(tmp_path: Pat
     with cluster(tmp_path, agents=("n1", "n2")) as c:
         job_id = c.submit(str(file))
         wait_until(lambda: len(steps(checkpoints)) > 10, 60, what="the training to be under way")
-        c.kill(c._agents["n2"])
+        c.kill(c.agents["n2"])
         c.start_agent("n2")
         done = massctl(c.address, "wait", job_id, "--timeout", "90s", timeout_s=100)
         assert done.returncode == 0, done.stderr

@@ -190,7 +190,7 @@ async def test_history_is_told_with_receipts(tmp_path: Path) -> None:
         code, text = await massctl(s, "history", first, "-o", "json")
         assert [item["what"] for item in json.loads(text)["items"]][:2] == ["SUBMITTED", "STARTED"]
         code, page = await massctl(s, "history", first, "-o", "wide")
-        assert "    by priority@1+best-fit@2" in page
+        assert "    by priority@1+best-fit@3" in page
         assert (await massctl(s, "history", "j77"))[0] == 3
 
 
