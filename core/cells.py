@@ -7,7 +7,7 @@ or jobs of several such queues stay on the same nodes. Nodes that are alike are 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ class Row(NamedTuple):
         return self.open + self.of(family)[0] if self.own else self.open
 
 
-Groups = dict[Domain, dict[Row, tuple[int, ...]]]
+Groups = dict[Domain, Mapping[Row, Sequence[int]]]
 """Indexes of nodes, ascending, by domain and row."""
 
 
@@ -125,10 +125,8 @@ class Giving:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._groups: Groups = {
-            domain: {row: tuple(nodes) for row, nodes in group.items()}
-            for domain, group in shelf.groups.items()
-        }
+        self._groups: Groups = dict(shelf.groups)
+        self._changed: dict[Domain, dict[Row, Sequence[int]]] = {}  # where some were given
         self._named: dict[int, dict[str, list[Domain]]] = {}  # by part of the domain
 
     def own_first(self, reserve: Reserve, uses: list[Use]) -> int:
@@ -141,14 +139,13 @@ class Giving:
         for name in dict.fromkeys(found[3][at] for found in mine if found[3][at]):
             domains = self._of(at)[name]
             room = self._room(domains, reserve)
-            while given < cell.count and room >= cell.shards:
-                shards = self._from_own(domains, cell.shards, reserve, uses)
-                if not shards:
-                    break
-                rest = self._from_any(cell.gpus, cell.shards - shards, family, domains)
-                assert shards + rest == cell.shards, "a domain had less room than was counted"
-                room -= cell.shards
-                given += 1
+            most = min(cell.count - given, room // cell.shards)
+            shards = self._from_own(domains, most * cell.shards, reserve, uses) if most else 0
+            cells = -(-shards // cell.shards)  # the last is made whole with what is not its own
+            rest = cells * cell.shards - shards
+            more = self._from_any(cell.gpus, rest, family, domains) if rest else 0
+            assert more == rest, "a domain had less room than was counted"
+            given += cells
         return given
 
     def anywhere(self, reserve: Reserve, most: int) -> int:
@@ -160,10 +157,12 @@ class Giving:
             return self._from_any(cell.gpus, most, family, list(self._groups))
         given, named = 0, self._of(self._shelf.at(cell))
         rooms = [(self._room(domains, reserve), name) for name, domains in named.items() if name]
-        for room, name in sorted(rooms):
+        for room, name in sorted(found for found in rooms if found[0] >= cell.shards):
             cells = min(most - given, room // cell.shards)
             self._from_any(cell.gpus, cells * cell.shards, family, named[name])
             given += cells
+            if given == most:
+                break
         return given
 
     def spare(self, gpus: int) -> int:
@@ -258,7 +257,9 @@ class Giving:
         uses: list[Use] | None,
     ) -> int:
         """Take `each` shards from every node of the group, at most so many in all; how many."""
-        group = self._groups[domain]
+        group = self._changed.get(domain)
+        if group is None:
+            group = self._changed[domain] = self._groups[domain] = dict(self._groups[domain])
         nodes = group.pop(row)
         whole = min(len(nodes), most // each)
         parts = [(nodes[:whole], each)] if whole else []
@@ -275,7 +276,7 @@ class Giving:
             group[after] = tuple(sorted((*group.get(after, ()), *some)))
             count += shards * len(some)
             if uses is not None:
-                uses.append((reserve.queue, some, shards * reserve.cell.gpus))
+                uses.append((reserve.queue, tuple(some), shards * reserve.cell.gpus))
         return count
 
 

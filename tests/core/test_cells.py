@@ -2,9 +2,11 @@
 
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aimass.core import cells
 from aimass.core.cells import Giving, Row, Shelf, Use, taken
 from aimass.core.queues import Cell, Reserve
 
@@ -103,6 +105,42 @@ def test_a_cell_is_made_of_what_is_its_own_first() -> None:
     row = Row(6, (("a", 1, 2), ("b", 1, 3)))
     assert taken(row, 4, A) == Row(3, (("a", 0, 0), ("b", 1, 3)))
     assert taken(row, 7, A) == Row(0, (("a", 0, 0), ("b", 1, 0)))
+
+
+@pytest.mark.parametrize("count", [2, 16])
+def test_cells_in_a_rack_of_its_own_are_given_at_once(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nodes are alike: one is made smaller, for all of them."""
+    made = []
+
+    def counted(row: Row, gpus: int, family: frozenset[str]) -> Row:
+        made.append(row)
+        return taken(row, gpus, family)
+
+    own = Row(0, (("a", 8, 0),))
+    giving = Giving(shelf_of([own] * (2 * count), racks=1))
+    monkeypatch.setattr(cells, "taken", counted)
+    uses: list[Use] = []
+    assert giving.own_first(Reserve("a", Cell(8, "H100", count, 2, "rack"), A), uses) == count
+    assert uses == [("a", tuple(range(2 * count)), 8)]
+    assert made == [own]
+
+
+def test_racks_of_which_nothing_is_given_are_asked_for_their_room_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    room = Row.room
+
+    def counted(row: Row, family: frozenset[str]) -> int:
+        asked.append(row)
+        return room(row, family)
+
+    giving = Giving(shelf_of([Row(8)] * 40, racks=20))
+    monkeypatch.setattr(Row, "room", counted)
+    assert giving.anywhere(Reserve("a", Cell(8, "H100", 1, 2, "rack"), A), 1) == 1
+    assert len(asked) == 20 + 1
 
 
 def test_nodes_that_are_alike_are_handled_together() -> None:
