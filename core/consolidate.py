@@ -7,7 +7,6 @@ what all who move lose; see move_rules.py for both.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from aimass.core.cluster import Cluster
 from aimass.core.draft import Draft
@@ -20,32 +19,21 @@ from aimass.core.move_rules import (
     spent_gpu_ms,
     stays_until_ms,
 )
+from aimass.core.move_trials import Case, Found, cheapest
 from aimass.core.plan import Claim, Planned, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
-from aimass.core.preempt import claiming
 from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import stop_ms
 from aimass.core.search import Search
 from aimass.core.spans import span_text
 from aimass.core.text import gpu_hours_text
 from aimass.core.victims import is_stoppable
-from aimass.core.wants import amounts_asked, forms, sizes_of
-from aimass.core.ways import Here, Mover, Way, by_node, ways_of, width
+from aimass.core.wants import amounts_asked, forms
+from aimass.core.ways import Here, Known, Mover, Way, by_node, sums_of, ways_of
 from aimass.core.words import some
 
-TRIES_MAX = 64  # sets that are tried on the draft for one job
-
-
-class Found(NamedTuple):
-    """Where the waiting job goes, and where each goes on who moves for it."""
-
-    placed: Placed
-    moves: tuple[tuple[Mover, Placed], ...]
-
-    @property
-    def loss(self) -> int:
-        """What all of them lose."""
-        return sum(mover.loss for mover, _ in self.moves)
+TRIES_MAX = 128  # sets that are tried on the draft in one decision, for all jobs together
+FUEL_MAX = 500_000  # nodes and sets of movers that are looked at for it
 
 
 def consolidate(search: Search, eased: list[JobId] | None = None) -> list[JobId]:
@@ -53,28 +41,38 @@ def consolidate(search: Search, eased: list[JobId] | None = None) -> list[JobId]
 
     eased: only these can be moved now or for less since no move paid; None: perhaps anybody. Nobody
     is moved while somebody is on the way: first it is seen what that frees and takes. O(active
-    jobs) once, then for each promise O(nodes with movers) and TRIES_MAX tries at most.
+    jobs) once, then for each promise O(nodes), within FUEL_MAX, and TRIES_MAX tries for all of
+    them: each has an equal part of those that are left when it is looked at.
     """
     options, cluster = search.policy.options, search.cluster
     if not options.moves or not search.promises or not search.fuel.left:
         return []
     if is_under_way(cluster) or any(stop.rule is StopRule.MOVE for stop in search.stops):
         return []
+    search.wake(freed_at_ms(cluster))  # the budget is larger then
+    fuel = search.fuel
+    search.fuel = own = Fuel(min(fuel.left, FUEL_MAX))
+    before = own.left
+    helped = _help(search, _Who(search, eased))
+    search.fuel = fuel
+    fuel.burn(before - own.left)
+    return helped
+
+
+def _help(search: Search, who: "_Who") -> list[JobId]:
+    options, cluster = search.policy.options, search.cluster
     most, budget = options.moves, options.move_budget_gpu_ms - spent_gpu_ms(cluster)
-    search.wake(freed_at_ms(cluster))  # it is larger then
-    everybody = by_node(_movers(search, cluster.active.values())) if eased is None else None
-    changed = _beside(search, eased or [])
     helped: list[JobId] = []
-    for planned in list(search.promises.values()):
+    tries, asked = TRIES_MAX, list(search.promises.values())
+    for behind, planned in zip(range(len(asked), 0, -1), asked, strict=True):
         if not most or budget <= 0 or not search.fuel.left:
             break
         job = cluster.jobs[planned.job_id]
-        if everybody is None and changed and job.spec.world_size > 1:
-            everybody = by_node(_movers(search, cluster.active.values()))  # with any other node
-        here = changed if eased is not None and job.spec.world_size == 1 else everybody
         search.lift([planned])
-        mark = search.draft.checkpoint()
-        found = _way_for(search, job, planned, here, most, budget) if here else None
+        mark, own = search.draft.checkpoint(), Fuel(-(-tries // behind))
+        tries -= own.left
+        found = _way_for(search, job, planned, who, most, budget, own)
+        tries += own.left
         if found is None:
             search.draft.rollback(mark)
             search.lower([planned])
@@ -103,14 +101,53 @@ def would_move(
 # ---- who, and from where ------------------------------------------------------------------------
 
 
-def _beside(search: Search, eased: list[JobId]) -> Here:
-    """The nodes of these jobs, with all who may be moved there."""
-    cluster = search.cluster
-    rows = (cluster.active.get(job_id) for job_id in eased)
-    nodes = dict.fromkeys(p.node_id for job in rows if job for p in job.current.placements)
-    names = dict.fromkeys(key.job_id for i in nodes for key in cluster.nodes[i].holds)
-    here = by_node(_movers(search, [cluster.jobs[job_id] for job_id in names]))
-    return {node_id: there for node_id, there in here.items() if node_id in nodes}
+class _Who:
+    """Who may be moved in this decision, by node; each answer is made once, if at all."""
+
+    def __init__(self, search: Search, eased: list[JobId] | None) -> None:
+        self._search = search
+        self._everybody = self._all() if eased is None else None
+        self._eased: Here | None = None
+        self._known: Known = {}
+        if eased is not None:
+            active = search.cluster.active
+            rows = (active[job_id] for job_id in eased if job_id in active)
+            self._eased = self._on({p.node_id for job in rows for p in job.current.placements})
+
+    def ways(self, job: Job, want: Want, most: int, worth: int, kept: set[JobId]) -> list[Way]:
+        """See ways_of. After no move paid: a set that does now has one of those that were eased.
+
+        For a gang of several with any others, for one in a domain with those of its domain.
+        """
+        search = self._search
+        if self._eased is None:
+            return ways_of(search, job, want, self.everybody(), most, worth, kept, self._known)
+        found = ways_of(search, job, want, self._eased, most, worth, kept, self._known)
+        if not found or sum(want.sizes) == 1:
+            return found
+        here = self.everybody()
+        if want.level:
+            nodes, level = search.cluster.index.nodes, want.level
+            names = {nodes[way.node].inventory.labels.get(level, "") for way in found}
+            near = {n.id for n in nodes if n.inventory.labels.get(level, "") in names}
+            here = {node_id: there for node_id, there in here.items() if node_id in near}
+        return ways_of(search, job, want, here, most, worth, kept, self._known)
+
+    def everybody(self) -> Here:
+        """All of them."""
+        if self._everybody is None:
+            self._everybody = self._all()
+        return self._everybody
+
+    def _all(self) -> Here:
+        return by_node(_movers(self._search, self._search.cluster.active.values()))
+
+    def _on(self, names: set[NodeId]) -> Here:
+        """All who may be moved on these nodes."""
+        cluster = self._search.cluster
+        jobs = {key.job_id for node_id in names for key in cluster.nodes[node_id].holds}
+        movers = _movers(self._search, [cluster.jobs[job_id] for job_id in sorted(jobs)])
+        return {i: there for i, there in by_node(movers).items() if i in names}
 
 
 def _movers(search: Search, jobs: Iterable[Job]) -> list[Mover]:
@@ -135,7 +172,7 @@ def _cost(mover: Mover) -> tuple[int, int]:
 
 
 def _way_for(
-    search: Search, job: Job, planned: Planned, here: Here, most: int, budget: int
+    search: Search, job: Job, planned: Planned, who: _Who, most: int, budget: int, tries: Fuel
 ) -> Found | None:
     """The cheapest way that pays, in the first of the job's forms that has one; on the draft."""
     cluster = search.cluster
@@ -146,8 +183,11 @@ def _way_for(
     for want in forms(job, cluster.now_ms):
         if quota_refusal(cluster, job, amounts_asked(job, want)) is not None:
             continue
-        ways = ways_of(search, job, want, here, most, worth, kept)
-        found = _cheapest(search, job, want, ways, most, worth)
+        ways = who.ways(job, want, most, worth, kept)
+        if not ways:
+            continue
+        sums = sums_of(search, job, want)
+        found = cheapest(Case(search, job, want, most, worth, tries, sums), ways)
         if found is not None:
             gain = _gain(search, job, planned, found.placed.placements, found.moves)
             if found.loss < gain:
@@ -184,104 +224,6 @@ def _earlier_ms(search: Search, planned: Planned, moves: Iterable[tuple[Mover, P
     left_ms = max(now_ms, search.at_work.left_ms(search.evicted))
     leave_ms = max((stop_ms(mover.job) for mover, _ in moves), default=0)
     return planned.start_ms - max(left_ms, now_ms + leave_ms)
-
-
-# ---- the cheapest that can be carried out -------------------------------------------------------
-
-
-def _cheapest(
-    search: Search, job: Job, want: Want, ways: list[Way], most: int, worth: int
-) -> Found | None:
-    """The cheapest of them, or for a gang of several, after which all have a place; on the draft.
-
-    With a topology level every domain is tried, and the cheapest is taken.
-    """
-    if not want.level or sum(want.sizes) == 1:
-        return _first(search, job, want, ways, most, worth)
-    mark, nodes = search.draft.checkpoint(), search.cluster.index.nodes
-    by_domain: dict[str, list[Way]] = {}
-    for way in ways:
-        by_domain.setdefault(nodes[way.node].inventory.labels.get(want.level, ""), []).append(way)
-    best: tuple[int, str] | None = None
-    for name in sorted(by_domain):
-        found = _first(search, job, want, by_domain[name], most, worth)
-        search.draft.rollback(mark)
-        if found is not None and (best is None or found.loss < best[0]):
-            best = (found.loss, name)
-    return _first(search, job, want, by_domain[best[1]], most, worth) if best is not None else None
-
-
-def _first(
-    search: Search, job: Job, want: Want, ways: list[Way], most: int, worth: int
-) -> Found | None:
-    """Add one way after the other, the cheapest first, until the gang fits; then leave out again.
-
-    A way is given up when one of its movers has nowhere to go.
-    """
-    mark, chosen = search.draft.checkpoint(), list[Way]()
-    for way in ways[:TRIES_MAX]:
-        trial = [*chosen, way]
-        movers = _together(trial)
-        if len(movers) > most or sum(mover.loss for mover in movers) >= worth:
-            continue
-        found = _carry_out(search, job, want, movers)
-        search.draft.rollback(mark)
-        if isinstance(found, Found):
-            for spared in sorted(trial, reverse=True) if len(trial) > 1 else ():
-                rest = [other for other in trial if other is not spared]
-                less = _carry_out(search, job, want, _together(rest)) if rest else None
-                search.draft.rollback(mark)
-                trial = rest if isinstance(less, Found) else trial
-            last = _carry_out(search, job, want, _together(trial))
-            return last if isinstance(last, Found) else None
-        if sum(want.sizes) > 1:
-            stuck = found.job.id if found is not None else None
-            chosen = [each for each in trial if stuck not in {m.job.id for m in each.movers}]
-        if not search.fuel.left:
-            break
-    return None
-
-
-def _together(ways: list[Way]) -> list[Mover]:
-    """All who move, once each: a gang may be in the way on several nodes."""
-    return list({mover.job.id: mover for way in ways for mover in way.movers}.values())
-
-
-def _carry_out(search: Search, job: Job, want: Want, movers: list[Mover]) -> Found | Mover | None:
-    """Place the job where they leave, then each of them where it can go on at once; on the draft.
-
-    Returns who has nowhere to go, or None when the job does not fit.
-    """
-    draft = search.draft
-    for mover in movers:
-        draft.evict(mover.job)
-    with claiming(search, job):
-        placed = search.place(job, want, [])
-    if placed is None:
-        return None
-    leaving = frozenset(node.id for node in search.cluster.nodes.values() if node.leaving)
-    moves = []
-    for mover in sorted(movers, key=lambda mover: (-width(mover.job), *mover[:2])):
-        again = _elsewhere(search, mover.job, leaving)
-        if again is None:
-            return mover
-        moves.append((mover, again))
-    return Found(placed, tuple(moves))
-
-
-def _elsewhere(search: Search, job: Job, leaving: frozenset[NodeId]) -> Placed | None:
-    """Its next attempt in the same size, on nodes that nobody is leaving: it is to wait for nobody.
-
-    So its old nodes are none of them.
-    """
-    sizes = sizes_of(job, job.current.placements)
-    for form in forms(job, search.cluster.now_ms):
-        with claiming(search, job):
-            search.draft.closed |= leaving
-            again = search.place(job, Want(sizes, form.gpu_types, form.level), [])
-        if again is not None:
-            return again
-    return None
 
 
 def _enter(search: Search, job: Job, planned: Planned, found: Found) -> None:

@@ -5,7 +5,7 @@ An estimate that placing everybody then proves; see consolidate.py.
 
 from collections import Counter
 from collections.abc import Container
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import nlargest, nsmallest
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.core.wants import models_of
 
 LOOKS_MAX = 500  # sets of movers that are looked at on one node
+SMALL = 8  # movers on a node: it is searched without a guess first
+LOOK_FUEL = 10  # of one look, and one more for each mover
 
 
 class Mover(NamedTuple):
@@ -47,6 +49,9 @@ class Way(NamedTuple):
 Here = dict[NodeId, list[OnNode]]
 """Movers by the nodes that they are on, the cheapest first."""
 
+Known = dict[tuple[object, ...], tuple[Mover, ...]]
+"""What the search on a node has found for all that it depends on: equal jobs ask the same."""
+
 
 def by_node(movers: list[Mover]) -> Here:
     """The movers, cheapest first, by their nodes. O(shards)."""
@@ -62,12 +67,20 @@ def by_node(movers: list[Mover]) -> Here:
 
 
 def ways_of(
-    search: Search, job: Job, want: Want, here: Here, most: int, worth: int, kept: set[JobId]
+    search: Search,
+    job: Job,
+    want: Want,
+    here: Here,
+    most: int,
+    worth: int,
+    kept: set[JobId],
+    known: Known,
 ) -> list[Way]:
     """For each role, of each node that suits it the cheapest way; cheapest first.
 
     At most `most` of those who are not kept, who lose less than `worth`. Left out is where one of
-    them is wider than any other node has room for. O(nodes with movers).
+    them is wider than any other node has room for. known: what this decision has found so far, and
+    is added to. O(nodes with movers).
     """
     closed = search.closed_for(job, search.cluster.now_ms)
     nodes, idle = search.cluster.nodes, search.cluster.index.view(is_soon=True).gpus.values
@@ -98,10 +111,87 @@ def ways_of(
             if job.spec.exclusive_node:
                 movers = _alone(node, fit, most)
             else:
-                movers = _cheapest_on(node, need, fit, most, search.fuel)
+                soon = (*(device.soon_milli for device in node.devices), node.memory_soon_mib)
+                case = (need, most, node.index, node.cpu_soon_milli, soon)
+                key = (*case, tuple(each.mover.newest for each in fit))
+                if key not in known:
+                    known[key] = _cheapest_on(node, need, fit, most, search.fuel)
+                movers = known[key]
             if movers:
                 found.append(Way(sum(mover.loss for mover in movers), node.index, movers))
     return sorted(found, key=lambda way: way[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What sums over whole GPUs allow: what they do not need not be tried.
+
+    idle: such GPUs by node. by_width: how many nodes have so many. needs: GPUs of a shard and
+    shards, by role with whole GPUs. rooms: by domain, how many shards of each role its nodes hold
+    as they are. leaving: nodes that somebody leaves already.
+    """
+
+    level: str
+    nodes: dict[NodeId, Node]
+    idle: dict[NodeId, int]
+    by_idle: Counter[int]
+    needs: list[tuple[int, int]]
+    rooms: dict[str, list[int]]
+    leaving: frozenset[NodeId]
+
+    def may_hold(self, name: str, movers: list[Mover]) -> bool:
+        """False when the domain cannot hold the gang when these have left. O(their shards)."""
+        freed: Counter[NodeId] = Counter()
+        for place in (place for mover in movers for place in mover.job.current.placements):
+            if self._domain(self.nodes[place.node_id]) == name:
+                freed[place.node_id] += len(place.devices)
+        for (each, shards), room in zip(self.needs, self.rooms[name], strict=True):
+            more = ((self.idle[i] + n) // each - self.idle[i] // each for i, n in freed.items())
+            if room + sum(more) < shards:
+                return False
+        return True
+
+    def are_elsewhere(self, movers: list[Mover]) -> bool:
+        """False when what is idle cannot hold all of them as well. O(movers * widths)."""
+        widths = Counter[int]()
+        for mover in movers:
+            widths[_least_width(mover.job)] += len(mover.job.current.placements)
+        return all(
+            sum(n for other, n in widths.items() if other >= each)
+            <= sum(n * (idle // each) for idle, n in self.by_idle.items())
+            for each in widths
+            if each
+        )
+
+    def _domain(self, node: Node) -> str:
+        return node.inventory.labels.get(self.level, "") if self.level else ""
+
+
+def sums_of(search: Search, job: Job, want: Want) -> Sums:
+    """The sums for a job in one form, as the draft is now. O(nodes)."""
+    cluster = search.cluster
+    search.fuel.burn(len(cluster.nodes))
+    values = cluster.index.view(is_soon=True).gpus.values
+    idle = {node.id: values[node.index] >> PARTIAL_BITS for node in cluster.nodes.values()}
+    needs = [
+        (role.need.devices, size)
+        for role, size in zip(job.spec.roles, want.sizes, strict=True)
+        if role.need.gpu_milli >= WHOLE_GPU_MILLI
+    ]
+    level = want.level if sum(want.sizes) > 1 else ""
+    rooms: dict[str, list[int]] = {} if level else {"": [0] * len(needs)}
+    for node in cluster.nodes.values():
+        name = node.inventory.labels.get(level, "") if level else ""
+        room = rooms.setdefault(name, [0] * len(needs))
+        for at, (each, _) in enumerate(needs):
+            room[at] += idle[node.id] // each
+    leaving = frozenset(node.id for node in cluster.nodes.values() if node.leaving)
+    return Sums(level, cluster.nodes, idle, Counter(idle.values()), needs, rooms, leaving)
+
+
+def _least_width(job: Job) -> int:
+    """Whole devices that each shard of the job needs on a node, at least."""
+    return min(role.need.gpu_milli for role in job.spec.roles) // WHOLE_GPU_MILLI
 
 
 def width(job: Job) -> int:
@@ -176,9 +266,9 @@ def _cheapest_on(
     cpu_milli = need.cpu_milli - node.cpu_soon_milli
     memory_mib = need.memory_mib - node.memory_soon_mib
     begin = _Lacks(milli, devices, cpu_milli, memory_mib)
-    known = _by_device(here, gives, most, begin)
+    guess = _by_device(here, gives, most, begin) if len(here) > SMALL else ()
     best: tuple[int, tuple[int, ...]] | None = None
-    most_loss = sum(here[at].mover.loss for at in known) + 1 if known else 0
+    most_loss = sum(here[at].mover.loss for at in guess) + 1 if guess else 0
     looks = LOOKS_MAX
 
     def look(rest: list[int], chosen: tuple[int, ...], loss: int, lacks: _Lacks) -> None:
@@ -188,7 +278,7 @@ def _cheapest_on(
             return
         while rest and looks and fuel.left:
             looks -= 1
-            fuel.burn(len(rest))
+            fuel.burn(LOOK_FUEL + len(rest))
             least = _least(here, gives, rest, most - len(chosen), lacks)
             if least is None or (most_loss and loss + least >= most_loss):
                 return
@@ -199,7 +289,7 @@ def _cheapest_on(
             rest = [at for at in rest if gives[at] != gives[first]]  # none of them is cheaper
 
     look(list(range(len(here))), (), 0, begin)
-    return tuple(here[at].mover for at in (best[1] if best is not None else known))
+    return tuple(here[at].mover for at in (best[1] if best is not None else guess))
 
 
 def _gives(each: OnNode, counted: Container[int]) -> _Gives:

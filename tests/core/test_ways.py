@@ -9,7 +9,7 @@ from aimass.core.lost_work import restart_gpu_ms
 from aimass.core.model import Job, NodeId
 from aimass.core.policy import Fuel
 from aimass.core.spec import Checkpoint, Need
-from aimass.core.ways import LOOKS_MAX, Mover, OnNode, _cheapest_on, by_node
+from aimass.core.ways import LOOK_FUEL, LOOKS_MAX, Mover, OnNode, _cheapest_on, by_node
 from aimass.policies.registry import make_policy
 from tests.core.world import World, gpus, inventory, one_role
 
@@ -74,8 +74,8 @@ def test_small_shares_on_many_devices_are_few_looks(most: int, is_varied: bool) 
     for each in here:
         by_device[each.places[0].devices[0]] += each.mover.loss
     assert sum(mover.loss for mover in found) == (min(by_device) if most >= 8 else 0)
-    assert 0 < MANY - fuel.left <= LOOKS_MAX * len(here)
-    assert most >= 8 or MANY - fuel.left == len(here)
+    assert 0 < MANY - fuel.left <= LOOKS_MAX * (LOOK_FUEL + len(here))
+    assert most >= 8 or MANY - fuel.left == LOOK_FUEL + len(here)
 
 
 def test_without_fuel_nothing_but_a_first_guess_is_looked_at() -> None:
