@@ -1,4 +1,4 @@
-"""What massd's flags may say: addresses, times, GPU-hours, levels."""
+"""What massd's flags may say: addresses, times, GPU-hours, levels; what goes with what."""
 
 import contextlib
 import ipaddress
@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import click
+
+from aimass.policies.registry import ORDERS, make_policy
 
 LEVELS_MAX = 8
 GPU_HOURS_MAX = 1e9
@@ -80,3 +82,26 @@ def levels(
     if len(levels) > LEVELS_MAX:
         raise click.BadParameter(f"{len(levels)} levels: at most {LEVELS_MAX}")
     return levels
+
+
+def refuse_idle_moves(order: str, promises: int, moves: int) -> None:
+    """Raise UsageError for moves where nobody is promised a start: nobody would ever be moved."""
+    if not moves or _promises(order, promises):
+        return
+    if promises:
+        others = ", ".join(name for name in ORDERS if _promises(name, promises))
+        cause, fix = (
+            f"--order {order}",
+            f"leave out --moves, or choose an order that does: {others}",
+        )
+    else:
+        cause, fix = "--promises 0", "leave out --moves, or --promises 0"
+    raise click.UsageError(
+        f"--moves {moves} would move nobody: it is for jobs that are promised a start, and with "
+        f"{cause} nobody is. Fix: {fix}"
+    )
+
+
+def _promises(order: str, promises: int) -> bool:
+    policy = make_policy(order, promises=promises)
+    return policy.options.promises > 0 and not policy.order.is_strict

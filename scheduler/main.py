@@ -26,7 +26,7 @@ from aimass.policies.registry import ORDERS, PLACERS
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused, StartError
-from aimass.scheduler.flags import Duration, GpuHours, address, levels
+from aimass.scheduler.flags import Duration, GpuHours, address, levels, refuse_idle_moves
 from aimass.scheduler.inbox import Context
 from aimass.scheduler.journal_sqlite import JournalBusyError, SqliteJournal
 from aimass.scheduler.log_follow import LogFollower
@@ -306,6 +306,7 @@ def command(
         raise click.UsageError(
             "--heartbeat lies between 50ms and 60s, --lease between 3 heartbeats and 30d"
         )
+    refuse_idle_moves(order, promises, moves)
     host, port = address(listen, "--listen", insecure)
     http_host, http_port = address(http, "--http", insecure)
     os.umask(0o077)

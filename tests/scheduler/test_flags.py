@@ -2,8 +2,11 @@
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from aimass.scheduler.flags import GPU_HOURS_MAX, Duration, GpuHours
+from aimass.policies.registry import ORDERS
+from aimass.scheduler.flags import GPU_HOURS_MAX, Duration, GpuHours, refuse_idle_moves
+from aimass.scheduler.main import command
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,25 @@ def test_what_are_no_gpu_hours_is_refused_with_an_example(text: str) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("200ms", 0.2), ("2", 2)])
 def test_times_are_read(text: str, seconds: float) -> None:
     assert Duration().convert(text, None, None) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("order", ["fifo", "fifo-skip", "srtf", "srtf-gpu", "las"])
+def test_moves_are_refused_where_nobody_is_promised_a_start(order: str) -> None:
+    """Nobody would be moved, and nothing said so."""
+    shown = CliRunner().invoke(command, ["--order", order, "--moves", "4"])
+    assert shown.exit_code == 2
+    assert f"with --order {order} nobody is. Fix: leave out --moves" in " ".join(
+        shown.output.split()
+    )
+    refuse_idle_moves(order, 8, 0)
+
+
+def test_the_fix_names_the_orders_that_go_with_moves() -> None:
+    with pytest.raises(click.UsageError, match="an order that does: ") as raised:
+        refuse_idle_moves("las", 8, 4)
+    named = str(raised.value).partition("does: ")[2].split(", ")
+    assert set(named) == set(ORDERS) - {"fifo", "fifo-skip", "srtf", "srtf-gpu", "las"}
+    for order in named:
+        refuse_idle_moves(order, 8, 4)
+        with pytest.raises(click.UsageError, match="leave out --moves, or --promises 0"):
+            refuse_idle_moves(order, 0, 4)
