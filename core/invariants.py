@@ -6,8 +6,10 @@ recovery. A violation is a bug, never a user's mistake, so it is an assertion.
 
 from collections.abc import Mapping
 
+from aimass.core import lives
 from aimass.core.capacity import amounts_of
 from aimass.core.cluster import OVER_KEPT, Cluster
+from aimass.core.demand import Demand, Lives
 from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeState, Placement, ShardState
 from aimass.core.node_index import use_of
 from aimass.core.queues import FAIR, Amounts
@@ -248,6 +250,7 @@ def _check_indexes(cluster: Cluster) -> None:
                 f"I8: the index of {node.id} drifted"
             )
     _check_cells(cluster)
+    _check_lives(cluster)
     assert not (level := cluster.index.drifted()), f"I8: the counters of {level}s drifted"
     assert len(cluster.over) <= OVER_KEPT, "I10: ended jobs pile up"
 
@@ -265,3 +268,15 @@ def _check_cells(cluster: Cluster) -> None:
             row = fresh.row(node.index, model)
             assert known.row(node.index, model) == row, f"I8: the cells of {node.id} drifted"
     assert known.assign() == fresh.assign(), "I8: the cells drifted"
+
+
+def _check_lives(cluster: Cluster) -> None:
+    """I8: of the lives of pods, those that run are those of active jobs. O(their shards)."""
+    fresh = Demand()
+    for job in cluster.active.values():
+        lives.begin(fresh, job, job.current)
+    for kind in cluster.demand.lives.keys() | fresh.lives.keys():
+        has, should = (d.lives.get(kind, Lives()) for d in (cluster.demand, fresh))
+        assert (has.running, has.starts_ms) == (should.running, should.starts_ms), (
+            f"I8: of {kind} {should.running} run, begun at {should.starts_ms}, it says {has}"
+        )

@@ -1,8 +1,11 @@
 """What the demand hears of lives: from the fold, and counted anew for a restored cluster."""
 
+import pytest
+
 from aimass.core import events as ev
 from aimass.core.codec import encode_snapshot, restore
 from aimass.core.demand import LIFE_ONE, ONE
+from aimass.core.invariants import check_invariants
 from aimass.core.model import Exit
 from aimass.core.shapes import Shape
 from tests.core.world import World, gpus, inventory, one_role
@@ -71,3 +74,20 @@ def test_what_stays_longer_weighs_more() -> None:
     lasting = demand._lasting(w.cluster.now_ms)
     assert demand.weights[NODE] == demand.weights[SINGLE]
     assert lasting[NODE] > 5 * lasting[SINGLE] > LIFE_ONE
+
+
+def test_a_life_that_was_miscounted_is_found() -> None:
+    """What check_invariants stands on."""
+    w = world()
+    w.submit(one_role(8, gpus=1))
+    w.plan()
+    lives = w.cluster.demand.lives[NODE]
+    for name in ("running", "starts_ms"):
+        was = getattr(lives, name)
+        setattr(lives, name, was + 1)
+        with pytest.raises(AssertionError, match="I8"):
+            check_invariants(w.cluster)
+        setattr(lives, name, was)
+    del w.cluster.demand.lives[NODE]
+    with pytest.raises(AssertionError, match="I8"):
+        check_invariants(w.cluster)
