@@ -109,14 +109,16 @@ AIMS: dict[str, Aim] = {
     "gang_rate_1024": Aim(2_000, is_upper=False),
     "preempt_p99": Aim(20, is_upper=True),
     **{
-        f"sim_{order}_{trace}": Aim(5_000, is_upper=False)
+        f"sim_tiresias_{order}_{trace}": Aim(5_000, is_upper=False)
         for order in sim.ORDERS
         for trace in sim.TRACES
+        if sim.TIRESIAS.exists()
     },
     **{
-        f"sim_{order}_{trace}_of_reference": Aim(10, is_upper=False)
+        f"sim_tiresias_{order}_{trace}_of_reference": Aim(10, is_upper=False)
         for order in sim.ORDERS
         for trace in sim.TRACES
+        if sim.TIRESIAS.exists()
     },
     "scale_nodes_growth_10k": Aim(1.5, is_upper=True),
     "scale_nodes_growth_100k": Aim(1.5, is_upper=True),

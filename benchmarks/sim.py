@@ -43,7 +43,7 @@ def _measured(order: str, name: str, jobs: list[TraceJob], cluster: str) -> Iter
         began_s = time.process_time()
         play(jobs, parse_cluster(cluster), make_policy(order), _forget, is_parity=True)
         rates.append(len(jobs) / (time.process_time() - began_s))
-    label = f"sim_{order}_{name}"
+    label = f"sim_tiresias_{order}_{name}"
     yield of_rounds(label, "jobs/s", rates, ROUNDS)
     reference = _reference_rate(order, name)
     if reference:

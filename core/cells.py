@@ -107,11 +107,13 @@ class Shelf:
             totals[domain[at]] = totals.get(domain[at], 0) + count
         found: set[int] = set()
         for domain, group in self.groups.items():
+            if at >= 0 and not domain[at]:
+                continue  # of no domain on that level: no cell can be there
             for row, nodes in group.items():
                 rest = 0 if is_strict else max(0, row.open - devices)
                 less = row.open // gpus - rest // gpus
                 if less and at >= 0:
-                    total = totals[domain[at]] if domain[at] else 0
+                    total = totals[domain[at]]
                     less = total // cell.shards - (
                         0 if is_strict else (total - less) // cell.shards
                     )
