@@ -155,9 +155,10 @@ def stop_gang(
     attempt.stop_reason = reason
     attempt.grace_ms = grace_ms
     attempt.notice_ms = notice_ms
+    # What is leaving can be claimed; of who was leaving it may come earlier, or for good.
+    cluster.freed_revision = cluster.revision + 1
     if job.state is not JobState.STOPPING:
         attempt.stopping_ms = cluster.now_ms
-        cluster.freed_revision = cluster.revision + 1  # what is leaving can be claimed
         move(cluster, job, JobTrigger.STOP)
         for rank, placement in enumerate(attempt.placements):
             if attempt.shards[rank].state is not ShardState.EXITED:
