@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NoReturn, TypeVar
 
 Result = TypeVar("Result")
+LOOK_UP_S = 0.5
 
 
 class Background(Generic[Result]):
@@ -44,9 +45,9 @@ class Background(Generic[Result]):
         """Wait for the end of the work and give what it gave. Ctrl-C interrupts only the wait."""
         if self._closed.locked():
             self._closed.release()
-        if not self._is_done:
-            with self._unfinished:
-                pass
+        while not self._is_done:  # looking up: a signal that another thread took wakes nobody here
+            if self._unfinished.acquire(timeout=LOOK_UP_S):
+                self._unfinished.release()
         if self._errors:
             raise self._errors[0]
         return self._results[0]
