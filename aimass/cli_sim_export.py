@@ -7,6 +7,7 @@ import click
 from aimass.cli_base import Command, common_options
 from aimass.cli_journal import existing, journal_errors, load_tools
 from aimass.cli_sim_base import installed
+from aimass.cli_sim_options import journal_option, out_option
 from aimass.errors import MassError
 from aimass.output import hint
 
@@ -18,21 +19,8 @@ from aimass.output import hint
     massctl sim run --trace jobs.jsonl.gz --cluster 64x8xH100 --policy fair --compare las
     """,
 )
-@click.option(
-    "--journal",
-    "journal_folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FOLDER",
-    help="massd's data directory; the daemon may be running.",
-)
-@click.option(
-    "--out",
-    "out_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to: JSONL, gzipped if it ends in .gz. Default: stdout.",
-)
+@journal_option
+@out_option
 @common_options
 def export(journal_folder: Path, out_file: Path | None) -> None:
     """Make a trace of the jobs in a journal: real submissions, sizes, and measured run times.

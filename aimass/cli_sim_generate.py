@@ -10,7 +10,7 @@ import click
 from aimass import units
 from aimass.cli_base import Command, Parsed, common_options
 from aimass.cli_sim_base import installed, refusals
-from aimass.cli_sim_run import FIX, FORMATS
+from aimass.cli_sim_options import FIX, FORMATS, out_option
 from aimass.errors import InvalidRequest
 from aimass.output import hint
 
@@ -180,13 +180,7 @@ def _pairs(text: object, allowed: str) -> list[tuple[str, float]]:
     show_default=True,
     help="What --like is; auto looks at its first line.",
 )
-@click.option(
-    "--out",
-    "out_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to: JSONL, gzipped if it ends in .gz. Default: stdout.",
-)
+@out_option
 @common_options
 def generate(
     count: int | None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from aimass import units, yamldoc
 from aimass.cli_sim_base import parse_seeds
-from aimass.cli_sim_run import FORMATS, parse_error
+from aimass.cli_sim_options import FORMATS, parse_error
 from aimass.errors import InvalidRequest
 from aimass.yamldoc import Document, Problem
 

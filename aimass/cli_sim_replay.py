@@ -9,6 +9,7 @@ from aimass import units
 from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_journal import existing, journal_errors, load_tools
 from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_options import journal_option
 from aimass.errors import Conflict, InvalidRequest
 from aimass.output import Column, print_value, table
 
@@ -24,14 +25,7 @@ SHOWN = 20
     massctl sim replay --journal massd/ --re-decide --policy las -o json
     """,
 )
-@click.option(
-    "--journal",
-    "journal_folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FOLDER",
-    help="massd's data directory; the daemon may be running.",
-)
+@journal_option
 @click.option("--audit", is_flag=True, help="Fold all events; every recorded hash must agree.")
 @click.option(
     "--re-decide",

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,15 +9,21 @@ from typing import Any, NamedTuple
 
 import click
 
-from aimass.cli_base import DURATION, Command, Parsed, common_options, output_option
+from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_options import (
+    FIX,
+    SEEDS_MAX,
+    cost_options,
+    error_option,
+    format_option,
+    seed_option,
+    trace_option,
+)
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, as_json, hint, print_value, table
 
-FORMATS = ("auto", "jsonl", "tiresias", "philly", "openb")
-SEEDS_MAX = 1000
 SKIPS_LISTED = 10
-FIX = "give a trace that has what it takes"
 
 
 class Tools(NamedTuple):
@@ -32,23 +37,6 @@ class Tools(NamedTuple):
     summary: Any
 
 
-def parse_error(text: object) -> int:
-    """Turn "0.5" into thousandths. Raises ValueError with what is allowed."""
-    try:
-        error = float(str(text))
-    except ValueError:
-        error = math.nan
-    if not 0 <= error <= 10:
-        raise ValueError("a number from 0 to 10, such as 0.5")
-    return round(1000 * error)
-
-
-def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
-    return click.option(
-        f"--{name}", f"{name}_ms", type=DURATION, default=0, metavar="TIME", help=what
-    )
-
-
 @click.command(
     cls=Command,
     examples="""
@@ -57,22 +45,8 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     massctl sim run --trace jobs.csv --cluster 16x4xV100+8x8xA100 --restart 30s -o json
     """,
 )
-@click.option(
-    "--trace",
-    "trace_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The jobs: JSONL, or CSV of a format below; plain or gzip.",
-)
-@click.option(
-    "--format",
-    "trace_form",
-    type=click.Choice(FORMATS),
-    default="auto",
-    show_default=True,
-    help="What the trace is; auto looks at its first line.",
-)
+@trace_option
+@format_option
 @click.option(
     "--cluster",
     "cluster_text",
@@ -95,7 +69,7 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     metavar="NAME[,…]",
     help="More policies on the same jobs.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+@seed_option
 @click.option(
     "--seeds",
     "seeds_count",
@@ -105,18 +79,8 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     metavar="K",
     help="Run with K seeds from --seed on; each draws the --error anew.",
 )
-@click.option(
-    "--error",
-    "error_milli",
-    type=Parsed("error", parse_error),
-    default="0",
-    metavar="X",
-    help="Tell policies run times that are up to 1+X times too long or too short.",
-)
-@_cost_option("start", "From the order to start until a job works.")
-@_cost_option("restart", "What a job that was stopped needs besides, before it goes on.")
-@_cost_option("checkpoint", "How often jobs save their work. Default: whenever they are stopped.")
-@_cost_option("stop", "From the order to stop until the GPUs are free.")
+@error_option
+@cost_options
 @click.option(
     "--parity",
     type=click.Choice(["tiresias"]),

@@ -7,14 +7,21 @@ from typing import Any, NamedTuple
 
 import click
 
-from aimass.cli_base import DURATION, Command, Parsed, common_options, output_option
+from aimass.cli_base import Command, Parsed, common_options, output_option
 from aimass.cli_sim_base import Row, installed, refusals
-from aimass.cli_sim_run import FIX, FORMATS, parse_error
+from aimass.cli_sim_options import (
+    FIX,
+    SEEDS_MAX,
+    cost_options,
+    error_option,
+    format_option,
+    seed_option,
+    trace_option,
+)
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, hint, print_value, table
 from aimass.slo import parse_goals, value_text
 
-SEEDS_MAX = 1000
 GROWTH = 64  # times the nodes given: as far as it looks by itself
 _ANY = click.IntRange(1)
 
@@ -40,12 +47,6 @@ class Asked(NamedTuple):
     lenient: bool
 
 
-def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
-    return click.option(
-        f"--{name}", f"{name}_ms", type=DURATION, default=0, metavar="TIME", help=what
-    )
-
-
 @click.command(
     cls=Command,
     examples="""
@@ -63,17 +64,8 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     metavar="GOAL[,…]",
     help="What every seed must meet, such as 'wait_p95<30m'; figures of sim run's summary.",
 )
-@click.option(
-    "--trace",
-    "trace_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The jobs, as for sim run.",
-)
-@click.option(
-    "--format", "trace_form", type=click.Choice(FORMATS), default="auto", show_default=True
-)
+@trace_option
+@format_option
 @click.option(
     "--cluster",
     "cluster_text",
@@ -95,7 +87,7 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     metavar="N",
     help=f"Look no further. Default: {GROWTH} times the nodes of --cluster.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+@seed_option
 @click.option(
     "--seeds",
     "seeds_count",
@@ -113,18 +105,8 @@ def _cost_option(name: str, what: str) -> Callable[[Any], Any]:
     metavar="JOBS",
     help="Each seed draws blocks of so many jobs of the trace, as in a sweep.",
 )
-@click.option(
-    "--error",
-    "error_milli",
-    type=Parsed("error", parse_error),
-    default="0",
-    metavar="X",
-    help="Tell the policy run times that are up to 1+X times too long or too short.",
-)
-@_cost_option("start", "From the order to start until a job works.")
-@_cost_option("restart", "What a job that was stopped needs besides, before it goes on.")
-@_cost_option("checkpoint", "How often jobs save their work. Default: whenever they are stopped.")
-@_cost_option("stop", "From the order to stop until the GPUs are free.")
+@error_option
+@cost_options
 @click.option("--lenient", is_flag=True, help="Leave out lines that are wrong.")
 @output_option("table", "json", "yaml")
 @common_options

@@ -15,7 +15,7 @@ from aimass.background import raising_on
 from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_grid import load_grid
-from aimass.cli_sim_run import FIX
+from aimass.cli_sim_options import FIX
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, hint, print_value, table
 

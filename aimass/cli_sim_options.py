@@ -1,0 +1,82 @@
+"""Options of several commands of `massctl sim` that are about traces, seeds and the world."""
+
+import math
+from pathlib import Path
+
+import click
+
+from aimass.cli_base import DURATION, Function, Parsed
+
+FORMATS = ("auto", "jsonl", "tiresias", "philly", "openb")
+SEEDS_MAX = 1000
+FIX = "give a trace that has what it takes"
+
+
+def parse_error(text: object) -> int:
+    """Turn "0.5" into thousandths. Raises ValueError with what is allowed."""
+    try:
+        error = float(str(text))
+    except ValueError:
+        error = math.nan
+    if not 0 <= error <= 10:
+        raise ValueError("a number from 0 to 10, such as 0.5")
+    return round(1000 * error)
+
+
+trace_option = click.option(
+    "--trace",
+    "trace_file",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The jobs: JSONL, or CSV of a format below; plain or gzip.",
+)
+format_option = click.option(
+    "--format",
+    "trace_form",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="What the trace is; auto looks at its first line.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N"
+)
+error_option = click.option(
+    "--error",
+    "error_milli",
+    type=Parsed("error", parse_error),
+    default="0",
+    metavar="X",
+    help="Tell policies run times that are up to 1+X times too long or too short.",
+)
+journal_option = click.option(
+    "--journal",
+    "journal_folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="massd's data directory; the daemon may be running.",
+)
+out_option = click.option(
+    "--out",
+    "out_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to: JSONL, gzipped if it ends in .gz. Default: stdout.",
+)
+
+
+def cost_options(function: Function) -> Function:
+    """Give --start, --restart, --checkpoint and --stop, each a time as NAME_ms."""
+    about = {
+        "stop": "From the order to stop until the GPUs are free.",
+        "checkpoint": "How often jobs save their work. Default: whenever they are stopped.",
+        "restart": "What a job that was stopped needs besides, before it goes on.",
+        "start": "From the order to start until a job works.",
+    }
+    for name, what in about.items():  # the last one comes first in the help
+        function = click.option(
+            f"--{name}", f"{name}_ms", type=DURATION, default=0, metavar="TIME", help=what
+        )(function)
+    return function
