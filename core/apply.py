@@ -58,6 +58,7 @@ _APPLY: dict[type, Callable[[Cluster, Any], None]] = {
     ev.JobRequeueRequested: jobs.job_requeue_requested,
     ev.JobCancelRequested: jobs.job_cancel_requested,
     ev.CheckpointReported: shards.checkpoint_reported,
+    ev.WorkReported: shards.work_reported,
     ev.PortReserved: shards.port_reserved,
     ev.ShardStarted: shards.shard_started,
     ev.ShardExited: shards.shard_exited,

@@ -1,5 +1,7 @@
 """What the shards of an attempt do to it: port, start, exit; and how a gang is stopped and ends."""
 
+from dataclasses import replace
+
 from aimass.core import events as ev
 from aimass.core.capacity import leave, release
 from aimass.core.cluster import Cluster
@@ -180,3 +182,12 @@ def checkpoint_reported(cluster: Cluster, event: ev.CheckpointReported) -> None:
         cluster.eased.add(job.id)
     if is_answered(attempt):
         touch_nodes(cluster, attempt)  # no shard needs the rest of its notice
+
+
+def work_reported(cluster: Cluster, event: ev.WorkReported) -> None:
+    """See events.WorkReported. Late ones change nothing."""
+    job = cluster.jobs.get(event.job_id)
+    if job is None or not job.state.is_active or job.attempt != event.attempt:
+        return
+    speeds = event.speeds or job.told.speeds
+    job.told = replace(job.told, left_ms=event.left_ms, at_ms=event.at_ms, speeds=speeds)

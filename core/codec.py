@@ -27,7 +27,7 @@ from aimass.core.windows import WindowSpec
 
 # The rules of the fold. Raise it when the same events give other rows than in the last release:
 # then snapshots that were made before are left aside, and every event is replayed.
-FOLD = 2
+FOLD = 3
 
 # Damaged bytes can also be bad UTF-8 (a ValueError) or nested without end.
 _DAMAGE = (msgspec.MsgspecError, KeyError, ValueError, RecursionError)

@@ -1,5 +1,7 @@
 """How attempts and jobs end, and what their end means for others."""
 
+from dataclasses import replace
+
 from aimass.core import lives
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.depends import cease_to_wait, let_go
@@ -39,6 +41,7 @@ def _conclude(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
         job.faults = ()
     goal = attempt.stop_goal
     if goal is not None:
+        _count_type(cluster, job, attempt, at_ms)
         goal = _goal(cluster, job, attempt, at_ms)
     if goal is None:
         learn(cluster, job, attempt)
@@ -61,6 +64,16 @@ def _conclude(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
     else:
         trigger = JobTrigger.CANCEL if goal is Goal.CANCEL else JobTrigger.FAIL
         end_job(cluster, job, trigger, attempt.outcome)
+
+
+def _count_type(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> None:
+    """How long it has run on which model of GPU: what its next attempt is due depends on that."""
+    first = attempt.placements[0]
+    if attempt.running_ms and first.devices:
+        gpu_type = cluster.nodes[first.node_id].devices[first.devices[0]].spec.model
+        ran_on = dict(job.told.ran_on)
+        ran_on[gpu_type] = ran_on.get(gpu_type, 0) + at_ms - attempt.running_ms
+        job.told = replace(job.told, ran_on=tuple(sorted(ran_on.items())))
 
 
 def _goal(cluster: Cluster, job: Job, attempt: Attempt, at_ms: int) -> Goal | None:

@@ -10,6 +10,7 @@ from aimass.core.model import Exit, Inventory, JobId, NodeId
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.queues import QueueSpec
 from aimass.core.spec import JobSpec
+from aimass.core.speeds import Speeds
 from aimass.core.windows import WindowSpec
 
 
@@ -106,6 +107,20 @@ class CheckpointReported:
     job_id: JobId
     attempt: int
     age_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReported:
+    """The program says how much work is left (ms at normal speed; -1: unknown), and how fast it is.
+
+    speeds: measured, in place of what was declared; empty: nothing new.
+    """
+
+    at_ms: int
+    job_id: JobId
+    attempt: int
+    left_ms: int = -1
+    speeds: Speeds = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +289,7 @@ Event = (
     | JobUpdated
     | JobRequeueRequested
     | CheckpointReported
+    | WorkReported
     | QueuePut
     | QueueDeleted
     | WindowPut
@@ -302,6 +318,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     JobUpdated,
     JobRequeueRequested,
     CheckpointReported,
+    WorkReported,
     QueuePut,
     QueueDeleted,
     WindowPut,

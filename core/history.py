@@ -219,6 +219,8 @@ def _said(
     elif isinstance(event, ev.CheckpointReported):
         age = f"complete {span_text(event.age_ms)} before" if event.age_ms else ""
         yield Entry(0, 0, "CHECKPOINT", age, attempt=event.attempt)
+    elif isinstance(event, ev.WorkReported) and event.left_ms >= 0:
+        yield Entry(0, 0, "PROGRESS", f"{span_text(event.left_ms)} left", attempt=event.attempt)
     elif isinstance(event, ev.ShardExited) and _is_news(event, before):
         yield Entry(0, 0, "SHARD_FAILED", _exit_text(event), attempt=event.attempt)
 

@@ -1,7 +1,6 @@
 """The rows of the cluster's tables: jobs with their attempts and shards, nodes with their devices.
 
-Specs and placements are immutable values; rows are plain records that only `apply` (and a `Draft`,
-which takes it back) changes. Integers only: `_ms`, `_milli`, `_mib`.
+Specs and placements are immutable; rows are records that only `apply` (or a `Draft`) changes.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, NewType
 
 from aimass.core.links import Links
 from aimass.core.spec import WHOLE_GPU_MILLI, JobSpec, Need
+from aimass.core.speeds import UNTOLD, Told
 
 JobId = NewType("JobId", str)
 NodeId = NewType("NodeId", str)
@@ -254,6 +254,7 @@ class Job:
     faults: tuple[NodeId, ...] = ()  # nodes of the newest such, in a row
     ran_ms: int = 0  # how long its ended attempts ran
     saved_ms: int = 0  # of that, until their last checkpoints
+    told: Told = UNTOLD
 
     @property
     def current(self) -> Attempt:
@@ -262,8 +263,7 @@ class Job:
         return self.attempts[-1]
 
 
-ATTEMPTS_KEPT, PREEMPTIONS_KEPT = 8, 1000
-LOSSES_MAX = 100  # a job that loses so many attempts fails: it may be what breaks nodes
+ATTEMPTS_KEPT, PREEMPTIONS_KEPT, LOSSES_MAX = 8, 1000, 100  # after so many losses a job fails
 
 
 @dataclass(frozen=True, slots=True)

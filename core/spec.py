@@ -7,6 +7,8 @@ enters the core, so the rest of the core never asks again. Times of day are epoc
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aimass.core.speeds import Speeds
+
 WHOLE_GPU_MILLI = 1000
 
 
@@ -256,6 +258,7 @@ class JobSpec:
     retry: Retry = Retry()
     movable: bool = False  # may be moved so that another job can start (defragmentation)
     allow_future: bool = False  # accepted though no present nodes could hold it
+    speeds: Speeds = ()  # where it is faster or slower than expected_ms says
 
     @property
     def world_size(self) -> int:

@@ -19,6 +19,7 @@ from aimass.core.spec import (
     Retry,
     Role,
 )
+from aimass.core.speeds import Speeds
 
 SHARDS_MAX = 4096
 ARRAY_TASKS_MAX = 10_000
@@ -33,6 +34,8 @@ SPAN_MS_MAX = 10 * 365 * 24 * 3600 * 1000  # ten years: above every sensible len
 TIME_MS_MAX = 253_402_300_799_000  # the end of the year 9999: later is on no calendar
 PRIORITY_ABS_MAX = 1_000_000
 RETRIES_MAX = 100
+SPEEDS_MAX = 1024
+SPEED_MICRO_MAX = 1_000_000 * 1_000_000
 AMOUNT_MAX = 2**40  # of any resource: far above every machine, far below 64-bit overflow
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGWINCH")
 
@@ -207,8 +210,23 @@ def _time_problems(spec: JobSpec) -> Iterator[Problem]:
     for name, at_ms in (("startAfter", spec.start_after_ms), ("deadline", spec.deadline_ms)):
         if not 0 <= at_ms <= TIME_MS_MAX:
             yield name, "a time in the years 1970 to 9999"
+    yield from speeds_problems(spec.speeds)
     if spec.deadline_ms and spec.start_after_ms + spec.run_ms > spec.deadline_ms:
         yield "deadline", "it starts too late, or runs too long, to be over by then"
+
+
+def speeds_problems(speeds: Speeds) -> Iterator[Problem]:
+    """What is wrong with declared or measured speeds; nothing for possible ones."""
+    if len(speeds) > SPEEDS_MAX:
+        yield "speeds", f"{len(speeds)} settings: at most {SPEEDS_MAX}"
+    if len({(s.gpu_type, s.gpus, s.nodes) for s in speeds}) < len(speeds):
+        yield "speeds", "a setting comes twice: one speed for each GPU type, number and nodes"
+    for speed in speeds:
+        yield from control_problem("speeds", speed.gpu_type)
+        if not (0 <= speed.gpus <= AMOUNT_MAX and 0 <= speed.nodes <= SHARDS_MAX):
+            yield "speeds", f"on {speed.gpus} GPUs of {speed.nodes} nodes: 0 (any) or more"
+        if not 0 <= speed.speed_micro <= SPEED_MICRO_MAX:
+            yield "speeds", f"{speed.speed_micro} millionths of the normal speed: 0 to 1000000 fold"
 
 
 def _placement_problems(spec: JobSpec) -> Iterator[Problem]:

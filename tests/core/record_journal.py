@@ -26,6 +26,7 @@ from aimass.core.spec import (
     Role,
     Strategy,
 )
+from aimass.core.speeds import SpeedOn
 from aimass.core.windows import WindowSpec
 from aimass.policies.registry import ORDERS, PLACERS, make_policy
 from tests.core.world import (
@@ -81,7 +82,7 @@ class Recorder:
             *[self.start] * 4,
             *[self.exit] * 5,
             *[self.cancel, self.silence, self.inventory, self.port, self.lead],
-            *[self.hold, self.release, self.update, self.requeue, self.checkpoint],
+            *[self.hold, self.release, self.update, self.requeue, self.checkpoint, self.report],
             *[self.cordon, self.uncordon, self.queues, self.windows, self.levels, self.pass_time],
         ]
         for _ in range(STEPS):
@@ -216,6 +217,16 @@ class Recorder:
         """A job has written one."""
         for job in self.active():
             self.world.do(ev.CheckpointReported, job_id=job.id, attempt=job.attempt, age_ms=500)
+
+    def report(self) -> None:
+        """A program says how far it is and how fast, sometimes one that was stopped."""
+        jobs = active_jobs(self.world.cluster)
+        if jobs:
+            job = self.chance.choice(jobs)
+            speeds = (SpeedOn("H100", self.chance.choice((0, 1, 2)), 0, 1_500_000),)
+            number = job.attempt - self.chance.choice((0, 0, 1))
+            fields = {"left_ms": self.chance.choice((-1, 5000)), "speeds": speeds}
+            self.world.do(ev.WorkReported, job_id=job.id, attempt=number, **fields)
 
     def cordon(self) -> None:
         """A node is taken out of use, perhaps emptied."""
