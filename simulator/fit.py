@@ -20,10 +20,10 @@ class Likeness(NamedTuple):
 def fit(jobs: Iterable[TraceJob]) -> Likeness:
     """Fit the distributions of a trace. O(jobs) memory.
 
-    Jobs of one size, GPU types, queue, priority and speeds are a kind, with the share that they
-    have, and run times from the quantiles of all jobs of their size. Jobs come at the mean rate of
-    each hour of the day. Users, arrays and what follows what are not kept. Raises ValueError for
-    jobs that all come at once.
+    Jobs of one size, GPU types, queue, priority, speeds and bounds are a kind, with the share that
+    they have, and run times from the quantiles of all jobs of their size. Jobs come at the mean
+    rate of each hour of the day. Users, applications with their steps, arrays and what follows
+    what are not kept. Raises ValueError for jobs that all come at once.
     """
     counts: dict[tuple[object, ...], int] = {}
     examples: dict[tuple[object, ...], TraceJob] = {}
@@ -31,6 +31,7 @@ def fit(jobs: Iterable[TraceJob]) -> Likeness:
     times_ms = []
     for job in jobs:
         key = (job.gpu_milli, job.gpu_types, job.queue, job.priority, job.speeds)
+        key += (job.gpus_min, job.gpus_max)
         counts[key] = counts.get(key, 0) + 1
         examples.setdefault(key, job)
         works.setdefault(job.gpu_milli, []).append(job.work_ms)
@@ -45,6 +46,8 @@ def fit(jobs: Iterable[TraceJob]) -> Likeness:
             job.queue,
             job.priority,
             job.speeds,
+            job.gpus_min,
+            job.gpus_max,
         )
         for key, job in examples.items()
     )

@@ -10,6 +10,7 @@ from itertools import accumulate
 from random import Random
 from statistics import NormalDist
 
+from aimass.core.speeds import Speeds
 from aimass.simulator.tracejob import QUEUE, TraceJob
 
 HOUR_MS = 3_600_000
@@ -28,7 +29,10 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Jobs that have all but times in common. weight: how many of all jobs, as a relative part."""
+    """Jobs that have all but times in common. weight: how many of all jobs, as a relative part.
+
+    gpus_min, gpus_max: as of a TraceJob.
+    """
 
     weight: float
     gpu_milli: int
@@ -36,7 +40,9 @@ class Kind:
     gpu_types: tuple[str, ...] = ()
     queue: str = QUEUE
     priority: int = 0
-    speeds: tuple[tuple[str, int], ...] = ()
+    speeds: Speeds = ()
+    gpus_min: int = 0
+    gpus_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ def generate(
             gpu_types=kind.gpu_types,
             slo_ms=work_ms * slo_milli // 1000,
             speeds=kind.speeds,
+            gpus_min=kind.gpus_min,
+            gpus_max=kind.gpus_max,
         )
 
 

@@ -7,7 +7,7 @@ the Pollux artifact (OSDI 2021) takes 30 s for every job.
 
 from dataclasses import dataclass
 
-NORMAL_MILLI = 1000  # the speed at which a job does a millisecond of work in a millisecond
+from aimass.core.speeds import NORMAL_MICRO
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Costs:
     stop_ms: int = 0
 
 
-def run_ms(work_ms: int, speed_milli: int) -> int:
+def run_ms(work_ms: int, speed_micro: int) -> int:
     """How long so much work takes; rounded up."""
-    return -(-work_ms * NORMAL_MILLI // speed_milli)
+    return -(-work_ms * NORMAL_MICRO // speed_micro)
 
 
-def work_done_ms(elapsed_ms: int, speed_milli: int) -> int:
+def work_done_ms(elapsed_ms: int, speed_micro: int) -> int:
     """How much work is done in that time; rounded down."""
-    return elapsed_ms * speed_milli // NORMAL_MILLI
+    return elapsed_ms * speed_micro // NORMAL_MICRO
 
 
 def kept_ms(elapsed_ms: int, costs: Costs) -> int:

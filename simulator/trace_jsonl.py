@@ -6,21 +6,33 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from aimass.core.speeds import NORMAL_MICRO, SpeedOn, Speeds
 from aimass.simulator.pack_files import FileProblem, quoted
 from aimass.simulator.trace_formats import GPUS_MAX
 from aimass.simulator.tracejob import QUEUE, TraceJob
 
 NEEDED = ("id", "submit_s", "run_s", "gpus")
-FIELDS = (*NEEDED, "user", "queue", "priority", "gpu_types", "slo_s", "speeds")
+FIELDS = (
+    *(*NEEDED, "user", "queue", "priority", "gpu_types", "slo_s", "speeds"),
+    *("app", "steps", "batch", "gpus_min", "gpus_max"),
+)
+SETTING = ("gpu_type", "gpus", "nodes", "speed")
 SECONDS_MAX = 10**12
 PRIORITY_MAX = 1_000_000
 SPEED_MAX = 1000
+STEPS_MAX = 10**15
+SPEEDS = (
+    'speeds by GPU type such as {"A100": 1.8}, or settings such as '
+    '[{"gpu_type": "A100", "gpus": 4, "nodes": 1, "speed": 3.5}], each setting once'
+)
 
 
 def job_of_line(path: Path, number: int, line: str) -> TraceJob:
     """The job of one line. Raises FileProblem."""
     try:
-        value = json.loads(line, parse_float=Decimal, parse_constant=_refused)
+        value = json.loads(
+            line, parse_float=Decimal, parse_constant=_refused, object_pairs_hook=_once
+        )
     except (ValueError, RecursionError) as error:
         fix = "write one whole JSON object on every line"
         raise FileProblem(path, number, f"no JSON ({error})", fix) from None
@@ -33,6 +45,15 @@ def job_of_line(path: Path, number: int, line: str) -> TraceJob:
 
 def _refused(word: str) -> Any:
     raise ValueError(f"{word} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{quoted(twice)} comes twice")
+    return found
 
 
 def _job(value: Any, number: int) -> TraceJob:
@@ -54,7 +75,8 @@ def _job(value: Any, number: int) -> TraceJob:
         return found
 
     seconds = f"seconds from 0 to {SECONDS_MAX}, at most three decimals"
-    return TraceJob(
+    bound = f"a whole number from 1 to {GPUS_MAX}"
+    job = TraceJob(
         field("id", _text, "", "a text or a whole number"),
         field("submit_s", _ms, 0, seconds),
         field("run_s", _ms, 0, seconds),
@@ -65,24 +87,49 @@ def _job(value: Any, number: int) -> TraceJob:
         priority=field("priority", _priority, 0, f"a whole number up to {PRIORITY_MAX}"),
         gpu_types=field("gpu_types", _types, (), "a list of GPU types"),
         slo_ms=field("slo_s", _ms, 0, seconds),
-        speeds=field("speeds", _speeds, (), 'speeds by GPU type, such as {"A100": 1.8}'),
+        speeds=field("speeds", _speeds, (), f"{SPEEDS}, each above 0 and at most {SPEED_MAX}"),
+        app=field("app", _text, "", "a text"),
+        steps=field("steps", _whole(0, STEPS_MAX), 0, "a whole number of at least 0"),
+        batch=field("batch", _whole(0, STEPS_MAX), 0, "a whole number of at least 0"),
+        gpus_min=field("gpus_min", _whole(1, GPUS_MAX), 0, bound),
+        gpus_max=field("gpus_max", _whole(1, GPUS_MAX), 0, bound),
     )
+    if job.gpus_min or job.gpus_max:
+        _check_bounds(job)
+    return job
 
 
-def _milli(value: Any, most: int) -> int | None:
-    """A number from 0 to `most` with at most three decimals, in thousandths; None: it is none."""
+def _check_bounds(job: TraceJob) -> None:
+    if not job.gpus_min or not job.gpus_max:
+        raise ValueError("one of gpus_min and gpus_max; an elastic job has both")
+    if job.gpus_min > job.gpus_max:
+        raise ValueError(f"gpus_min {job.gpus_min} is above gpus_max; give the smaller one first")
+    if job.gpu_milli % 1000:
+        raise ValueError("an elastic job with a share of a GPU; give it whole ones")
+
+
+def _parts(value: Any, most: int, per: int) -> int | None:
+    """A number from 0 to `most` as a whole number of parts, `per` to one; None: it is none."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= most:
         return None
-    milli = value * 1000
-    return int(milli) if milli == int(milli) else None
+    parts = value * per
+    return int(parts) if parts == int(parts) else None
 
 
 def _ms(value: Any) -> int | None:
-    return _milli(value, SECONDS_MAX)
+    return _parts(value, SECONDS_MAX, 1000)
+
+
+def _whole(least: int, most: int) -> Callable[[Any], int | None]:
+    def check(value: Any) -> int | None:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return value if is_whole and least <= value <= most else None
+
+    return check
 
 
 def _gpu_milli(value: Any) -> int | None:
-    milli = _milli(value, GPUS_MAX)
+    milli = _parts(value, GPUS_MAX, 1000)
     return None if milli is None or (milli > 1000 and milli % 1000) else milli
 
 
@@ -93,8 +140,7 @@ def _text(value: Any) -> str | None:
 
 
 def _priority(value: Any) -> int | None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and abs(value) <= PRIORITY_MAX else None
+    return _whole(-PRIORITY_MAX, PRIORITY_MAX)(value)
 
 
 def _types(value: Any) -> tuple[str, ...] | None:
@@ -103,8 +149,28 @@ def _types(value: Any) -> tuple[str, ...] | None:
     return tuple(sorted({*value}))
 
 
-def _speeds(value: Any) -> tuple[tuple[str, int], ...] | None:
-    if not isinstance(value, dict):
+def _speeds(value: Any) -> Speeds | None:
+    """{"A100": 1.8}, or a list of settings; ordered, each once."""
+    if isinstance(value, dict):
+        value = [{"gpu_type": name, "speed": speed} for name, speed in value.items() if name]
+    if not isinstance(value, list):
         return None
-    speeds = tuple((name, _milli(speed, SPEED_MAX)) for name, speed in sorted(value.items()))
-    return None if not all(milli for _, milli in speeds) else speeds  # type: ignore[return-value]
+    found = [_speed_on(entry) for entry in value]
+    speeds = sorted((one for one in found if one is not None), key=_setting)
+    is_whole = len({_setting(one) for one in speeds}) == len(found)
+    return tuple(speeds) if is_whole else None
+
+
+def _speed_on(value: Any) -> SpeedOn | None:
+    if not isinstance(value, dict) or not {*value} <= {*SETTING}:
+        return None
+    gpu_type, count = value.get("gpu_type", ""), _whole(0, GPUS_MAX)
+    gpus, nodes = count(value.get("gpus", 0)), count(value.get("nodes", 0))
+    speed_micro = _parts(value.get("speed"), SPEED_MAX, NORMAL_MICRO)
+    if not isinstance(gpu_type, str) or gpus is None or nodes is None or not speed_micro:
+        return None
+    return SpeedOn(gpu_type, gpus, nodes, speed_micro)
+
+
+def _setting(one: SpeedOn) -> tuple[str, int, int]:
+    return one.gpu_type, one.gpus, one.nodes

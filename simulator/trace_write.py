@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from aimass.core.speeds import NORMAL_MICRO, SpeedOn, Speeds
 from aimass.simulator.tracejob import QUEUE, TraceJob
 
 
@@ -26,7 +27,12 @@ def line_of(job: TraceJob) -> str:
         "priority": job.priority,
         "gpu_types": list(job.gpu_types),
         "slo_s": _thousandths(job.slo_ms),
-        "speeds": {gpu_type: _thousandths(milli) for gpu_type, milli in job.speeds},
+        "speeds": _speeds(job.speeds),
+        "app": job.app,
+        "steps": job.steps,
+        "batch": job.batch,
+        "gpus_min": job.gpus_min,
+        "gpus_max": job.gpus_max,
     }
     fields |= {name: value for name, value in optional.items() if value}
     return json.dumps(fields, ensure_ascii=False)
@@ -66,6 +72,23 @@ def _write(jobs: Iterable[TraceJob], file: Any) -> int:
     return count
 
 
+def _speeds(speeds: Speeds) -> dict[str, Any] | list[dict[str, Any]]:
+    """By GPU type where nothing else decides, else a list of settings."""
+    if all(one.gpu_type and not one.gpus and not one.nodes for one in speeds):
+        return {one.gpu_type: _number(one.speed_micro, NORMAL_MICRO) for one in speeds}
+    return [_setting(one) for one in speeds]
+
+
+def _setting(one: SpeedOn) -> dict[str, Any]:
+    where = {"gpu_type": one.gpu_type, "gpus": one.gpus, "nodes": one.nodes}
+    named = {name: value for name, value in where.items() if value}
+    return {**named, "speed": _number(one.speed_micro, NORMAL_MICRO)}
+
+
 def _thousandths(milli: int) -> int | float:
     """2000 -> 2, 250 -> 0.25: exact, up to 10**15."""
-    return milli // 1000 if milli % 1000 == 0 else milli / 1000
+    return _number(milli, 1000)
+
+
+def _number(parts: int, per: int) -> int | float:
+    return parts // per if parts % per == 0 else parts / per

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from aimass.core.spec import WHOLE_GPU_MILLI, Checkpoint, JobSpec, Need, Role
+from aimass.core.speeds import Speeds
 from aimass.simulator.clusters import Kinds
 
 QUEUE = "default"
@@ -15,11 +16,14 @@ _NOTICED, _UNNOTICED = Checkpoint("SIGUSR1"), Checkpoint()
 class TraceJob:
     """What a trace says of one job.
 
-    submit_ms: on the trace's own clock. work_ms: how long it runs when nobody stops it, on a GPU of
+    submit_ms: on the trace's own clock. work_ms: how long it runs when nobody stops it, at its
     normal speed. gpu_milli: of the whole gang; below 1000 a share of one GPU. slo_ms: it should
-    have ended so long after its submission; 0: whenever. speeds: (GPU type, thousandths of the
-    normal speed) where it is not normal. line: where it stands in its file. told_ms: the run time
-    that policies are told; 0: the true one. is_movable: it may be moved so that others can start.
+    have ended so long after its submission; 0: whenever. speeds: where it is not normal; above 0,
+    types on which it cannot run are not in gpu_types. line: where it stands in its file. app: its
+    name in performance tables; empty: in none. steps: its work in the app's own unit, batch: the
+    global batch size asked for; 0: not said. gpus_min, gpus_max: an elastic job takes so many GPUs;
+    0 and 0: it is rigid. told_ms: the run time that policies are told; 0: the true one.
+    is_movable: it may be moved so that others can start.
     """
 
     name: str
@@ -32,7 +36,12 @@ class TraceJob:
     priority: int = 0
     gpu_types: tuple[str, ...] = ()
     slo_ms: int = 0
-    speeds: tuple[tuple[str, int], ...] = ()
+    speeds: Speeds = ()
+    app: str = ""
+    steps: int = 0
+    batch: int = 0
+    gpus_min: int = 0
+    gpus_max: int = 0
     told_ms: int = 0
     is_movable: bool = False
 

@@ -17,9 +17,10 @@ from aimass.core.cluster import Cluster
 from aimass.core.model import Exit, ExitReason, JobId, Placement
 from aimass.core.plan import Plan, Start, Stop
 from aimass.core.queues import QueueSpec
+from aimass.core.speeds import NORMAL_MICRO, speed_on
 from aimass.simulator.clusters import Kinds, registrations
 from aimass.simulator.meter import Meter
-from aimass.simulator.models import NORMAL_MILLI, Costs, kept_ms, run_ms, work_done_ms
+from aimass.simulator.models import Costs, kept_ms, run_ms, work_done_ms
 from aimass.simulator.tracejob import Specs, TraceJob
 
 _DONE = Exit()
@@ -58,7 +59,7 @@ class _Run:
     attempt: int = 0
     placed_ms: int = 0
     begin_ms: int = -1
-    speed_milli: int = NORMAL_MILLI
+    speed_micro: int = NORMAL_MICRO
     is_stopped: bool = False
     places: tuple[Placement, ...] = ()
     preemptions: int = 0
@@ -182,16 +183,18 @@ class World:
             apply(cluster, ev.ShardStarted(at_ms, job_id, run.attempt, rank, 1))
         run.begin_ms = at_ms + (costs.restart_ms if run.attempt > 1 else 0)
         if run.job.speeds:
-            run.speed_milli = self._speed(run)
-        self._later(run.begin_ms + run_ms(run.left_ms, run.speed_milli), _END, job_id, run)
+            run.speed_micro = self._speed(run)
+        self._later(run.begin_ms + run_ms(run.left_ms, run.speed_micro), _END, job_id, run)
         if costs.checkpoint_ms:
             self._later(run.begin_ms + costs.checkpoint_ms, _CHECKPOINT, job_id, run)
 
     def _speed(self, run: _Run) -> int:
         """A gang is as fast as the slowest of its GPUs."""
-        speeds, nodes = dict(run.job.speeds), self.cluster.nodes
+        nodes, spread = self.cluster.nodes, len({place.node_id for place in run.places})
+        gpus = sum(len(place.devices) for place in run.places)
         types = {nodes[p.node_id].devices[i].spec.model for p in run.places for i in p.devices}
-        return min(speeds.get(gpu_type, NORMAL_MILLI) for gpu_type in types)
+        found = [speed_on(run.job.speeds, gpu_type, gpus, spread) for gpu_type in types]
+        return min(NORMAL_MICRO if speed is None else speed for speed in found)
 
     def _stop(self, stop: Stop, at_ms: int) -> None:
         """From now on it works no more; what its last checkpoint does not hold is lost."""
@@ -201,7 +204,7 @@ class World:
         self.preemptions += 1
         elapsed_ms = max(0, at_ms - run.begin_ms) if run.begin_ms >= 0 else 0
         kept = kept_ms(elapsed_ms, self._costs)
-        run.left_ms -= work_done_ms(kept, run.speed_milli)
+        run.left_ms -= work_done_ms(kept, run.speed_micro)
         run.worked_ms += kept
         run.lost_ms += elapsed_ms - kept
         if elapsed_ms and not self._costs.checkpoint_ms:

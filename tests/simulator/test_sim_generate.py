@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from aimass import cli
+from aimass.core.speeds import SpeedOn
 from aimass.simulator.fit import fit, hourly
 from aimass.simulator.generate import (
     DAY,
@@ -33,6 +34,7 @@ from aimass.simulator.traces import read_trace
 
 HERE = Path("trace")
 STEADY = Arrivals((60.0,) * 24)
+FAST = SpeedOn("B", 0, 0, 2_000_000)
 ONE = (Kind(1, 1000, uniform(60_000, 60_000)),)
 
 
@@ -52,8 +54,12 @@ def sim_generate(*words: str) -> int:
     "job",
     [
         TraceJob("a", 0, 1, 1000),
-        TraceJob("ü 1", 10**15 - 1, 999, 250, 1, "eva", "q", -5, ("A100", "H100"), 1, (("A", 1),)),
-        TraceJob("b", 123_456, 2000, 64_000, 1, priority=7, speeds=(("A", 1500), ("B", 2000))),
+        TraceJob("ü 1", 10**15 - 1, 999, 250, 1, "eva", "q", -5, ("A100", "H100"), 1, (FAST,)),
+        TraceJob("b", 123_456, 2000, 64_000, 1, priority=7, speeds=(SpeedOn("A", 0, 0, 1), FAST)),
+        TraceJob(
+            "c", 0, 1, 8000, 1, speeds=(SpeedOn("", 4, 0, 9), FAST, SpeedOn("B", 8, 2, 1_234_567))
+        ),
+        TraceJob("d", 0, 1, 8000, 1, app="bert", steps=10**15, batch=384, gpus_min=1, gpus_max=16),
     ],
 )
 def test_a_job_that_is_written_reads_back_as_the_same(job: TraceJob) -> None:
@@ -93,7 +99,7 @@ def test_in_bursts_most_jobs_follow_within_seconds() -> None:
 def test_sizes_types_and_durations_are_drawn_as_weighted() -> None:
     kinds = (
         Kind(3, 1000, lognormal(60_000, 1.0), ("A",)),
-        Kind(1, 8000, exponential(600_000), queue="q", priority=2, speeds=(("A", 2000),)),
+        Kind(1, 8000, exponential(600_000), queue="q", priority=2, speeds=(FAST,)),
     )
     jobs = list(generate(8000, kinds, STEADY, 5, slo_milli=1500))
     small = sorted(job.work_ms for job in jobs if job.gpu_milli == 1000)
@@ -105,7 +111,7 @@ def test_sizes_types_and_durations_are_drawn_as_weighted() -> None:
     assert all(job.slo_ms == job.work_ms * 1500 // 1000 for job in jobs)
     assert {(j.gpu_types, j.queue, j.priority, j.speeds) for j in jobs} == {
         (("A",), "default", 0, ()),
-        ((), "q", 2, (("A", 2000),)),
+        ((), "q", 2, (FAST,)),
     }
     far = generate(50, (Kind(1, 1000, lognormal(WORK_MS_MAX, 10)),), STEADY, 1)
     assert max(job.work_ms for job in far) == WORK_MS_MAX

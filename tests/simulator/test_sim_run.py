@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from aimass.core.speeds import SpeedOn
 from aimass.policies.registry import make_policy
 from aimass.simulator.clusters import gpus_of, parse_cluster
 from aimass.simulator.models import Costs
@@ -67,8 +68,11 @@ def test_starting_and_stopping_take_time_and_work_since_the_last_checkpoint_is_l
 
 
 def test_a_gang_is_as_fast_as_the_slowest_of_its_gpus() -> None:
-    fast = TraceJob("a", 0, 10 * MINUTE_MS, 1000, gpu_types=("A",), speeds=(("A", 2500),))
-    both = TraceJob("b", 0, 10 * MINUTE_MS, 4000, speeds=(("A", 2500), ("B", 500)))
+    fast = TraceJob(
+        "a", 0, 10 * MINUTE_MS, 1000, gpu_types=("A",), speeds=(SpeedOn("A", 0, 0, 2_500_000),)
+    )
+    speeds = (SpeedOn("A", 0, 0, 2_500_000), SpeedOn("B", 0, 0, 500_000))
+    both = TraceJob("b", 0, 10 * MINUTE_MS, 4000, speeds=speeds)
     records, _ = played([fast], "1x2xA+1x2xB")
     assert records["a"].end_ms == 4 * MINUTE_MS
     records, _ = played([both], "1x2xA+1x2xB")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aimass.core.speeds import SpeedOn
 from aimass.simulator.pack_files import FileProblem
 from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.traces import read_trace
@@ -53,7 +54,7 @@ def test_every_format_is_known_by_its_first_line(path: Path) -> None:
     )
     (job,) = jobs_of(path, text)
     rest = {"user": "ann", "queue": "q", "priority": -1, "slo_ms": 60_000}
-    speeds = (("A", 1500),)
+    speeds = (SpeedOn("A", 0, 0, 1_500_000),)
     assert job == TraceJob("1", 500, 10_000, 250, 1, gpu_types=("A", "B"), speeds=speeds, **rest)
 
 
