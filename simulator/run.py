@@ -17,6 +17,7 @@ from aimass.core.policy import Policy
 from aimass.core.timers import next_timer_ms
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import Costs
+from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.world import Record, World
 
@@ -57,15 +58,16 @@ def run(
     costs: Costs | None = None,
     is_parity: bool = False,
     progress: Callable[[int], None] | None = None,
+    observer: Observer | None = None,
 ) -> Outcome:
     """Play the jobs, at least one, which come by submission time, to the end of the last one.
 
     sink: is told of each job when it ends, and at last of those that never did. is_parity: only
     numbers of GPUs count (Specs: is_scattered), and every decision is about everybody, so that no
     moment at which it would be made anew is left over from the last. progress: is told now and then
-    how many jobs have come. Raises SimulationError.
+    how many jobs have come. observer: is told what happens. Raises SimulationError.
     """
-    simulation = _Simulation(jobs, kinds, policy, sink, costs or Costs(), is_parity)
+    simulation = _Simulation(jobs, kinds, policy, sink, costs or Costs(), is_parity, observer)
     told = TOLD_EVERY
     while simulation.step():
         if progress is not None and simulation.come >= told:
@@ -83,6 +85,7 @@ class _Simulation:
         sink: Callable[[Record], None],
         costs: Costs,
         is_parity: bool,
+        observer: Observer | None,
     ) -> None:
         self.come = 0
         self._arrivals = iter(jobs)
@@ -90,7 +93,7 @@ class _Simulation:
         assert self._upcoming is not None, "a trace without jobs"
         self._shift_ms = EPOCH_MS - self._upcoming.submit_ms
         self._sink = sink
-        self._world = World(kinds, costs, self._over, is_parity)
+        self._world = World(kinds, costs, self._over, is_parity, observer)
         self._world.open(EPOCH_MS)
         self._decider = Decider(policy)
         self._ranked = policy.ranked

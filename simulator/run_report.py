@@ -14,6 +14,7 @@ from aimass.simulator.parity_tiresias import as_tiresias
 from aimass.simulator.run import run
 from aimass.simulator.run_policies import Named
 from aimass.simulator.run_summary import Row, Tally, job_row, summary
+from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob, misfit
 from aimass.simulator.traces import Skip, digest, read_trace
 from aimass.simulator.world import Record
@@ -44,11 +45,13 @@ def simulate(
     write: Callable[[Row], None] | None = None,
     progress: Callable[[int], None] | None = None,
     change: Callable[[Iterator[TraceJob]], Iterable[TraceJob]] = iter,
+    observer: Observer | None = None,
 ) -> Row:
     """The summary of one run (see run_summary), with what it took.
 
     skip: as in read_trace; told also of jobs that do not fit on the cluster. write: is given the
     row of every job. change: makes other jobs of those that fit, by submission time as well.
+    observer: is told what happens, on the cluster's clock.
     Raises FileProblem and SimulationError.
     """
     sha256 = digest(setting.path)
@@ -68,6 +71,7 @@ def simulate(
         setting.costs,
         setting.is_parity,
         progress,
+        observer,
     )
     took = {
         "wall_s": round(time.perf_counter() - began_s, 3),

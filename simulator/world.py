@@ -21,6 +21,7 @@ from aimass.core.speeds import NORMAL_MICRO, speed_on
 from aimass.simulator.clusters import Kinds, registrations
 from aimass.simulator.meter import Meter
 from aimass.simulator.models import Costs, kept_ms, run_ms, work_done_ms
+from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import Specs, TraceJob
 
 _DONE = Exit()
@@ -72,13 +73,18 @@ class World:
     """A cluster and what happens on it, from the moment when its nodes have joined."""
 
     def __init__(
-        self, kinds: Kinds, costs: Costs, sink: Callable[[Record], None], is_scattered: bool = False
+        self,
+        kinds: Kinds,
+        costs: Costs,
+        sink: Callable[[Record], None],
+        is_scattered: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         """sink: is told of every job that ends. is_scattered: see Specs."""
         self.cluster = Cluster()
         self.meter = Meter(kinds)
         self.preemptions = 0
-        self._costs, self._sink = costs, sink
+        self._costs, self._sink, self._observer = costs, sink, observer
         self._specs = Specs(kinds, is_scattered)
         self._runs: dict[JobId, _Run] = {}
         self._due: list[tuple[int, int, int, JobId, int]] = []
@@ -93,6 +99,8 @@ class World:
         for joined in registrations(self._kinds, at_ms):
             apply(cluster, joined)
         self.meter.begin(at_ms)
+        if self._observer is not None:
+            self._observer.opened(at_ms)
 
     def unfinished(self) -> list[Record]:
         """Records of the jobs that are not over, by submission."""
@@ -115,6 +123,8 @@ class World:
         spec = self._specs.spec(job)
         apply(self.cluster, ev.JobSubmitted(at_ms, job_id, spec, job.user or "trace"))
         self._runs[job_id] = _Run(job, job.work_ms)
+        if self._observer is not None:
+            self._observer.came(at_ms, job)
 
     def advance(self, at_ms: int) -> bool:
         """All that happens by itself until then, ends before everything else. False: nothing did.
@@ -171,6 +181,8 @@ class World:
         if run.start_ms < 0:
             run.start_ms = at_ms
         self.meter.change(start.placements, 1)
+        if self._observer is not None:
+            self._observer.started(at_ms, run.job, start.placements)
         if self._costs.start_ms:
             self._later(at_ms + self._costs.start_ms, _BEGIN, start.job_id, run)
         else:
@@ -228,6 +240,8 @@ class World:
     def _release(self, job_id: JobId, run: _Run, how: Exit, at_ms: int) -> None:
         run.held_ms += at_ms - run.placed_ms
         self.meter.change(run.places, -1)
+        if self._observer is not None:
+            self._observer.left(at_ms, run.job, run.places, how is _DONE)
         for rank in range(len(run.places)):
             apply(self.cluster, ev.ShardExited(at_ms, job_id, run.attempt, rank, how))
 
