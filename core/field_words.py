@@ -39,6 +39,7 @@ _WORDS = {  # of fields whose name in the core is another
     "expected_ms": "expectedRuntime",
     "start_after_ms": "startAfter",
     "deadline_ms": "deadline",
+    "due_ms": "due",
 }
 
 

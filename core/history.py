@@ -273,7 +273,7 @@ def _value(field: str, value: object) -> str:
         return value if isinstance(value, str) else ""
     if not field.endswith("_ms"):
         return str(value)
-    if field in ("start_after_ms", "deadline_ms"):
+    if field in ("start_after_ms", "deadline_ms", "due_ms"):
         return ""
     return span_text(value) if value else "none"
 

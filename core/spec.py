@@ -259,6 +259,7 @@ class JobSpec:
     movable: bool = False  # may be moved so that another job can start (defragmentation)
     allow_future: bool = False  # accepted though no present nodes could hold it
     speeds: Speeds = ()  # where it is faster or slower than expected_ms says
+    due_ms: int = 0  # it should be over by then; unlike the deadline it stops nobody
 
     @property
     def world_size(self) -> int:

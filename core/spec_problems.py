@@ -207,7 +207,8 @@ def _time_problems(spec: JobSpec) -> Iterator[Problem]:
     for name, span_ms in spans.items():
         yield from _span_problem(name, span_ms, SPAN_MS_MAX)
     yield from _span_problem("checkpoint.gracePeriod", spec.checkpoint.notice_ms, GRACE_MS_MAX)
-    for name, at_ms in (("startAfter", spec.start_after_ms), ("deadline", spec.deadline_ms)):
+    times = (("startAfter", spec.start_after_ms), ("deadline", spec.deadline_ms))
+    for name, at_ms in (*times, ("due", spec.due_ms)):
         if not 0 <= at_ms <= TIME_MS_MAX:
             yield name, "a time in the years 1970 to 9999"
     yield from speeds_problems(spec.speeds)
