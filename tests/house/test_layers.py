@@ -47,6 +47,8 @@ THIRD_PARTY: dict[str, set[str]] = {
 THIRD_PARTY_BY_FILE = {"core/codec.py": {"msgspec"}} | {
     name_of(path): {"numpy", "numba"} for path in LAYERS["policies"].glob("pack_*.py")
 }
+# Not of the extra `sim`: it does without where they are not installed.
+THIRD_PARTY_BY_FILE["simulator/perf_pollux_off_table.py"] = {"scipy", "threadpoolctl"}
 
 # Where compiled kernels are kept on disk; shells call it before they load any.
 CACHE = "policies/pack_cache.py"
