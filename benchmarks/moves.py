@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from statistics import mean
 
 from aimass.policies.registry import make_policy
+from aimass.simulator.attempts import Record as Life
 from aimass.simulator.clusters import parse_cluster
 from aimass.simulator.models import Costs
 from aimass.simulator.run import run as simulate
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.world import Record as Life
 from benchmarks.record import Record, of_rounds
 
 HOUR_MS = 3_600_000

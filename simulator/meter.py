@@ -40,9 +40,12 @@ class Meter:
             self.idle += (self.capacity_milli - self._held_now) * elapsed_ms
             self.idle_beside += self._beside_now * elapsed_ms
 
-    def change(self, placements: Sequence[Placement], sign: int) -> None:
-        """These places are held from now on (sign 1) or no more (-1). O(shards)."""
-        capacity, used = self._capacity, self._used
+    def change(self, placements: Sequence[Placement], sign: int) -> int:
+        """These places are held from now on (sign 1) or no more (-1). Returns what they hold.
+
+        O(shards).
+        """
+        capacity, used, total = self._capacity, self._used, 0
         for placement in placements:
             node_id = placement.node_id
             milli = placement.share_milli * len(placement.devices)
@@ -50,4 +53,6 @@ class Meter:
             after = used[node_id] = before + sign * milli
             whole = capacity[node_id]
             self._beside_now += (whole - after if after else 0) - (whole - before if before else 0)
-            self._held_now += sign * milli
+            total += milli
+        self._held_now += sign * total
+        return total

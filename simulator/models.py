@@ -7,8 +7,6 @@ the Pollux artifact (OSDI 2021) takes 30 s for every job.
 
 from dataclasses import dataclass
 
-from aimass.core.speeds import NORMAL_MICRO
-
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -24,20 +22,3 @@ class Costs:
     restart_ms: int = 0
     checkpoint_ms: int = 0
     stop_ms: int = 0
-
-
-def run_ms(work_ms: int, speed_micro: int) -> int:
-    """How long so much work takes; rounded up."""
-    return -(-work_ms * NORMAL_MICRO // speed_micro)
-
-
-def work_done_ms(elapsed_ms: int, speed_micro: int) -> int:
-    """How much work is done in that time; rounded down."""
-    return elapsed_ms * speed_micro // NORMAL_MICRO
-
-
-def kept_ms(elapsed_ms: int, costs: Costs) -> int:
-    """Of the time that an attempt has worked, what its checkpoints hold when it is stopped."""
-    if not costs.checkpoint_ms:
-        return elapsed_ms
-    return elapsed_ms - elapsed_ms % costs.checkpoint_ms

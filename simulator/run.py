@@ -15,11 +15,12 @@ from aimass.core.decider import Decider
 from aimass.core.events import Tick
 from aimass.core.policy import Policy
 from aimass.core.timers import next_timer_ms
+from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import Costs
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.world import Record, World
+from aimass.simulator.world import World
 
 ROUNDS_MAX = 10_000  # decisions at one moment; beyond, the policy goes round in circles
 TICKS_MAX = 1_000  # moments at which only time passed, after the last job came and while none runs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import Costs
 from aimass.simulator.pack_files import FileProblem
@@ -17,7 +18,6 @@ from aimass.simulator.run_summary import Row, Tally, job_row, summary
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob, misfit
 from aimass.simulator.traces import Skip, digest, read_trace
-from aimass.simulator.world import Record
 
 
 @dataclass(frozen=True, slots=True)

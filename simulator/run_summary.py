@@ -8,8 +8,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
+from aimass.simulator.attempts import Record
 from aimass.simulator.run import Outcome
-from aimass.simulator.world import Record
 
 Row = dict[str, Any]
 HOUR_GPU_MS = 3_600_000 * 1000  # milli-GPU x ms

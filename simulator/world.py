@@ -1,72 +1,36 @@
 """World: stands in for the agents and their programs. What a plan orders becomes later events.
 
 It applies to the cluster what agents would report, and nothing else; how long things take is in
-models.py. Every job is accounted for: the time that it held its GPUs is the work it did, what it
-lost when it was stopped, and what starting and stopping cost.
+models.py and work.py. Every job is accounted for: see attempts.Run.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from aimass.core import events as ev
 from aimass.core.apply import apply
 from aimass.core.apply_jobs import job_id_of
 from aimass.core.cluster import Cluster
-from aimass.core.model import Exit, ExitReason, JobId, Placement
+from aimass.core.model import Exit, ExitReason, JobId, Placement, StopRule
 from aimass.core.plan import Plan, Start, Stop
 from aimass.core.queues import QueueSpec
-from aimass.core.speeds import NORMAL_MICRO, speed_on
+from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.simulator.attempts import Record, Run
 from aimass.simulator.clusters import Kinds, registrations
 from aimass.simulator.meter import Meter
-from aimass.simulator.models import Costs, kept_ms, run_ms, work_done_ms
+from aimass.simulator.models import Costs
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import Specs, TraceJob
+from aimass.simulator.work import Setting, TimedWork, Work
 
 _DONE = Exit()
 _STOPPED = Exit(reason=ExitReason.STOPPED)
-_BEGIN, _CHECKPOINT, _END, _LEAVE = range(4)
+_BEGIN, _SAVE, _END, _LEAVE = range(4)
 
 
-class Record(NamedTuple):
-    """What became of one job. Times in ms on the trace's clock; start_ms, end_ms: -1 for never.
-
-    Of held_ms, the time that it held its places, worked_ms were work that counted and lost_ms work
-    that a stop threw away; the rest went into starting and stopping.
-    """
-
-    job: TraceJob
-    start_ms: int
-    end_ms: int
-    attempts: int
-    preemptions: int
-    held_ms: int
-    worked_ms: int
-    lost_ms: int
-
-
-@dataclass(slots=True)
-class _Run:
-    """A job that is not over.
-
-    left_ms: work to do. begin_ms: when its attempt began to work; -1: not yet. is_stopped: its
-    attempt was told to stop, and there is no other yet.
-    """
-
-    job: TraceJob
-    left_ms: int
-    start_ms: int = -1
-    attempt: int = 0
-    placed_ms: int = 0
-    begin_ms: int = -1
-    speed_micro: int = NORMAL_MICRO
-    is_stopped: bool = False
-    places: tuple[Placement, ...] = ()
-    preemptions: int = 0
-    held_ms: int = 0
-    worked_ms: int = 0
-    lost_ms: int = 0
+def timed_work(job: TraceJob) -> Work:
+    """The work that the trace says."""
+    return TimedWork(job.work_ms, -(-job.gpu_milli // WHOLE_GPU_MILLI), job.speeds)
 
 
 class World:
@@ -79,14 +43,16 @@ class World:
         sink: Callable[[Record], None],
         is_scattered: bool = False,
         observer: Observer | None = None,
+        work_of: Callable[[TraceJob], Work] = timed_work,
     ) -> None:
         """sink: is told of every job that ends. is_scattered: see Specs."""
         self.cluster = Cluster()
         self.meter = Meter(kinds)
         self.preemptions = 0
         self._costs, self._sink, self._observer = costs, sink, observer
+        self._work_of = work_of
         self._specs = Specs(kinds, is_scattered)
-        self._runs: dict[JobId, _Run] = {}
+        self._runs: dict[JobId, Run] = {}
         self._due: list[tuple[int, int, int, JobId, int]] = []
         self._sequence = 0
         self._kinds = kinds
@@ -104,7 +70,7 @@ class World:
 
     def unfinished(self) -> list[Record]:
         """Records of the jobs that are not over, by submission."""
-        return [_record(run, -1) for run in self._runs.values()]
+        return [run.record(-1) for run in self._runs.values()]
 
     # ---- what happens ---------------------------------------------------------------------------
 
@@ -122,7 +88,7 @@ class World:
         job_id = job_id_of(self.cluster.next_seq)
         spec = self._specs.spec(job)
         apply(self.cluster, ev.JobSubmitted(at_ms, job_id, spec, job.user or "trace"))
-        self._runs[job_id] = _Run(job, job.work_ms)
+        self._runs[job_id] = Run(job, self._work_of(job))
         if self._observer is not None:
             self._observer.came(at_ms, job)
 
@@ -141,25 +107,23 @@ class World:
         return happened
 
     def _is_stale(self, entry: tuple[int, int, int, JobId, int]) -> bool:
-        _, _, kind, job_id, attempt = entry
-        run = self._runs.get(job_id)
-        return run is None or run.attempt != attempt or run.is_stopped != (kind == _LEAVE)
+        run = self._runs.get(entry[3])
+        return run is None or run.version != entry[4]
 
     def _happen(self, kind: int, job_id: JobId, at_ms: int) -> None:
         run = self._runs[job_id]
         if kind == _END:
             self._end(job_id, run, at_ms)
         elif kind == _LEAVE:
-            self._leave(job_id, run, at_ms)
+            self._release(job_id, run, _STOPPED, at_ms)
         elif kind == _BEGIN:
             self._begin(job_id, run, at_ms)
         else:
-            apply(self.cluster, ev.CheckpointReported(at_ms, job_id, run.attempt))
-            self._later(at_ms + self._costs.checkpoint_ms, _CHECKPOINT, job_id, run)
+            self._save(job_id, run, at_ms)
 
-    def _later(self, at_ms: int, kind: int, job_id: JobId, run: _Run) -> None:
+    def _later(self, at_ms: int, kind: int, job_id: JobId, run: Run) -> None:
         self._sequence += 1
-        heappush(self._due, (at_ms, self._sequence, kind, job_id, run.attempt))
+        heappush(self._due, (at_ms, self._sequence, kind, job_id, run.version))
 
     # ---- what a plan orders ---------------------------------------------------------------------
 
@@ -175,85 +139,85 @@ class World:
 
     def _start(self, start: Start, at_ms: int) -> None:
         run = self._runs[start.job_id]
-        run.attempt, run.placed_ms, run.begin_ms = start.attempt, at_ms, -1
-        run.is_stopped = False
-        run.places = start.placements
+        run.attempt, run.placed_ms = start.attempt, at_ms
+        run.places = places = start.placements
+        run.version += 1
         if run.start_ms < 0:
             run.start_ms = at_ms
-        self.meter.change(start.placements, 1)
+        run.milli = self.meter.change(places, 1)
         if self._observer is not None:
-            self._observer.started(at_ms, run.job, start.placements)
+            self._observer.started(at_ms, run.job, places)
         if self._costs.start_ms:
             self._later(at_ms + self._costs.start_ms, _BEGIN, start.job_id, run)
         else:
             self._begin(start.job_id, run, at_ms)
 
-    def _begin(self, job_id: JobId, run: _Run, at_ms: int) -> None:
+    def _begin(self, job_id: JobId, run: Run, at_ms: int) -> None:
         """All shards run: it reads its checkpoint if it has one, then works."""
         cluster, costs = self.cluster, self._costs
         for rank in range(len(run.places)):
             apply(cluster, ev.ShardStarted(at_ms, job_id, run.attempt, rank, 1))
-        run.begin_ms = at_ms + (costs.restart_ms if run.attempt > 1 else 0)
-        if run.job.speeds:
-            run.speed_micro = self._speed(run)
-        self._later(run.begin_ms + run_ms(run.left_ms, run.speed_micro), _END, job_id, run)
-        if costs.checkpoint_ms:
-            self._later(run.begin_ms + costs.checkpoint_ms, _CHECKPOINT, job_id, run)
+        run.since_ms = at_ms + (costs.restart_ms if run.attempt > 1 else 0)
+        run.on = self._setting(run)
+        self._later(run.end_ms(), _END, job_id, run)
+        if beat_ms := costs.checkpoint_ms or run.work.report_every_ms:
+            self._later(run.since_ms + beat_ms, _SAVE, job_id, run)
 
-    def _speed(self, run: _Run) -> int:
-        """A gang is as fast as the slowest of its GPUs."""
-        nodes, spread = self.cluster.nodes, len({place.node_id for place in run.places})
-        gpus = sum(len(place.devices) for place in run.places)
-        types = {nodes[p.node_id].devices[i].spec.model for p in run.places for i in p.devices}
-        found = [speed_on(run.job.speeds, gpu_type, gpus, spread) for gpu_type in types]
-        return min(NORMAL_MICRO if speed is None else speed for speed in found)
+    def _setting(self, run: Run) -> Setting:
+        """Where it runs; of several models of GPUs the one on which it is slowest."""
+        nodes, per_node = self.cluster.nodes, dict[str, int]()
+        models: dict[str, None] = {}
+        for place in run.places:
+            held = place.devices
+            per_node[place.node_id] = per_node.get(place.node_id, 0) + len(held)
+            devices = nodes[place.node_id].devices
+            for index in held:
+                models[devices[index].spec.model] = None
+        shape = tuple(per_node.values())
+        if len(models) < 2:
+            return Setting(next(iter(models), ""), shape)
+        return max((Setting(model, shape) for model in sorted(models)), key=run.work.duration_ms)
+
+    def _save(self, job_id: JobId, run: Run, at_ms: int) -> None:
+        """It saves what it has done, and reports what it reports."""
+        cluster, costs, every_ms = self.cluster, self._costs, run.work.report_every_ms
+        run.save(at_ms)
+        if costs.checkpoint_ms:
+            apply(cluster, ev.CheckpointReported(at_ms, job_id, run.attempt))
+        if every_ms:
+            left_ms, speeds = run.work.left_ms(), run.work.speeds()
+            apply(cluster, ev.WorkReported(at_ms, job_id, run.attempt, left_ms, speeds))
+        self._later(at_ms + (costs.checkpoint_ms or every_ms), _SAVE, job_id, run)
 
     def _stop(self, stop: Stop, at_ms: int) -> None:
         """From now on it works no more; what its last checkpoint does not hold is lost."""
-        run = self._runs[stop.job_id]
-        run.is_stopped = True
-        run.preemptions += 1
-        self.preemptions += 1
-        elapsed_ms = max(0, at_ms - run.begin_ms) if run.begin_ms >= 0 else 0
-        kept = kept_ms(elapsed_ms, self._costs)
-        run.left_ms -= work_done_ms(kept, run.speed_micro)
-        run.worked_ms += kept
-        run.lost_ms += elapsed_ms - kept
-        if elapsed_ms and not self._costs.checkpoint_ms:
+        run, costs = self._runs[stop.job_id], self._costs
+        run.version += 1
+        if stop.rule is not StopRule.GROW:
+            run.preemptions += 1
+            self.preemptions += 1
+        if not costs.checkpoint_ms and 0 <= run.since_ms < at_ms:
+            run.save(at_ms)
             apply(self.cluster, ev.CheckpointReported(at_ms, stop.job_id, run.attempt))
-        if self._costs.stop_ms:
-            self._later(at_ms + self._costs.stop_ms, _LEAVE, stop.job_id, run)
+        run.lose(at_ms)
+        if costs.stop_ms:
+            self._later(at_ms + costs.stop_ms, _LEAVE, stop.job_id, run)
         else:
-            self._leave(stop.job_id, run, at_ms)
+            self._release(stop.job_id, run, _STOPPED, at_ms)
 
-    def _leave(self, job_id: JobId, run: _Run, at_ms: int) -> None:
-        """The stopped attempt is gone; its places are free."""
-        self._release(job_id, run, _STOPPED, at_ms)
-
-    def _end(self, job_id: JobId, run: _Run, at_ms: int) -> None:
+    def _end(self, job_id: JobId, run: Run, at_ms: int) -> None:
         """The job has done its work."""
-        run.worked_ms += at_ms - run.begin_ms
+        run.finish(at_ms)
         self._release(job_id, run, _DONE, at_ms)
         del self._runs[job_id]
-        self._sink(_record(run, at_ms))
+        self._sink(run.record(at_ms))
 
-    def _release(self, job_id: JobId, run: _Run, how: Exit, at_ms: int) -> None:
-        run.held_ms += at_ms - run.placed_ms
-        self.meter.change(run.places, -1)
+    def _release(self, job_id: JobId, run: Run, how: Exit, at_ms: int) -> None:
+        """Its attempt is gone; its places are free."""
+        places: tuple[Placement, ...] = run.places
+        self.meter.change(places, -1)
         if self._observer is not None:
-            self._observer.left(at_ms, run.job, run.places, how is _DONE)
-        for rank in range(len(run.places)):
+            self._observer.left(at_ms, run.job, places, how is _DONE)
+        run.release(at_ms)
+        for rank in range(len(places)):
             apply(self.cluster, ev.ShardExited(at_ms, job_id, run.attempt, rank, how))
-
-
-def _record(run: _Run, end_ms: int) -> Record:
-    return Record(
-        run.job,
-        run.start_ms,
-        end_ms,
-        run.attempt,
-        run.preemptions,
-        run.held_ms,
-        run.worked_ms,
-        run.lost_ms,
-    )

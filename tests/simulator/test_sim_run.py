@@ -7,11 +7,11 @@ import pytest
 
 from aimass.core.speeds import SpeedOn
 from aimass.policies.registry import make_policy
+from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import gpus_of, parse_cluster
 from aimass.simulator.models import Costs
 from aimass.simulator.run import Outcome, run
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.world import Record
 
 MINUTE_MS = 60_000
 FIFO = make_policy("fifo", promises=0)

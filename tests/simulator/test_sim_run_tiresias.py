@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import parse_cluster
 from aimass.simulator.parity_tiresias import as_tiresias
 from aimass.simulator.run import run
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.traces import read_trace
-from aimass.simulator.world import Record
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "traces"
 SHARED = Path(__file__).parents[3] / "shared" / "traces" / "tiresias"
