@@ -144,8 +144,8 @@ def _attempt_lines(
     return lines + [f"  {row.rstrip()}" for row in rows]
 
 
-_PREEMPTED = ("PRIORITY", "RECLAIM", "RESERVE", "ORDER")
-_STOPPED = {"SHRINK": "shrunk", "GROW": "resized", "MOVE": "moved"}
+_PREEMPTED = ("PRIORITY", "RECLAIM", "RESERVE", "ORDER", "ALLOT")
+_STOPPED = {"SHRINK": "shrunk", "GROW": "resized", "MOVE": "moved", "RESHAPE": "reshaped"}
 
 
 def receipt_text(receipt: job_pb2.Receipt) -> str:

@@ -23,7 +23,7 @@ from aimass.core.plan import Claim, Start, Stop
 from aimass.core.queues import settle
 from aimass.core.tallies import Moved
 
-_RESIZES = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE)
+_RESIZES = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE, StopRule.RESHAPE)
 
 
 def plan_committed(cluster: Cluster, event: ev.PlanCommitted) -> None:

@@ -12,6 +12,7 @@ or stay out of its way. Deciding again on its own result is to move nobody. Time
 from dataclasses import replace
 from functools import cmp_to_key
 
+from aimass.core.allot import carry_out
 from aimass.core.by_order import might_by_order, preempt_by_order
 from aimass.core.cluster import Cluster, Group
 from aimass.core.consolidate import consolidate
@@ -52,6 +53,9 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         stop_what_is_due(search)
         search.stand()
         waits: dict[Group, Wait] = {}
+        if policy.allot is not None:
+            carry_out(search, policy.allot.allot(cluster, search.fuel), waits)
+            return _plan(search, policy, waits)
         for _ in range(ROUNDS_MAX):
             before = _pass(search, waits)
             keep_standing(search)

@@ -35,6 +35,8 @@ class Decider:
         self._seen = cluster.waiting.additions
         if fresh is None or not self._is_valid(cluster) or self._is_eased(cluster):
             pass
+        elif self.policy.allot is not None:
+            plan = self._nothing_new(cluster, fresh, fuel_units)
         elif self.policy.order.is_strict:
             plan = self._behind_the_head(cluster, fresh, fuel_units)
         else:
@@ -66,6 +68,20 @@ class Decider:
             and cluster.freed_revision <= last.basis
             and (not last.wake_ms or cluster.now_ms < last.wake_ms)
             and last.fuel_left > 0
+        )
+
+    def _nothing_new(self, cluster: Cluster, fresh: list[JobId], fuel_units: int) -> Plan | None:
+        """An allotment is about everybody: it stands as long as nobody comes."""
+        last = self.last
+        assert last is not None
+        if fresh:
+            return None
+        return Plan(
+            cluster.revision,
+            last.policy,
+            waits=last.waits,
+            wake_ms=last.wake_ms,
+            fuel_left=fuel_units,
         )
 
     def _behind_the_head(

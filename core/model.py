@@ -1,7 +1,4 @@
-"""The rows of the cluster's tables: jobs with their attempts and shards, nodes with their devices.
-
-Specs and placements are immutable; rows are records that only `apply` (or a `Draft`) changes.
-"""
+"""The rows of the cluster's tables; only `apply` changes them, and a `Draft` takes it back."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -116,6 +113,8 @@ class StopRule(Enum):
     SHRINK = "SHRINK"  # it gives up elastic extras
     GROW = "GROW"  # it takes more of what idles
     MOVE = "MOVE"  # it makes room by going elsewhere (defragmentation)
+    RESHAPE = "RESHAPE"  # an allotment gives it another size or model of GPU
+    ALLOT = "ALLOT"  # an allotment gives what it has to others
     DRAIN = "DRAIN"  # its node is emptied
     WINDOW = "WINDOW"  # a reservation of its nodes begins
 

@@ -6,7 +6,7 @@ check(), so a wrong policy can waste capacity but not break the cluster.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aimass.core.cluster import Cluster, Group
 from aimass.core.draft import Draft
@@ -73,6 +73,14 @@ class OrderPolicy(Protocol):
         ...
 
 
+class Standing(NamedTuple):
+    """Where an active job stands in an order, and the milli-GPU that it holds."""
+
+    rank: tuple[int, ...]
+    job: Job
+    held_milli: int
+
+
 class RankedOrder(OrderPolicy, Protocol):
     """An order that preempts by itself: who comes later may be stopped for who comes earlier."""
 
@@ -81,6 +89,10 @@ class RankedOrder(OrderPolicy, Protocol):
 
         Begins with minus the priority. Whoever is stopped must not come before who it made way for.
         """
+        ...
+
+    def standing(self, cluster: Cluster) -> Sequence[Standing]:
+        """All active jobs by rank, the first ones first. O(active log active) at each moment."""
         ...
 
     def next_change_ms(self, cluster: Cluster) -> int:
@@ -135,6 +147,41 @@ class ResizePolicy(Protocol):
         ...
 
 
+class Grant(NamedTuple):
+    """What one job should hold now. want.gpu_types: the models that will do, or None."""
+
+    job_id: JobId
+    want: Want
+    reason: str
+
+
+class Allotment(NamedTuple):
+    """What all jobs should hold, in the order in which it is given out; the others: nothing.
+
+    wake_ms: when time alone may change it; 0: never.
+    """
+
+    grants: tuple[Grant, ...]
+    wake_ms: int = 0
+
+
+class AllotPolicy(Protocol):
+    """Settles for all jobs at once who should hold what. In place of the order and the growth."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
+        """The allotment as the cluster is now.
+
+        Whoever was given what it says must be granted the same again at the same moment, or
+        deciding again would move somebody. Jobs of higher priority come first.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What an operator may set of the engine around the policies.
@@ -159,12 +206,15 @@ class Policy:
     resize: ResizePolicy
     options: Options = Options()
     ranked: RankedOrder | None = None  # the order once more, if it preempts by itself
+    allot: AllotPolicy | None = None
 
     @property
     def tag(self) -> str:
         """Names, versions and options, as written into every plan."""
         seams = (self.order, self.place, self.victims, self.resize)
         names = "+".join(f"{seam.name}@{seam.version}" for seam in seams)
+        if self.allot is not None:
+            names = f"{self.allot.name}@{self.allot.version}+{names}"
         options = self.options
         budget = f" move-budget={options.move_budget_gpu_ms / 3_600_000:g}gpuh"
         moves = f"moves={options.moves}{budget if options.moves else ''}"

@@ -6,7 +6,7 @@ from aimass.core.cell_rules import CellTakers
 from aimass.core.cluster import Cluster
 from aimass.core.codes import Code
 from aimass.core.lost_work import lost_gpu_ms, restart_gpu_ms
-from aimass.core.model import Job, JobId, JobState, Placement, StopRule
+from aimass.core.model import Job, JobId, JobState, NodeId, Placement, StopRule
 from aimass.core.move_rules import EARLIER_MS_MAX, gain_gpu_ms, stays_until_ms
 from aimass.core.plan import Plan, Stop
 from aimass.core.policy import Want
@@ -16,13 +16,29 @@ from aimass.core.spec import PreemptMode
 from aimass.core.wants import amounts_asked, amounts_placed, forms, sizes_of
 from aimass.core.windows import blocked_nodes
 
-OWN_CLAIM = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE)
+OWN_CLAIM = (StopRule.SHRINK, StopRule.GROW, StopRule.MOVE, StopRule.RESHAPE)
 DAY_MS = 24 * 3600 * 1000
 
 
 def are_shared(cluster: Cluster) -> bool:
     """True when no queue is guaranteed anything: one order may count for all. O(queues)."""
     return not any(queue.spec.quota for queue in cluster.queues.values())
+
+
+ByNode = dict[NodeId, list[tuple[JobId, Placement]]]
+
+
+def takers_of(places: tuple[Placement, ...], by_node: ByNode) -> dict[JobId, None]:
+    """Whose places share a device with these, or the CPU and memory of a node. O(places)."""
+    found: dict[JobId, None] = {}
+    for place in places:
+        for job_id, other in by_node.get(place.node_id, ()):
+            is_beside = (place.cpu_milli and other.cpu_milli) or (
+                place.memory_mib and other.memory_mib
+            )
+            if is_beside or not {*place.devices}.isdisjoint(other.devices):
+                found[job_id] = None
+    return found
 
 
 class Takers:
@@ -194,9 +210,11 @@ def stop_problem(takers: Takers, stop: Stop) -> str | None:
         return f"loses {lost} GPU-ms, not {stop.lost_gpu_ms}"
     if stop.rule in (StopRule.DRAIN, StopRule.WINDOW):
         return _due_problem(cluster, job, stop)
-    if stop.rule is StopRule.GROW:
+    if stop.rule in (StopRule.GROW, StopRule.RESHAPE):
         if stop.by != job.id:
             return f"grows for {stop.by or 'nobody'}, not for itself"
+    elif stop.rule is StopRule.ALLOT:
+        return _allot_problem(takers, job, stop)
     else:
         claim = takers.claims.get(stop.by)
         if claim is None or job.id not in claim.victims or stop.by == job.id:
@@ -232,12 +250,18 @@ def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
         if gets != had or not job.spec.movable or not job.spec.checkpoint.signal:
             return "moves to another size, or may not be moved at all"
         return _untimely(takers.cluster, job) or _move_problem(takers, job, stop)
+    if stop.rule is StopRule.RESHAPE and (problem := _reshape_problem(takers.cluster, job)):
+        return problem
+    if stop.rule is StopRule.RESHAPE and gets == had:
+        return None
     role = job.spec.elastic_role
     elastic = job.spec.roles[role].elastic if role >= 0 else None
     if elastic is None:
         return "is resized, and is not elastic"
     if takers.cluster.now_ms < job.current.running_ms + elastic.interval_ms:
         return "is resized again too soon"
+    if stop.rule is StopRule.RESHAPE:
+        return None
     if (stop.rule is StopRule.GROW) != (gets[role] > had[role]) or gets == had:
         return f"{stop.rule.value} from {had[role]} to {gets[role]} shards"
     if stop.rule is StopRule.SHRINK:
@@ -246,6 +270,33 @@ def _resize_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
         if not has_more_than_asked and not takers.may_take(by, job):
             return f"{by.id} may not take its extras"
     return None
+
+
+def _reshape_problem(cluster: Cluster, job: Job) -> str | None:
+    """An allotment restarts only who may be stopped at all."""
+    if not job.spec.preemptible:
+        return "cannot be stopped to go on in another form"
+    return _untimely(cluster, job)
+
+
+def _allot_problem(takers: Takers, job: Job, stop: Stop) -> str | None:
+    """Who may be stopped at all leaves for a claim, of no lower priority, on what it has."""
+    cluster, claim = takers.cluster, takers.claims.get(stop.by)
+    if claim is None or stop.by == job.id:
+        return f"stopped for {stop.by or 'nobody'}, who claims nothing"
+    by_node: ByNode = {}
+    for place in claim.placements:
+        by_node.setdefault(place.node_id, []).append((claim.job_id, place))
+    if not takers_of(job.current.placements, by_node):
+        return f"stopped for {stop.by}, who claims nothing of what it has"
+    if _never(job) is not None:
+        return "cannot be preempted"
+    by = cluster.jobs[stop.by]
+    if not are_shared(cluster) or by.spec.priority < job.spec.priority:
+        return f"{by.id} may not take what it has, by {stop.rule.value}"
+    if by.state is JobState.QUEUED and cluster.now_ms < by.queued_ms + by.spec.preemption.delay_ms:
+        return f"{by.id} preempts before its delay has passed"
+    return _untimely(cluster, job)
 
 
 def _move_problem(takers: Takers, job: Job, stop: Stop) -> str | None:

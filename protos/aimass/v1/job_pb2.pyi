@@ -96,6 +96,8 @@ class StopRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STOP_RULE_WINDOW: _ClassVar[StopRule]
     STOP_RULE_RESERVE: _ClassVar[StopRule]
     STOP_RULE_ORDER: _ClassVar[StopRule]
+    STOP_RULE_RESHAPE: _ClassVar[StopRule]
+    STOP_RULE_ALLOT: _ClassVar[StopRule]
 JOB_KIND_UNSPECIFIED: JobKind
 JOB_KIND_TRAIN: JobKind
 JOB_KIND_BATCH: JobKind
@@ -156,6 +158,8 @@ STOP_RULE_DRAIN: StopRule
 STOP_RULE_WINDOW: StopRule
 STOP_RULE_RESERVE: StopRule
 STOP_RULE_ORDER: StopRule
+STOP_RULE_RESHAPE: StopRule
+STOP_RULE_ALLOT: StopRule
 
 class Resources(_message.Message):
     __slots__ = ("gpu_milli", "cpu_milli", "memory_mib", "gpu_share_mib")
