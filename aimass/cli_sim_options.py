@@ -7,7 +7,7 @@ import click
 
 from aimass.cli_base import DURATION, Function, Parsed
 
-FORMATS = ("auto", "jsonl", "tiresias", "philly", "openb")
+FORMATS = (*("auto", "jsonl", "gavel", "elasticflow", "tiresias", "philly", "openb", "pollux"),)
 SEEDS_MAX = 1000
 FIX = "give a trace that has what it takes"
 

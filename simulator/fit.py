@@ -30,8 +30,10 @@ def fit(jobs: Iterable[TraceJob]) -> Likeness:
     works: dict[int, list[int]] = {}
     times_ms = []
     for job in jobs:
-        key = (job.gpu_milli, job.gpu_types, job.queue, job.priority, job.speeds)
-        key += (job.gpus_min, job.gpus_max)
+        key = (
+            *(job.gpu_milli, job.gpu_types, job.queue, job.priority),
+            *(job.speeds, job.gpus_min, job.gpus_max),
+        )
         counts[key] = counts.get(key, 0) + 1
         examples.setdefault(key, job)
         works.setdefault(job.gpu_milli, []).append(job.work_ms)

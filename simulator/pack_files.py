@@ -1,4 +1,4 @@
-"""Cluster and pod lists for packing experiments, read strictly from CSV, plain or gzip.
+"""Cluster and pod lists for packing experiments, read strictly from CSV, plain, gzip or zstd.
 
 A file is read line by line, whatever its size, and either all of it comes back or a `FileProblem`
 says at which line it is wrong and what to do. Columns are found by name, in any order; others are
@@ -8,15 +8,14 @@ ignored. The names are those of the openb traces (Alibaba's GPU cluster of 2023)
 import codecs
 import csv
 import gzip
-import io
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from aimass.core.shapes import Shape
+from aimass.simulator.unpack import DAMAGE, NotPacked, unpacked
 
 NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 POD_COLUMNS = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
@@ -30,9 +29,8 @@ WHOLE_MILLI = 1000
 GPUS_MAX = 8  # of one node, and so of one pod: the packing engine has room for no more
 
 _COUNT = re.compile(r"[0-9]{1,15}\Z")
-_SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?\Z")
+_SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,30}))?\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class PackNode(NamedTuple):
@@ -255,7 +253,10 @@ def numbered_lines(
     """
     number = 0
     with open(path, "rb") as file:
-        stream = _unpacked(path, file)
+        try:
+            stream = unpacked(path, file)
+        except NotPacked as error:
+            raise FileProblem(path, 1, error.what, error.fix) from None
         while True:
             try:
                 line = stream.readline(LINE_BYTES_MAX)
@@ -264,8 +265,9 @@ def numbered_lines(
                     fix = "check that it is a CSV file"
                     raise FileProblem(path, number, f"longer than {LINE_BYTES_MAX} bytes", fix)
                 text = _decoded(path, number, line)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                what = f"the gzip data cannot be read on from here ({error})"
+            except DAMAGE as error:
+                kind = "gzip" if isinstance(stream, gzip.GzipFile) else "zstd"
+                what = f"the {kind} data cannot be read on from here ({error})"
                 fix = "copy the file again: it is cut off or damaged"
                 problem = FileProblem(path, number + 1, what, fix)
                 if wrong is None:
@@ -281,17 +283,6 @@ def numbered_lines(
                 return
             if text.strip():
                 yield number, text
-
-
-def _unpacked(path: Path, file: io.BufferedReader) -> io.BufferedIOBase:
-    """Read through gzip when the file begins as gzip does; it may be a pipe."""
-    magic = file.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)]
-    if magic == _GZIP_MAGIC:
-        return gzip.GzipFile(fileobj=file)
-    if magic and path.suffix == ".gz":
-        fix = "rename it without .gz, or copy it again"
-        raise FileProblem(path, 1, "it is named .gz and does not begin as gzip does", fix)
-    return file
 
 
 def _decoded(path: Path, number: int, line: bytes) -> str:

@@ -1,4 +1,4 @@
-"""CsvFormat: what a reader of CSV traces says of its format."""
+"""CsvFormat and LineFormat: what a reader says of its format, with columns by name or without."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,21 +9,33 @@ from aimass.simulator.tracejob import TraceJob
 
 GPUS_MAX = 1_000_000
 
+Maker = Callable[[int, str], TraceJob | None]
+"""A line, with its number, as a job; None: it says something else. Raises FileProblem."""
+
+
+RowReader = Callable[[Row], TraceJob]
+"""A row as a job. Raises FileProblem."""
+
+
+def plain(job: RowReader) -> Callable[[Path, Path | None], RowReader]:
+    """The reader of a format that needs no tables."""
+    return lambda trace, perf: job
+
 
 @dataclass(frozen=True, slots=True)
 class CsvFormat:
     """One format.
 
     needed: columns that it must have, by which it is known as well. used: others that are read
-    where they are. ignored: others that may be there and say nothing to the simulator. job: a row
-    as a job; raises FileProblem.
+    where they are. ignored: others that may be there and say nothing to the simulator. reader: what
+    turns rows into jobs; given the trace, and where --perf says that its tables are.
     """
 
     name: str
     needed: tuple[str, ...]
     used: tuple[str, ...]
     ignored: tuple[str, ...]
-    job: Callable[[Row], TraceJob]
+    reader: Callable[[Path, Path | None], RowReader]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,6 +56,18 @@ class CsvFormat:
             what = f"format {self.name} has no column {', '.join(unknown)}"
             return FileProblem(path, line, what, "leave it out, or read on with --lenient")
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """A format without a line of column names. is_first: whether such a line may begin a trace.
+
+    maker: what turns lines into jobs; given the trace, and where --perf says that tables are.
+    """
+
+    name: str
+    is_first: Callable[[str], bool]
+    maker: Callable[[Path, Path | None], Maker]
 
 
 def whole_gpus_milli(row: Row, column: str) -> int:

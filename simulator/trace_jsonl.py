@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aimass.core.speeds import NORMAL_MICRO, SpeedOn, Speeds
 from aimass.simulator.pack_files import FileProblem, quoted
-from aimass.simulator.trace_formats import GPUS_MAX
+from aimass.simulator.trace_formats import GPUS_MAX, LineFormat
 from aimass.simulator.tracejob import QUEUE, TraceJob
 
 NEEDED = ("id", "submit_s", "run_s", "gpus")
@@ -174,3 +175,10 @@ def _speed_on(value: Any) -> SpeedOn | None:
 
 def _setting(one: SpeedOn) -> tuple[str, int, int]:
     return one.gpu_type, one.gpus, one.nodes
+
+
+JSONL = LineFormat(
+    "jsonl",
+    lambda line: line.lstrip().startswith("{"),
+    lambda trace, perf: partial(job_of_line, trace),
+)

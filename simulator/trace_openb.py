@@ -5,7 +5,7 @@ without a GPU start at once.
 """
 
 from aimass.simulator.pack_files import Row
-from aimass.simulator.trace_formats import CsvFormat
+from aimass.simulator.trace_formats import CsvFormat, plain
 from aimass.simulator.tracejob import TraceJob
 
 
@@ -29,5 +29,5 @@ OPENB = CsvFormat(
     needed=("name", "num_gpu", "gpu_milli", "creation_time", "deletion_time"),
     used=("gpu_spec", "scheduled_time"),
     ignored=("cpu_milli", "memory_mib", "qos", "pod_phase"),
-    job=_job,
+    reader=plain(_job),
 )

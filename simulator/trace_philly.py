@@ -6,7 +6,7 @@ The virtual cluster of a job is its queue. gpu_time is duration times num_gpus a
 import datetime
 
 from aimass.simulator.pack_files import Row, quoted
-from aimass.simulator.trace_formats import CsvFormat, whole_gpus_milli
+from aimass.simulator.trace_formats import CsvFormat, plain, whole_gpus_milli
 from aimass.simulator.tracejob import QUEUE, TraceJob
 
 
@@ -28,5 +28,5 @@ PHILLY = CsvFormat(
     needed=("timestamp", "duration", "num_gpus"),
     used=("cluster",),
     ignored=("gpu_time",),
-    job=_job,
+    reader=plain(_job),
 )

@@ -1,7 +1,7 @@
 """Traces of the Tiresias simulator (NSDI 2019): submit_time and duration in seconds."""
 
 from aimass.simulator.pack_files import Row
-from aimass.simulator.trace_formats import CsvFormat, whole_gpus_milli
+from aimass.simulator.trace_formats import CsvFormat, plain, whole_gpus_milli
 from aimass.simulator.tracejob import TraceJob
 
 
@@ -20,5 +20,5 @@ TIRESIAS = CsvFormat(
     needed=("job_id", "num_gpu", "submit_time", "duration"),
     used=(),
     ignored=("iterations", "model_name", "interval"),
-    job=_job,
+    reader=plain(_job),
 )

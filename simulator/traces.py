@@ -1,27 +1,31 @@
 """Traces of jobs from files, read job by job; the format is seen from the first line.
 
-A reader is one small file: a `CsvFormat` with its columns and a function from a row to a TraceJob,
-named in FORMATS below. Files may be gzipped. What is wrong with a file is a FileProblem with its
-line; a lenient reader leaves such a line out and says so.
+A reader is one small file: a `CsvFormat` with its columns and what makes a TraceJob of a row, or a
+`LineFormat` for lines without names, in FORMATS below. Files may be packed with gzip or zstd. What
+is wrong with a file is a FileProblem with its line; a lenient reader leaves such a line out and
+says so.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from aimass.simulator.pack_files import FileProblem, Row, numbered_lines, quoted, split_fields
-from aimass.simulator.trace_formats import CsvFormat
-from aimass.simulator.trace_jsonl import job_of_line
+from aimass.simulator.trace_elasticflow import ELASTICFLOW
+from aimass.simulator.trace_formats import CsvFormat, LineFormat, Maker, RowReader
+from aimass.simulator.trace_gavel import GAVEL
+from aimass.simulator.trace_jsonl import JSONL
 from aimass.simulator.trace_openb import OPENB
 from aimass.simulator.trace_philly import PHILLY
+from aimass.simulator.trace_pollux import POLLUX
 from aimass.simulator.trace_tiresias import TIRESIAS
 from aimass.simulator.tracejob import TraceJob
 
-FORMATS = (TIRESIAS, PHILLY, OPENB)
-JSONL = "jsonl"
-NAMES = (JSONL, *(form.name for form in FORMATS))
+# ElasticFlow's have all that Tiresias's need, and more.
+CSV_FORMATS = (ELASTICFLOW, TIRESIAS, PHILLY, OPENB, POLLUX)
+FORMATS = (JSONL, GAVEL, *CSV_FORMATS)
+NAMES = tuple(form.name for form in FORMATS)
 
 _NAME_ONE = "name a file with at least one job"
 
@@ -35,14 +39,17 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_trace(path: Path, name: str = "auto", skip: Skip | None = None) -> Iterator[TraceJob]:
+def read_trace(
+    path: Path, name: str = "auto", skip: Skip | None = None, perf: Path | None = None
+) -> Iterator[TraceJob]:
     """The jobs of the file, by submission time. O(1) memory.
 
     name: one of NAMES, or "auto". skip: given, lines that are wrong are left out and it is told of
-    them. Raises FileProblem; one that is about the whole file in any case.
+    them. perf: where performance tables are, if not beside the trace or in its parent folder.
+    Raises FileProblem; one that is about the whole file in any case.
     """
     last_ms = None
-    for found in _jobs(path, name):
+    for found in _jobs(path, name, perf):
         if isinstance(found, TraceJob) and last_ms is not None and found.submit_ms < last_ms:
             what = f"submitted {last_ms - found.submit_ms} ms before the job above it"
             found = FileProblem(path, found.line, what, "sort the jobs by submission time")
@@ -57,48 +64,59 @@ def read_trace(path: Path, name: str = "auto", skip: Skip | None = None) -> Iter
         raise FileProblem(path, 1, "no jobs", _NAME_ONE)
 
 
-def _jobs(path: Path, name: str) -> Iterator[TraceJob | FileProblem]:
+def _jobs(path: Path, name: str, perf: Path | None) -> Iterator[TraceJob | FileProblem]:
     """Jobs, and what is wrong with the lines that are none."""
     unread: list[FileProblem] = []
     lines = numbered_lines(path, unread.append)
     first = next(lines, None)
     if first is None:
         raise unread[0] if unread else FileProblem(path, 1, "the file is empty", _NAME_ONE)
-    rest: Iterator[tuple[int, str]]
-    if name == JSONL or (name == "auto" and first[1].lstrip().startswith("{")):
-        make, rest = partial(job_of_line, path), chain((first,), lines)
+    form = _format(path, first, name)
+    make: Maker
+    if isinstance(form, LineFormat):
+        make, lines = form.maker(path, perf), chain((first,), lines)
     else:
         header = split_fields(path, *first)
-        form = _format(path, first[0], header, name)
         problem = form.header_problem(path, first[0], header)
         if problem is not None:
             yield problem
-        make, rest = partial(_job_of_row, path, form, header), lines
-    for number, line in rest:
+        make = _rows(path, form.reader(path, perf), header)
+    for number, line in lines:
         yield from unread
         unread.clear()
         try:
-            found: TraceJob | FileProblem = make(number, line)
+            found = make(number, line)
         except FileProblem as problem:
-            found = problem
-        yield found
+            yield problem
+            continue
+        if found is not None:
+            yield found
     yield from unread
 
 
-def _job_of_row(path: Path, form: CsvFormat, header: list[str], number: int, line: str) -> TraceJob:
-    fields = split_fields(path, number, line)
-    if len(fields) != len(header):
-        what = f"{len(fields)} fields below a header of {len(header)}"
-        raise FileProblem(path, number, what, "give every row one field for each column")
-    return form.job(Row(path, number, dict(zip(header, fields, strict=True))))
+def _rows(path: Path, job: RowReader, header: list[str]) -> Maker:
+    def make(number: int, line: str) -> TraceJob:
+        fields = split_fields(path, number, line)
+        if len(fields) != len(header):
+            what = f"{len(fields)} fields below a header of {len(header)}"
+            raise FileProblem(path, number, what, "give every row one field for each column")
+        return job(Row(path, number, dict(zip(header, fields, strict=True))))
+
+    return make
 
 
-def _format(path: Path, line: int, header: list[str], name: str) -> CsvFormat:
+def _format(path: Path, first: tuple[int, str], name: str) -> CsvFormat | LineFormat:
+    """The one of that name, or the one that may begin with that line. Raises FileProblem."""
+    number, line = first
     if name != "auto":
         return next(form for form in FORMATS if form.name == name)
     for form in FORMATS:
-        if set(form.needed) <= set(header):
+        if isinstance(form, LineFormat) and form.is_first(line):
             return form
-    begins = "; ".join(f"{form.name} has {','.join(form.needed)}" for form in FORMATS)
+    header = split_fields(path, number, line)
+    for csv in CSV_FORMATS:
+        if {*csv.needed} <= {*header}:
+            return csv
+    begins = "; ".join(f"{form.name} has {','.join(form.needed)}" for form in CSV_FORMATS)
     what = f"no format is known that begins with {quoted(','.join(header))}"
-    raise FileProblem(path, line, what, f"{begins}; {JSONL} has one JSON object on every line")
+    raise FileProblem(path, number, what, f"{begins}; jsonl has one JSON object on every line")

@@ -39,13 +39,17 @@ THIRD_PARTY: dict[str, set[str]] = {
         *{"msgspec", "uvloop", "structlog", "prometheus_client", "grpc_health", "grpc_reflection"},
     },
     "nodeagent": {"grpc", "google", "click", "pydantic", "pynvml", "uvloop", "structlog"},
-    "simulator": {"numpy", "highspy", "matplotlib"},
+    "simulator": {"numpy", "highspy", "matplotlib", "zstandard", "pyarrow"},
     "aimass": {"grpc", "google", "click", "yaml", "pydantic"},
     "v1": {"grpc", "google"},
 }
 # Kernels of scores are named pack_*.py; no daemon imports them but for `--place mass`.
 THIRD_PARTY_BY_FILE = {"core/codec.py": {"msgspec"}} | {
     name_of(path): {"numpy", "numba"} for path in LAYERS["policies"].glob("pack_*.py")
+}
+# Linear programs; highspy inside functions only, for policies do without where it is missing.
+THIRD_PARTY_BY_FILE |= {
+    name_of(path): {"numpy", "highspy"} for path in LAYERS["policies"].glob("lp_*.py")
 }
 # Not of the extra `sim`: it does without where they are not installed.
 THIRD_PARTY_BY_FILE["simulator/perf_pollux_off_table.py"] = {"scipy", "threadpoolctl"}
