@@ -94,8 +94,9 @@ def _explain(cluster: Cluster, job: Job, policy: Policy) -> Explanation:
         trial = Trial(draft, policy)
         tried = trial.attempt(job)
         delayed = _delayed(trial, cluster, job, tried)
-        changes = relax(trial, cluster, job, tried.turned)
-        start = _outlook(trial, cluster, job)
+        is_allotted = policy.allot is not None  # then no form of one job says what it would get
+        changes = [] if is_allotted else relax(trial, cluster, job, tried.turned)
+        start = NOBODY_KNOWS if is_allotted else _outlook(trial, cluster, job)
         promises = tuple(trial.behind(job).promises.values())
         kept: tuple[Blocker, ...] = ()
         if tried.turned is not None and not tried.turned.is_quota:
@@ -265,6 +266,8 @@ def _would_fit(cluster: Cluster, job: Job, policy: Policy, asks: str) -> Refusal
     """Alone it would start; so it is somebody else's turn, or it starts in a moment."""
     if any(start.job_id == job.id for start in decide(cluster, policy).starts):
         return Refusal(Code.STARTING_NEXT, f"{asks}; it fits and starts with the next decision")
+    if policy.allot is not None:
+        return Refusal(Code.ORDER, f"{asks}, which fits, but {policy.allot.name} grants it nothing")
     if policy.order.is_strict:
         ahead = _ahead(cluster, job, policy)
         first = "1 job goes" if ahead == 1 else f"{ahead} jobs go"

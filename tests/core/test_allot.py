@@ -10,6 +10,7 @@ from aimass.core.check import check
 from aimass.core.cluster import Cluster
 from aimass.core.decide import decide
 from aimass.core.decider import Decider
+from aimass.core.explain import explain
 from aimass.core.model import Exit, ExitReason, Job, JobId, JobState, StopRule
 from aimass.core.policy import Allotment, Fuel, Grant, Want
 from aimass.core.queues import QueueSpec
@@ -180,6 +181,17 @@ def test_only_a_true_claim_lets_check_stop_somebody() -> None:
     for stops in ((stop, wrong), (replace(stop, by=second.id),), (replace(stop, by=JobId("")),)):
         assert check(world.cluster, replace(plan, stops=stops))[1]
     assert check(world.cluster, replace(plan, claims=claims, stops=(stop, wrong)))[1]
+
+
+def test_why_says_that_it_is_the_policy_s_wish() -> None:
+    """There is room, and no change of the job would help: nothing is suggested."""
+    world, allot = dictated(nodes=1)
+    first, second = world.submit(elastic(1)), world.submit(elastic(1))
+    allot.says = [(first, 4, ("A100",))]
+    carried_out(world)
+    said = explain(world.cluster, second, world.policy)
+    assert (said.code, said.changes) == ("ORDER", ())
+    assert said.summary.endswith("but dictated grants it nothing")
 
 
 @pytest.mark.parametrize("seed", range(12))
