@@ -10,7 +10,7 @@ import click
 from aimass import units
 from aimass.cli_base import Command, Parsed, common_options
 from aimass.cli_sim_base import installed, refusals
-from aimass.cli_sim_options import FIX, FORMATS, out_option
+from aimass.cli_sim_options import FIX, FORMATS, out_option, perf_option
 from aimass.errors import InvalidRequest
 from aimass.output import hint
 
@@ -180,6 +180,7 @@ def _pairs(text: object, allowed: str) -> list[tuple[str, float]]:
     show_default=True,
     help="What --like is; auto looks at its first line.",
 )
+@perf_option
 @out_option
 @common_options
 def generate(
@@ -193,6 +194,7 @@ def generate(
     slo_factor: float | None,
     like_file: Path | None,
     like_form: str,
+    perf_path: Path | None,
     out_file: Path | None,
 ) -> None:
     """Make a synthetic trace for the other commands; equal options give equal bytes.
@@ -214,7 +216,7 @@ def generate(
                 types or [((), 1.0)],
             )
         else:
-            like = tools.fit.fit(tools.traces.read_trace(like_file, like_form))
+            like = tools.fit.fit(tools.traces.read_trace(like_file, like_form, None, perf_path))
             default, kinds, per_hour = like.jobs, like.kinds, like.arrivals.per_hour
         arrivals = _arrivals(tools, arrival, rate, per_hour)
         slo_milli = round(1000 * (slo_factor or 0))

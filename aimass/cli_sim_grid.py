@@ -14,7 +14,7 @@ from aimass.yamldoc import Document, Problem
 
 NEEDED = ("trace", "cluster", "policy")
 COSTS = ("start", "restart", "checkpoint", "stop")
-KEYS = (*NEEDED, "load", "seed", "error", "resample", *COSTS, "format", "lenient")
+KEYS = (*NEEDED, "load", "seed", "error", "resample", *COSTS, "format", "perf", "lenient")
 LOADS_ALLOWED = "a number above 0, at most 1000, with at most three decimals; 1 is the trace's own"
 BLOCK_MAX = 1_000_000
 PROBLEMS_SHOWN_MAX = 20
@@ -69,6 +69,7 @@ class _Reader:
             "form": self._one("format", _choice, "auto"),
             "error_milli": self._one("error", parse_error, 0),
             "block": self._one("resample", _block, 0),
+            "perf": self._one("perf", lambda value: folder / _text(value), None),
             "is_lenient": self._one("lenient", _flag, False),
         }
         costs = [self._one(name, units.duration_ms, 0) for name in COSTS]

@@ -29,7 +29,7 @@ trace_option = click.option(
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="The jobs: JSONL, or CSV of a format below; plain or gzip.",
+    help="The jobs: JSONL, or of another format below; plain, gzip or zstd.",
 )
 format_option = click.option(
     "--format",
@@ -38,6 +38,13 @@ format_option = click.option(
     default="auto",
     show_default=True,
     help="What the trace is; auto looks at its first line.",
+)
+perf_option = click.option(
+    "--perf",
+    "perf_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Performance tables of a trace of gavel, pollux or elasticflow. Default: beside it.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N"

@@ -17,6 +17,7 @@ from aimass.cli_sim_options import (
     cost_options,
     error_option,
     format_option,
+    perf_option,
     seed_option,
     trace_option,
 )
@@ -47,6 +48,7 @@ class Tools(NamedTuple):
 )
 @trace_option
 @format_option
+@perf_option
 @click.option(
     "--cluster",
     "cluster_text",
@@ -99,6 +101,7 @@ class Tools(NamedTuple):
 def run(
     trace_file: Path,
     trace_form: str,
+    perf_path: Path | None,
     cluster_text: str,
     policy_text: str,
     others: str,
@@ -124,7 +127,7 @@ def run(
         named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
         costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
         setting = tools.report.Setting(
-            trace_file, kinds, trace_form, costs, error_milli, parity is not None
+            trace_file, kinds, trace_form, costs, error_milli, parity is not None, perf_path
         )
         rows: list[Row] = []
         skips: list[Any] = []

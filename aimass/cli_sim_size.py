@@ -15,6 +15,7 @@ from aimass.cli_sim_options import (
     cost_options,
     error_option,
     format_option,
+    perf_option,
     seed_option,
     trace_option,
 )
@@ -66,6 +67,7 @@ class Asked(NamedTuple):
 )
 @trace_option
 @format_option
+@perf_option
 @click.option(
     "--cluster",
     "cluster_text",
@@ -114,6 +116,7 @@ def size(
     goals: list[dict[str, Any]],
     trace_file: Path,
     trace_form: str,
+    perf_path: Path | None,
     cluster_text: str,
     policy: str,
     max_nodes: int | None,
@@ -140,7 +143,9 @@ def size(
     with refusals(FIX):
         kinds = _parsed(tools, cluster_text, policy)
         costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
-        setting = tools.report.Setting(trace_file, kinds, trace_form, costs, error_milli)
+        setting = tools.report.Setting(
+            trace_file, kinds, trace_form, costs, error_milli, perf=perf_path
+        )
         shapes = _shapes(tools, setting, lenient)
         attempts = tools.size.Attempts(
             kinds,
@@ -174,7 +179,7 @@ def _shapes(tools: Tools, setting: Any, lenient: bool) -> list[Any]:
     found: dict[Any, Any] = {}
     skips: list[Any] = []
     for job in tools.traces.read_trace(
-        setting.path, setting.form, skips.append if lenient else None
+        setting.path, setting.form, skips.append if lenient else None, setting.perf
     ):
         found.setdefault((job.gpu_milli, job.gpu_types), job)
     if skips:
@@ -183,7 +188,7 @@ def _shapes(tools: Tools, setting: Any, lenient: bool) -> list[Any]:
 
 
 def _player(tools: Tools, asked: Asked) -> Callable[[Any, int], Any]:
-    sha256 = tools.traces.digest(asked.setting.path)
+    sha256 = tools.traces.digest(asked.setting.path, asked.setting.form, asked.setting.perf)
 
     def play(kinds: Any, seed: int) -> Any:
         setting = replace(asked.setting, kinds=kinds)

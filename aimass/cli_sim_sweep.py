@@ -65,7 +65,7 @@ def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form:
 
     Differences to the first policy are taken seed by seed, with 95 % intervals. Ctrl-C keeps what
     is finished; the same command goes on from there. A grid, of which the last four may be left out
-    and error, format, lenient, start, checkpoint and stop be added:
+    and error, format, perf, lenient, start, checkpoint and stop be added:
 
     \b
     trace: philly.csv.gz

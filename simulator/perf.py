@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ def located(trace: Path, perf: Path | None, names: Sequence[str]) -> Path:
     where = " or ".join(str(place) for place in places)
     what = f"no performance tables ({names[0]}) in {where}"
     raise FileProblem(trace, 1, what, "name where they are with --perf PATH")
+
+
+def tables_of(found: Path) -> Iterator[Path]:
+    """The files that `located` named: that file, or all below that folder, in order."""
+    yield from sorted(path for path in found.rglob("*") if path.is_file()) or [found]
 
 
 class GavelTable:

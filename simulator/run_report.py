@@ -26,7 +26,8 @@ class Setting:
 
     form: one of traces.NAMES, or "auto". error_milli: how far off the run times are that policies
     are told, in thousandths: at 500 up to 1.5 times too long or too short. is_parity: as the
-    Tiresias simulator has it; see parity_tiresias and run.
+    Tiresias simulator has it; see parity_tiresias and run. perf: where the trace's performance
+    tables are, if not beside it.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Setting:
     costs: Costs = field(default_factory=Costs)
     error_milli: int = 0
     is_parity: bool = False
+    perf: Path | None = None
 
 
 def simulate(
@@ -54,7 +56,7 @@ def simulate(
     observer: is told what happens, on the cluster's clock.
     Raises FileProblem and SimulationError.
     """
-    sha256 = digest(setting.path)
+    sha256 = digest(setting.path, setting.form, setting.perf)
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
     tally = Tally()
 
@@ -100,7 +102,7 @@ def _told(job: TraceJob, error_milli: int, seed: int) -> TraceJob:
 def _fitting(setting: Setting, seed: int, skip: Skip | None) -> Iterator[TraceJob]:
     """The jobs of the trace that the cluster can hold. Raises FileProblem."""
     is_empty = True
-    for job in read_trace(setting.path, setting.form, skip):
+    for job in read_trace(setting.path, setting.form, skip, setting.perf):
         what = misfit(job, setting.kinds)
         if what is not None:
             fix = "name a larger cluster, or leave such jobs out with --lenient"

@@ -31,8 +31,8 @@ CODE = ("core", "policies", "simulator")
 class Grid:
     """What a sweep goes through. policies: their labels. clusters: as written, and what they mean.
 
-    form, costs, error_milli: as in Setting. block: as in reshape.changed. is_lenient: lines that
-    are wrong and jobs that are too large are left out.
+    form, costs, error_milli, perf: as in Setting. block: as in reshape.changed. is_lenient: lines
+    that are wrong and jobs that are too large are left out.
     """
 
     traces: tuple[Path, ...]
@@ -45,6 +45,7 @@ class Grid:
     error_milli: int = 0
     block: int = 0
     is_lenient: bool = False
+    perf: Path | None = None
 
     @property
     def is_drawn(self) -> bool:
@@ -54,7 +55,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run of a sweep. sha256: of the trace as it is stored."""
+    """One run of a sweep. sha256: of the trace as it is stored, and of its tables."""
 
     setting: Setting
     sha256: str
@@ -77,7 +78,7 @@ def cells(grid: Grid) -> list[Cell]:
     """All cells in the order in which they are shown: seeds last, before them policies."""
     return [
         Cell(
-            Setting(trace, kinds, grid.form, grid.costs, grid.error_milli),
+            Setting(trace, kinds, grid.form, grid.costs, grid.error_milli, perf=grid.perf),
             sha256,
             cluster,
             policy,
@@ -86,7 +87,8 @@ def cells(grid: Grid) -> list[Cell]:
             grid.block,
             grid.is_lenient,
         )
-        for trace, sha256 in [(trace, digest(trace)) for trace in grid.traces]
+        for trace in grid.traces
+        for sha256 in [digest(trace, grid.form, grid.perf)]
         for cluster, kinds in grid.clusters
         for load_milli in grid.loads_milli
         for policy in grid.policies
@@ -107,7 +109,8 @@ def problem(grid: Grid) -> FileProblem | None:
     for trace in grid.traces:
         jobs = 0
         try:
-            for job in read_trace(trace, grid.form, _nothing if grid.is_lenient else None):
+            skip = _nothing if grid.is_lenient else None
+            for job in read_trace(trace, grid.form, skip, grid.perf):
                 wrong = [what for _, kinds in grid.clusters if (what := misfit(job, kinds))]
                 if wrong and not grid.is_lenient:
                     fix = "name larger clusters, or leave such jobs out with lenient: true"
@@ -130,7 +133,7 @@ def key(cell: Cell) -> Row:
         "seed": cell.seed,
         "resample": cell.block,
         "lenient": cell.is_lenient,
-        "models": repr(replace(cell.setting, path=Path())),
+        "models": repr(replace(cell.setting, path=Path(), perf=None)),
         "version": __version__,
         "code": code_digest(),
     }

@@ -12,6 +12,7 @@ from aimass.simulator.trace_formats import CsvFormat, RowReader, whole_gpus_mill
 from aimass.simulator.trace_jsonl import STEPS_MAX
 from aimass.simulator.tracejob import TraceJob
 
+TABLES = ("throughputs_*",)
 NORMAL_TYPE = "T4"  # of the cluster that the published traces were made for
 LEVEL_MAX = 64
 # The most GPUs of one job on T4, as the artifact has it; the tables alone would allow some more.
@@ -20,7 +21,7 @@ LEVELS_MAX_OF_BATCH = {("deepspeech2", 320): 32}
 
 
 def _reader(path: Path, perf: Path | None) -> RowReader:
-    tables = elastic_tables(located(path, perf, ("throughputs_*",)).parent)
+    tables = elastic_tables(located(path, perf, TABLES).parent)
     return lambda row: _job(row, tables)
 
 
@@ -91,4 +92,5 @@ ELASTICFLOW = CsvFormat(
     used=(),
     ignored=(),
     reader=_reader,
+    tables=TABLES,
 )

@@ -28,7 +28,8 @@ class CsvFormat:
 
     needed: columns that it must have, by which it is known as well. used: others that are read
     where they are. ignored: others that may be there and say nothing to the simulator. reader: what
-    turns rows into jobs; given the trace, and where --perf says that its tables are.
+    turns rows into jobs; given the trace, and where --perf says that its tables are. tables: what
+    these are called (perf.located); none: it has none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CsvFormat:
     used: tuple[str, ...]
     ignored: tuple[str, ...]
     reader: Callable[[Path, Path | None], RowReader]
+    tables: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -62,12 +64,14 @@ class CsvFormat:
 class LineFormat:
     """A format without a line of column names. is_first: whether such a line may begin a trace.
 
-    maker: what turns lines into jobs; given the trace, and where --perf says that tables are.
+    maker: what turns lines into jobs; given the trace, and where --perf says that its tables are.
+    tables: as of a CsvFormat.
     """
 
     name: str
     is_first: Callable[[str], bool]
     maker: Callable[[Path, Path | None], Maker]
+    tables: tuple[str, ...] = ()
 
 
 def whole_gpus_milli(row: Row, column: str) -> int:

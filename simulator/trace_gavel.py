@@ -88,4 +88,9 @@ def _slo_ms(row: Row, work_ms: int) -> int:
     return max(1, round(factor * work_ms)) if factor > 0 else 0
 
 
-GAVEL = LineFormat("gavel", lambda line: line.count("\t") == len(COLUMNS) - 1, _maker)
+GAVEL = LineFormat(
+    "gavel",
+    lambda line: line.count("\t") == len(COLUMNS) - 1,
+    _maker,
+    GAVEL_NAMES,
+)

@@ -13,11 +13,11 @@ from aimass.simulator.trace_formats import CsvFormat, RowReader, whole_gpus_mill
 from aimass.simulator.trace_jsonl import STEPS_MAX
 from aimass.simulator.tracejob import TraceJob
 
-FOLDER = "apps"
+TABLES = ("apps",)
 
 
 def _reader(path: Path, perf: Path | None) -> RowReader:
-    apps = Apps(located(path, perf, (FOLDER,)))
+    apps = Apps(located(path, perf, TABLES))
     works: dict[tuple[str, int, int], int] = {}
 
     def job(row: Row) -> TraceJob:
@@ -55,4 +55,5 @@ POLLUX = CsvFormat(
     used=(),
     ignored=(),
     reader=_reader,
+    tables=TABLES,
 )

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from aimass.simulator.pack_files import FileProblem, Row, numbered_lines, quoted, split_fields
+from aimass.simulator.perf import located, tables_of
 from aimass.simulator.trace_elasticflow import ELASTICFLOW
 from aimass.simulator.trace_formats import CsvFormat, LineFormat, Maker, RowReader
 from aimass.simulator.trace_gavel import GAVEL
@@ -33,8 +34,27 @@ Skip = Callable[[FileProblem], None]
 """Told of each line that is left out."""
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of the file as it is stored, in hex."""
+def digest(path: Path, name: str = "auto", perf: Path | None = None) -> str:
+    """SHA-256 of the file as it is stored, in hex; where it has performance tables, of both.
+
+    Arguments as of read_trace. Raises FileProblem.
+    """
+    tables = _tables(path, name, perf)
+    found = _sha256(path)
+    return hashlib.sha256("".join([found, *tables]).encode()).hexdigest() if tables else found
+
+
+def _tables(path: Path, name: str, perf: Path | None) -> list[str]:
+    """Digests of the performance tables of the trace."""
+    if (first := next(numbered_lines(path), None)) is None:
+        return []
+    form = _format(path, first, name)
+    return (
+        [_sha256(one) for one in tables_of(located(path, perf, form.tables))] if form.tables else []
+    )
+
+
+def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

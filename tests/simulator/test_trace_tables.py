@@ -10,7 +10,7 @@ from aimass.core.speeds import SpeedOn
 from aimass.simulator.pack_files import FileProblem
 from aimass.simulator.perf import GAVEL_NAMES, gavel_table, located
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.traces import read_trace
+from aimass.simulator.traces import digest, read_trace
 from tests.simulator.shared import trace
 
 TABLE = {
@@ -93,6 +93,15 @@ def test_tables_are_beside_the_trace_or_above_or_where_one_says(gavel: Path) -> 
     told = problem_of(gavel, line(), perf=gavel.parent / "nowhere")
     assert "no performance tables (simulation_throughputs.json)" in told
     assert told.endswith("fix: name where they are with --perf PATH")
+
+
+def test_another_table_is_another_input(gavel: Path) -> None:
+    gavel.write_text(line())
+    before = digest(gavel)
+    table = json.dumps({"a100": TABLE["k80"]})
+    (gavel.parent / "simulation_throughputs.json").write_text(table)
+    assert digest(gavel) != before
+    assert digest(gavel, perf=gavel.parent.parent) == before
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"v100": {"B": {"null": 1}}}', '{"v100": []}'])
