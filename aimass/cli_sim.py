@@ -11,6 +11,7 @@ from aimass.cli_sim_replay import replay
 from aimass.cli_sim_run import run
 from aimass.cli_sim_size import size
 from aimass.cli_sim_sweep import sweep
+from aimass.cli_sim_validate import validate
 
 
 @click.group(
@@ -23,6 +24,8 @@ from aimass.cli_sim_sweep import sweep
     massctl sim sweep grid.yaml --workers 8
     massctl sim generate --jobs 5000 --arrival daily --rate 200 --out jobs.jsonl.gz
     massctl sim export --journal massd/ --out jobs.jsonl.gz
+    massctl sim validate --journal massd/
+    massctl sim replay --journal massd/ --policy las --cluster 16x8xH100
     massctl sim size --slo 'wait_p95<30m' --trace jobs.jsonl --cluster 8x8xH100
     """,
 )
@@ -39,3 +42,4 @@ sim.add_command(size)
 sim.add_command(generate)
 sim.add_command(export)
 sim.add_command(replay)
+sim.add_command(validate)

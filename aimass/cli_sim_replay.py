@@ -1,4 +1,4 @@
-"""massctl sim replay: a journal once more, to check it or to ask another policy."""
+"""massctl sim replay: a journal once more: to check it, ask another policy, or live otherwise."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,13 @@ from aimass import units
 from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_journal import existing, journal_errors, load_tools
 from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_compared import FIX, broken_off, load, policy_of, show, tell_unknown
 from aimass.cli_sim_options import journal_option
-from aimass.errors import Conflict, InvalidRequest
+from aimass.errors import Conflict, InvalidRequest, MassError
 from aimass.output import Column, print_value, table
 
-FIX = "choose one policy; massctl sim run --help names them"
 SHOWN = 20
+WAYS = "--audit, --re-decide, or --policy NAME and --cluster SPEC for what would have become of it"
 
 
 @click.command(
@@ -22,7 +23,8 @@ SHOWN = 20
     examples="""
     massctl sim replay --journal ~/.local/state/aimass/massd --audit
     massctl sim replay --journal massd/ --re-decide --policy fifo-backfill
-    massctl sim replay --journal massd/ --re-decide --policy las -o json
+    massctl sim replay --journal massd/ --policy las
+    massctl sim replay --journal massd/ --policy fair --cluster 16x8xH100 -o json
     """,
 )
 @journal_option
@@ -35,26 +37,67 @@ SHOWN = 20
 )
 @click.option(
     "--policy",
-    default="fair",
-    show_default=True,
+    default=None,
     metavar="NAME[:OPTION=VALUE,…]",
-    help="For --re-decide.",
+    help="Who decides. Default: as recorded; for --re-decide fair.",
+)
+@click.option(
+    "--cluster",
+    "cluster_text",
+    default=None,
+    metavar="SPEC",
+    help="On these nodes, such as 16x8xH100, instead of the journal's own.",
 )
 @output_option("table", "json", "yaml")
 @common_options
-def replay(journal_folder: Path, audit: bool, redecide: bool, policy: str, form: str) -> None:
-    """Replay a journal: check it, or say where another policy would have decided otherwise.
+def replay(
+    journal_folder: Path,
+    audit: bool,
+    redecide: bool,
+    policy: str | None,
+    cluster_text: str | None,
+    form: str,
+) -> None:
+    """Replay a journal: check it, ask another policy, or play it under that or on other nodes.
 
-    For what would have followed from other decisions: massctl sim export, then sim run.
+    With --policy or --cluster alone the jobs come as they came and do the work that they did; what
+    would have become of them is printed beside what did.
     """
-    if audit == redecide:
-        raise InvalidRequest("say what to do with the journal", fix="either --audit or --re-decide")
+    is_other = not (audit or redecide) and (policy is not None or cluster_text is not None)
+    if audit + redecide + is_other != 1:
+        raise InvalidRequest("say what to do with the journal", fix=f"one of {WAYS}")
+    if (cluster_text is not None and not is_other) or (audit and policy is not None):
+        raise InvalidRequest("--audit takes no policy or cluster, --re-decide no cluster", fix=WAYS)
     tools = load_tools()
     with journal_errors(tools, journal_folder):
         if audit:
             _audit(tools.verify(existing(journal_folder)), journal_folder, form)
+        elif redecide:
+            _redecide(tools.events(existing(journal_folder)), policy or "fair", form)
         else:
-            _redecide(tools.events(existing(journal_folder)), policy, form)
+            _otherwise(tools.events(existing(journal_folder)), policy, cluster_text, form)
+
+
+def _otherwise(events: Any, policy: str | None, cluster_text: str | None, form: str) -> None:
+    """Play the journal under this policy, on these nodes."""
+    tools, kinds = load(), None
+    if cluster_text is not None:
+        try:
+            kinds = tools.clusters.parse_cluster(cluster_text)
+        except ValueError as error:
+            raise InvalidRequest(f"no cluster {cluster_text!r}", fix=f"name {error}") from None
+    recorded = tools.recorded.read(events)
+    label, made = policy_of(tools, recorded, policy)
+    with broken_off(tools):
+        found = tools.validate.compare(recorded, made, kinds)
+    if not found.compared:
+        raise MassError(
+            "no job of the journal would have ended",
+            why=f"{found.jobs} ended as it was recorded",
+            fix="name a cluster that can hold them; massctl sim validate replays it as it was",
+        )
+    tell_unknown(recorded)
+    show(found, "Counterfactual", label, cluster_text or "", form)
 
 
 def _audit(report: Any, folder: Path, form: str) -> None:

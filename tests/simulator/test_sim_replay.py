@@ -120,8 +120,8 @@ def test_an_audit_finds_a_hash_that_does_not_agree(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "either --audit or --re-decide"),
-        (("--audit", "--re-decide"), "either --audit or --re-decide"),
+        ((), "one of --audit, --re-decide, or --policy"),
+        (("--audit", "--re-decide"), "one of --audit, --re-decide, or --policy"),
         (("--re-decide", "--policy", "best"), "no policy 'best'"),
         (("--re-decide", "--policy", "las,fifo"), "more than one policy"),
     ],
