@@ -143,13 +143,14 @@ class App:
             self._rates[key] = found
         return found
 
-    def alone_s(self, batch: int, gpus: int) -> float:
-        """Seconds from start to end on so many GPUs, packed, when nothing disturbs it."""
+    def alone_s(self, batch: int, gpus: int, epoch: int = 0, progress: float = 0.0) -> float:
+        """Seconds from there to its end on so many GPUs, packed, when nothing disturbs it."""
         placement, batches = packed(gpus), self.split(batch, gpus)
-        total, before = 0.0, 0.0
-        for epoch, end in enumerate(self.progress_ends):
-            total += max(0.0, end - before) / self.rate(placement, batches, epoch)
-            before = max(before, end)
+        total = 0.0
+        for at in range(epoch, self.epochs):
+            end = self.progress_ends[at]
+            total += max(0.0, end - progress) / self.rate(placement, batches, at)
+            progress = max(progress, end)
         return total
 
 
