@@ -3,6 +3,7 @@
 import click
 
 from aimass.cli_base import Group, common_options
+from aimass.cli_sim_convert import convert
 from aimass.cli_sim_export import export
 from aimass.cli_sim_generate import generate
 from aimass.cli_sim_pack import pack
@@ -24,6 +25,7 @@ from aimass.cli_sim_validate import validate
     massctl sim sweep grid.yaml --workers 8
     massctl sim generate --jobs 5000 --arrival daily --rate 200 --out jobs.jsonl.gz
     massctl sim export --journal massd/ --out jobs.jsonl.gz
+    massctl sim convert philly.csv.gz philly.parquet
     massctl sim validate --journal massd/
     massctl sim replay --journal massd/ --policy las --cluster 16x8xH100
     massctl sim size --slo 'wait_p95<30m' --trace jobs.jsonl --cluster 8x8xH100
@@ -41,5 +43,6 @@ sim.add_command(sweep)
 sim.add_command(size)
 sim.add_command(generate)
 sim.add_command(export)
+sim.add_command(convert)
 sim.add_command(replay)
 sim.add_command(validate)

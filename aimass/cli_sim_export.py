@@ -6,8 +6,8 @@ import click
 
 from aimass.cli_base import Command, common_options
 from aimass.cli_journal import existing, journal_errors, load_tools
-from aimass.cli_sim_base import installed
-from aimass.cli_sim_options import journal_option, out_option
+from aimass.cli_sim_base import installed, refusals
+from aimass.cli_sim_options import FIX, journal_option, out_option
 from aimass.errors import MassError
 from aimass.output import hint
 
@@ -28,7 +28,7 @@ def export(journal_folder: Path, out_file: Path | None) -> None:
     Jobs that never ran, or have not ended, are left out and counted.
     """
     with installed():
-        from aimass.simulator import trace_write
+        from aimass.simulator import trace_targets
         from aimass.simulator.export import export as exported
     tools = load_tools()
     with journal_errors(tools, journal_folder):
@@ -38,7 +38,8 @@ def export(journal_folder: Path, out_file: Path | None) -> None:
     if not found.jobs:
         fix = "wait until some job with GPUs has ended"
         raise MassError("the journal holds no job that makes a trace", fix=fix)
-    made = trace_write.write_trace(found.jobs, out_file)
+    with refusals(FIX):
+        made = trace_targets.write_as_named(found.jobs, out_file)
     hint(f"{made} jobs{f' in {out_file}' if out_file is not None else ''}")
     if found.cluster:
         hint(f"the nodes at the end: --cluster {found.cluster}")

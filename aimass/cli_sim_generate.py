@@ -38,7 +38,7 @@ class Tools(NamedTuple):
     fit: Any
     generate: Any
     traces: Any
-    write: Any
+    targets: Any
 
 
 def parse_sizes(text: object) -> list[tuple[int, float]]:
@@ -221,7 +221,7 @@ def generate(
         arrivals = _arrivals(tools, arrival, rate, per_hour)
         slo_milli = round(1000 * (slo_factor or 0))
         jobs = tools.generate.generate(count or default, kinds, arrivals, seed, slo_milli)
-        made = tools.write.write_trace(jobs, out_file)
+        made = tools.targets.write_as_named(jobs, out_file)
     if out_file is not None:
         hint(f"{made} jobs in {out_file}")
 
@@ -256,5 +256,5 @@ def _arrivals(
 
 def _tools() -> Tools:
     with installed():
-        from aimass.simulator import fit, generate, trace_write, traces
-    return Tools(fit, generate, traces, trace_write)
+        from aimass.simulator import fit, generate, trace_targets, traces
+    return Tools(fit, generate, traces, trace_targets)

@@ -1,14 +1,31 @@
 """Options of several commands of `massctl sim` that are about traces, seeds and the world."""
 
 import math
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from aimass.cli_base import DURATION, Function, Parsed
+from aimass.output import hint
 
-FORMATS = (*("auto", "jsonl", "gavel", "elasticflow", "tiresias", "philly", "openb", "pollux"),)
+FORMATS = (
+    *(
+        "auto",
+        "jsonl",
+        "parquet",
+        "swf",
+        "gavel",
+        "elasticflow",
+        "tiresias",
+        "philly",
+        "openb",
+        "pollux",
+    ),
+)
 SEEDS_MAX = 1000
+SKIPS_LISTED = 10
 FIX = "give a trace that has what it takes"
 
 
@@ -70,8 +87,34 @@ out_option = click.option(
     "out_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to: JSONL, gzipped if it ends in .gz. Default: stdout.",
+    help="Where to: .jsonl, .swf (each also .gz or .zst), or .parquet. Default: stdout.",
 )
+
+
+class Skips:
+    """What a lenient command left out of a trace: how many lines, and the first of them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[Any] = []
+
+    def add(self, problem: Any) -> None:
+        """Note a FileProblem. O(1) memory."""
+        self._count += 1
+        if len(self._first) < SKIPS_LISTED:
+            self._first.append(problem)
+
+    def tell(self) -> None:
+        """Say it on stderr, over a line of progress."""
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if not self._count:
+            return
+        hint(f"{self._count} lines of the trace were left out:")
+        for problem in self._first:
+            hint(f"  {problem.path}:{problem.line}: {problem.what}")
+        if self._count > SKIPS_LISTED:
+            hint(f"  and {self._count - SKIPS_LISTED} more")
 
 
 def cost_options(function: Function) -> Function:

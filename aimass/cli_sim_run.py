@@ -14,6 +14,7 @@ from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_options import (
     FIX,
     SEEDS_MAX,
+    Skips,
     cost_options,
     error_option,
     format_option,
@@ -22,9 +23,7 @@ from aimass.cli_sim_options import (
     trace_option,
 )
 from aimass.errors import InvalidRequest, MassError
-from aimass.output import Column, as_json, hint, print_value, table
-
-SKIPS_LISTED = 10
+from aimass.output import Column, as_json, print_value, table
 
 
 class Tools(NamedTuple):
@@ -130,11 +129,11 @@ def run(
             trace_file, kinds, trace_form, costs, error_milli, parity is not None, perf_path
         )
         rows: list[Row] = []
-        skips: list[Any] = []
+        skips = Skips()
         steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
         with _records(jobs_file, tools.summary.JOB_FIELDS) as write:
             for one, at in steps:
-                skip = skips.append if lenient and not rows else _nothing if lenient else None
+                skip = skips.add if lenient and not rows else _nothing if lenient else None
                 told = _progress(f"{one.label}, run {len(rows) + 1} of {len(steps)}")
                 try:
                     rows.append(tools.report.simulate(setting, one, at, skip, write, told))
@@ -142,7 +141,7 @@ def run(
                     raise MassError(
                         f"the simulation of {one.label} broke off", why=str(error)
                     ) from None
-    _tell_skips(skips)
+    skips.tell()
     _print(rows, seeds_count, form)
 
 
@@ -192,18 +191,6 @@ def _progress(what: str) -> Callable[[int], None] | None:
     return lambda come: print(
         f"\r{what}: {come} jobs have come", end="", file=sys.stderr, flush=True
     )
-
-
-def _tell_skips(skips: list[Any]) -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    if not skips:
-        return
-    hint(f"{len(skips)} lines of the trace were left out:")
-    for problem in skips[:SKIPS_LISTED]:
-        hint(f"  {problem.path}:{problem.line}: {problem.what}")
-    if len(skips) > SKIPS_LISTED:
-        hint(f"  and {len(skips) - SKIPS_LISTED} more")
 
 
 def _print(rows: list[Row], seeds_count: int, form: str) -> None:

@@ -15,7 +15,7 @@ from aimass.simulator.tracejob import QUEUE, TraceJob
 NEEDED = ("id", "submit_s", "run_s", "gpus")
 FIELDS = (
     *(*NEEDED, "user", "queue", "priority", "gpu_types", "slo_s", "speeds"),
-    *("app", "steps", "batch", "gpus_min", "gpus_max"),
+    *("app", "steps", "batch", "gpus_min", "gpus_max", "told_s"),
 )
 SETTING = ("gpu_type", "gpus", "nodes", "speed")
 SECONDS_MAX = 10**12
@@ -37,6 +37,11 @@ def job_of_line(path: Path, number: int, line: str) -> TraceJob:
     except (ValueError, RecursionError) as error:
         fix = "write one whole JSON object on every line"
         raise FileProblem(path, number, f"no JSON ({error})", fix) from None
+    return job_of(path, number, value)
+
+
+def job_of(path: Path, number: int, value: Any) -> TraceJob:
+    """The job of one decoded object, in which numbers are int or Decimal. Raises FileProblem."""
     try:
         return _job(value, number)
     except ValueError as error:
@@ -94,6 +99,7 @@ def _job(value: Any, number: int) -> TraceJob:
         batch=field("batch", _whole(0, STEPS_MAX), 0, "a whole number of at least 0"),
         gpus_min=field("gpus_min", _whole(1, GPUS_MAX), 0, bound),
         gpus_max=field("gpus_max", _whole(1, GPUS_MAX), 0, bound),
+        told_ms=field("told_s", _ms, 0, seconds),
     )
     if job.gpus_min or job.gpus_max:
         _check_bounds(job)

@@ -1,21 +1,31 @@
-"""Writes our own traces: what trace_jsonl reads, job by job; gzipped where the name ends in .gz."""
+"""Writes traces: our own lines, which trace_jsonl reads, and SWF and Parquet by the file's name."""
 
 import gzip
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from aimass.core.speeds import NORMAL_MICRO, SpeedOn, Speeds
 from aimass.simulator.tracejob import QUEUE, TraceJob
+from aimass.simulator.unpack import zstandard
+
+PACKED = (".gz", ".zst")
+ZSTD_LEVEL = 9
 
 
 def line_of(job: TraceJob) -> str:
     """The job as a line, without what is as usual; reads back as the same job."""
-    fields: dict[str, Any] = {
+    return json.dumps(fields_of(job), ensure_ascii=False)
+
+
+def fields_of(job: TraceJob) -> dict[str, Any]:
+    """The fields of its line."""
+    needed: dict[str, Any] = {
         "id": job.name,
         "submit_s": _thousandths(job.submit_ms),
         "run_s": _thousandths(job.work_ms),
@@ -33,38 +43,60 @@ def line_of(job: TraceJob) -> str:
         "batch": job.batch,
         "gpus_min": job.gpus_min,
         "gpus_max": job.gpus_max,
+        "told_s": _thousandths(job.told_ms),
     }
-    fields |= {name: value for name, value in optional.items() if value}
-    return json.dumps(fields, ensure_ascii=False)
+    return needed | {name: value for name, value in optional.items() if value}
 
 
 def write_trace(jobs: Iterable[TraceJob], path: Path | None) -> int:
-    """Write the jobs, and give how many there are. path: None is stdout.
+    """Write the jobs as our own lines, and give how many there are. path: None is stdout.
 
-    A file is there whole or not at all, and equal jobs are equal bytes. Raises OSError.
+    A file is there whole or not at all, and equal jobs are equal bytes; it is packed where its
+    name ends in .gz or .zst. Raises OSError, and NotPacked where nothing here can pack it.
     """
     if path is None:
         return _write(jobs, sys.stdout)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as raw:
-            if path.suffix == ".gz":
-                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:  # no name, no time
-                    count = _write_bytes(jobs, packed)
-            else:
-                count = _write_bytes(jobs, raw)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return count
-
-
-def _write_bytes(jobs: Iterable[TraceJob], raw: Any) -> int:
-    with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:
+    with written(path) as file:
         return _write(jobs, file)
 
 
-def _write(jobs: Iterable[TraceJob], file: Any) -> int:
+@contextmanager
+def written(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes its name when all of it is written; packed as its name says."""
+    with replaced(path) as beside, open(beside, "wb") as raw, _packer(path)(raw) as packed:
+        file = io.TextIOWrapper(packed, encoding="utf-8", newline="\n")
+        try:
+            yield file
+        finally:
+            file.detach()
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A name beside it to write to; the file takes its place when nothing went wrong."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _packer(path: Path) -> Callable[[IO[bytes]], Any]:
+    if path.suffix == ".gz":
+        return lambda raw: gzip.GzipFile("", "wb", fileobj=raw, mtime=0)  # no name, no time
+    if path.suffix == ".zst":
+        compressor = zstandard().ZstdCompressor(ZSTD_LEVEL, write_checksum=True)
+        return lambda raw: compressor.stream_writer(raw)
+    return _as_it_is
+
+
+@contextmanager
+def _as_it_is(raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    yield raw
+
+
+def _write(jobs: Iterable[TraceJob], file: IO[str]) -> int:
     count = 0
     for job in jobs:
         file.write(f"{line_of(job)}\n")

@@ -18,15 +18,18 @@ from aimass.simulator.trace_formats import CsvFormat, LineFormat, Maker, RowRead
 from aimass.simulator.trace_gavel import GAVEL
 from aimass.simulator.trace_jsonl import JSONL
 from aimass.simulator.trace_openb import OPENB
+from aimass.simulator.trace_parquet import NAME as PARQUET
+from aimass.simulator.trace_parquet import is_parquet, parquet_jobs
 from aimass.simulator.trace_philly import PHILLY
 from aimass.simulator.trace_pollux import POLLUX
+from aimass.simulator.trace_swf import SWF
 from aimass.simulator.trace_tiresias import TIRESIAS
 from aimass.simulator.tracejob import TraceJob
 
 # ElasticFlow's have all that Tiresias's need, and more.
 CSV_FORMATS = (ELASTICFLOW, TIRESIAS, PHILLY, OPENB, POLLUX)
-FORMATS = (JSONL, GAVEL, *CSV_FORMATS)
-NAMES = tuple(form.name for form in FORMATS)
+FORMATS = (JSONL, SWF, GAVEL, *CSV_FORMATS)
+NAMES = (*(form.name for form in FORMATS), PARQUET)
 
 _NAME_ONE = "name a file with at least one job"
 
@@ -46,7 +49,7 @@ def digest(path: Path, name: str = "auto", perf: Path | None = None) -> str:
 
 def _tables(path: Path, name: str, perf: Path | None) -> list[str]:
     """Digests of the performance tables of the trace."""
-    if (first := next(numbered_lines(path), None)) is None:
+    if _is_parquet(path, name) or (first := next(numbered_lines(path), None)) is None:
         return []
     form = _format(path, first, name)
     return (
@@ -86,6 +89,9 @@ def read_trace(
 
 def _jobs(path: Path, name: str, perf: Path | None) -> Iterator[TraceJob | FileProblem]:
     """Jobs, and what is wrong with the lines that are none."""
+    if _is_parquet(path, name):
+        yield from parquet_jobs(path)
+        return
     unread: list[FileProblem] = []
     lines = numbered_lines(path, unread.append)
     first = next(lines, None)
@@ -112,6 +118,10 @@ def _jobs(path: Path, name: str, perf: Path | None) -> Iterator[TraceJob | FileP
         if found is not None:
             yield found
     yield from unread
+
+
+def _is_parquet(path: Path, name: str) -> bool:
+    return name == PARQUET or (name == "auto" and is_parquet(path))
 
 
 def _rows(path: Path, job: RowReader, header: list[str]) -> Maker:

@@ -13,7 +13,7 @@ GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """What reading raises where packed data are cut off or wrong."""
 
-_CHUNK = 2**16
+_CHUNK = 2**12  # packed; what is in it comes out at once
 _NAMED = {".gz": (GZIP_MAGIC, "gzip"), ".zst": (ZSTD_MAGIC, "zstd")}
 
 
@@ -21,7 +21,7 @@ class NotPacked(ValueError):
     """The file is not what its name says, or nothing here can unpack it: what, and what to do."""
 
     def __init__(self, what: str, fix: str) -> None:
-        super().__init__(what, fix)
+        super().__init__(f"{what}; fix: {fix}")
         self.what, self.fix = what, fix
 
 
