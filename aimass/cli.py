@@ -161,7 +161,7 @@ def _forget_output() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and give its exit code; errors are printed to stderr."""
-    session = Session()
+    session = Session(argv=tuple(argv))
     try:
         result = massctl.main(list(argv), prog_name="massctl", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0

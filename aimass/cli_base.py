@@ -28,6 +28,7 @@ class Session:
     address: str | None = None
     request_timeout_ms: int = 10_000
     colour: str = "auto"
+    argv: tuple[str, ...] = ()  # the words after massctl
 
     def client(self) -> "Client":
         """Open a connection; loads gRPC."""

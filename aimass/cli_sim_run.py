@@ -22,6 +22,7 @@ from aimass.cli_sim_options import (
     seed_option,
     trace_option,
 )
+from aimass.cli_sim_report import report_folder_option, reporting
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, as_json, print_value, table
 
@@ -43,6 +44,7 @@ class Tools(NamedTuple):
     massctl sim run --trace jobs.jsonl --cluster 64x8xH100 --policy fifo
     massctl sim run --trace philly.csv.gz --cluster 300x8xP100 --policy srtf --compare fifo,las
     massctl sim run --trace jobs.csv --cluster 16x4xV100+8x8xA100 --restart 30s -o json
+    massctl sim run --trace jobs.csv --cluster 64x8xH100 --compare las,srtf --report report/
     """,
 )
 @trace_option
@@ -94,6 +96,7 @@ class Tools(NamedTuple):
     metavar="FILE",
     help="Write a record of every job: .csv, else JSONL.",
 )
+@report_folder_option
 @click.option("--lenient", is_flag=True, help="Leave out lines that are wrong, and say which.")
 @output_option("table", "json", "yaml")
 @common_options
@@ -113,6 +116,7 @@ def run(
     stop_ms: int,
     parity: str | None,
     jobs_file: Path | None,
+    report_folder: Path | None,
     lenient: bool,
     form: str,
 ) -> None:
@@ -131,16 +135,22 @@ def run(
         rows: list[Row] = []
         skips = Skips()
         steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
-        with _records(jobs_file, tools.summary.JOB_FIELDS) as write:
+        with (
+            _records(jobs_file, tools.summary.JOB_FIELDS) as write,
+            reporting(report_folder, kinds, cluster_text) as report,
+        ):
             for one, at in steps:
                 skip = skips.add if lenient and not rows else _nothing if lenient else None
                 told = _progress(f"{one.label}, run {len(rows) + 1} of {len(steps)}")
+                sight = report.watch(write)
+                watched = {"write": sight.write, "progress": told, "observer": sight.observer}
                 try:
-                    rows.append(tools.report.simulate(setting, one, at, skip, write, told))
+                    rows.append(tools.report.simulate(setting, one, at, skip, **watched))
                 except tools.run.SimulationError as error:
                     raise MassError(
                         f"the simulation of {one.label} broke off", why=str(error)
                     ) from None
+                report.take(rows[-1])
     skips.tell()
     _print(rows, seeds_count, form)
 

@@ -141,9 +141,10 @@ class Timeline:
         self._beside.add(at_ms, self._width_ms, change)
         self._row_there[row].add(at_ms, self._width_ms, gpu_milli - before)
 
-    def close(self, at_ms: int) -> Course:
-        """The whole course, which ends then."""
-        at_ms, width_ms = self._reached(at_ms), self._width_ms
+    def close(self, length_ms: int) -> Course:
+        """The whole course, which ends so long after its beginning."""
+        at_ms = self._reached(self._begin_ms + length_ms)
+        width_ms = self._width_ms
         bins = max(1, -(-at_ms // width_ms))
 
         def sums(steps: _Steps) -> list[int]:
