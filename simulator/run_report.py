@@ -16,7 +16,7 @@ from aimass.simulator.run import run
 from aimass.simulator.run_policies import Named
 from aimass.simulator.run_summary import Row, Tally, job_row, summary
 from aimass.simulator.timeline import Observer
-from aimass.simulator.tracejob import TraceJob, misfit
+from aimass.simulator.tracejob import TraceJob, misfit, spelled
 from aimass.simulator.traces import Skip, digest, read_trace
 
 
@@ -102,7 +102,8 @@ def _told(job: TraceJob, error_milli: int, seed: int) -> TraceJob:
 def _fitting(setting: Setting, seed: int, skip: Skip | None) -> Iterator[TraceJob]:
     """The jobs of the trace that the cluster can hold. Raises FileProblem."""
     is_empty = True
-    for job in read_trace(setting.path, setting.form, skip, setting.perf):
+    for found in read_trace(setting.path, setting.form, skip, setting.perf):
+        job = spelled(found, setting.kinds)
         what = misfit(job, setting.kinds)
         if what is not None:
             fix = "name a larger cluster, or leave such jobs out with --lenient"

@@ -15,13 +15,15 @@ from aimass.simulator.tracejob import QUEUE, TraceJob
 NEEDED = ("id", "submit_s", "run_s", "gpus")
 FIELDS = (
     *(*NEEDED, "user", "queue", "priority", "gpu_types", "slo_s", "speeds"),
-    *("app", "steps", "batch", "gpus_min", "gpus_max", "told_s"),
+    *("app", "steps", "batch", "gpus_min", "gpus_max", "told_s", "cpus", "memory_mib"),
 )
 SETTING = ("gpu_type", "gpus", "nodes", "speed")
 SECONDS_MAX = 10**12
 PRIORITY_MAX = 1_000_000
 SPEED_MAX = 1000
 STEPS_MAX = 10**15
+CPUS_MAX = 2**30 // 1000
+MIB_MAX = 2**39
 SPEEDS = (
     'speeds by GPU type such as {"A100": 1.8}, or settings such as '
     '[{"gpu_type": "A100", "gpus": 4, "nodes": 1, "speed": 3.5}], each setting once'
@@ -100,6 +102,8 @@ def _job(value: Any, number: int) -> TraceJob:
         gpus_min=field("gpus_min", _whole(1, GPUS_MAX), 0, bound),
         gpus_max=field("gpus_max", _whole(1, GPUS_MAX), 0, bound),
         told_ms=field("told_s", _ms, 0, seconds),
+        cpu_milli=field("cpus", _cpu_milli, 0, f"cores up to {CPUS_MAX}, at most three decimals"),
+        memory_mib=field("memory_mib", _whole(0, MIB_MAX), 0, f"whole MiB up to {MIB_MAX}"),
     )
     if job.gpus_min or job.gpus_max:
         _check_bounds(job)
@@ -125,6 +129,10 @@ def _parts(value: Any, most: int, per: int) -> int | None:
 
 def _ms(value: Any) -> int | None:
     return _parts(value, SECONDS_MAX, 1000)
+
+
+def _cpu_milli(value: Any) -> int | None:
+    return _parts(value, CPUS_MAX, 1000)
 
 
 def _whole(least: int, most: int) -> Callable[[Any], int | None]:

@@ -1,7 +1,6 @@
 """Pods of the openb cluster (Alibaba, 2023) as jobs, from their schedule to their end.
 
-One that was never scheduled runs as long as it was there. CPU and memory are not read, and pods
-without a GPU start at once.
+One that was never scheduled runs as long as it was there.
 """
 
 from aimass.simulator.pack_files import Row
@@ -20,14 +19,19 @@ def _job(row: Row) -> TraceJob:
     if gpus > 1 and gpu_milli < 1000:
         raise row.problem(f"{gpu_milli} gpu_milli of each of {gpus} GPUs", "only one is shared")
     models = tuple(sorted({*row.fields.get("gpu_spec", "").split("|")} - {""}))
-    name, work_ms = row.text("name"), deleted_ms - begin_ms
-    return TraceJob(name, created_ms, work_ms, gpus * gpu_milli, row.line, gpu_types=models)
+    asked = {"cpu_milli": _count(row, "cpu_milli"), "memory_mib": _count(row, "memory_mib")}
+    times = (created_ms, deleted_ms - begin_ms)
+    return TraceJob(row.text("name"), *times, gpus * gpu_milli, row.line, gpu_types=models, **asked)
+
+
+def _count(row: Row, column: str) -> int:
+    return row.count(column) if row.fields.get(column) else 0
 
 
 OPENB = CsvFormat(
     "openb",
     needed=("name", "num_gpu", "gpu_milli", "creation_time", "deletion_time"),
-    used=("gpu_spec", "scheduled_time"),
-    ignored=("cpu_milli", "memory_mib", "qos", "pod_phase"),
+    used=("gpu_spec", "scheduled_time", "cpu_milli", "memory_mib"),
+    ignored=("qos", "pod_phase"),
     reader=plain(_job),
 )

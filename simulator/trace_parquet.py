@@ -22,8 +22,8 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _seconds(ms: int) -> Decimal:
-    return Decimal(ms) / 1000
+def _thousandths(milli: int) -> Decimal:
+    return Decimal(milli) / 1000
 
 
 def _settings(speeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -41,23 +41,25 @@ Column = tuple[str, str, Callable[[Any], Any]]
 
 NEEDED: dict[str, Column] = {
     "id": ("text", "id", _same),
-    "submit_ms": ("whole", "submit_s", _seconds),
-    "run_ms": ("whole", "run_s", _seconds),
-    "gpu_milli": ("whole", "gpus", _seconds),
+    "submit_ms": ("whole", "submit_s", _thousandths),
+    "run_ms": ("whole", "run_s", _thousandths),
+    "gpu_milli": ("whole", "gpus", _thousandths),
 }
 COLUMNS: dict[str, Column] = NEEDED | {
     "user": ("text", "user", _same),
     "queue": ("text", "queue", _same),
     "priority": ("whole", "priority", _same),
     "gpu_types": ("texts", "gpu_types", _same),
-    "slo_ms": ("whole", "slo_s", _seconds),
+    "slo_ms": ("whole", "slo_s", _thousandths),
     "speeds": ("settings", "speeds", _settings),
     "app": ("text", "app", _same),
     "steps": ("whole", "steps", _same),
     "batch": ("whole", "batch", _same),
     "gpus_min": ("whole", "gpus_min", _same),
     "gpus_max": ("whole", "gpus_max", _same),
-    "told_ms": ("whole", "told_s", _seconds),
+    "told_ms": ("whole", "told_s", _thousandths),
+    "cpu_milli": ("whole", "cpus", _thousandths),
+    "memory_mib": ("whole", "memory_mib", _same),
 }
 
 

@@ -44,6 +44,8 @@ def fields_of(job: TraceJob) -> dict[str, Any]:
         "gpus_min": job.gpus_min,
         "gpus_max": job.gpus_max,
         "told_s": _thousandths(job.told_ms),
+        "cpus": _thousandths(job.cpu_milli),
+        "memory_mib": job.memory_mib,
     }
     return needed | {name: value for name, value in optional.items() if value}
 

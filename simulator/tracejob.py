@@ -1,7 +1,7 @@
 """TraceJob: one job of a trace, whichever its format; and the spec that is submitted for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from aimass.core.spec import WHOLE_GPU_MILLI, Checkpoint, JobSpec, Need, Role
@@ -23,7 +23,9 @@ class TraceJob:
     name in performance tables; empty: in none. steps: its work in the app's own unit, batch: the
     global batch size asked for; 0: not said. gpus_min, gpus_max: an elastic job takes so many GPUs;
     0 and 0: it is rigid. told_ms: the run time that policies are told; 0: the true one.
-    is_movable: it may be moved so that others can start.
+    told_speeds: the speeds that they are told; (): the true ones.
+    cpu_milli, memory_mib: of the whole gang, as asked for. is_movable: it may be moved so that
+    others can start.
     """
 
     name: str
@@ -43,12 +45,29 @@ class TraceJob:
     gpus_min: int = 0
     gpus_max: int = 0
     told_ms: int = 0
+    told_speeds: Speeds = ()
+    cpu_milli: int = 0
+    memory_mib: int = 0
     is_movable: bool = False
+
+
+def spelled(job: TraceJob, kinds: Kinds) -> TraceJob:
+    """The job with the GPU types of that cluster as they are spelled there: V100 for v100."""
+    if not (job.gpu_types or job.speeds):
+        return job
+    own = {kind.gpu_type.casefold(): kind.gpu_type for kind in kinds}
+    gpu_types = tuple(own.get(name.casefold(), name) for name in job.gpu_types)
+    speeds = tuple(
+        replace(one, gpu_type=own.get(one.gpu_type.casefold(), one.gpu_type)) for one in job.speeds
+    )
+    if gpu_types == job.gpu_types and speeds == job.speeds:
+        return job
+    return replace(job, gpu_types=tuple(sorted(gpu_types)), speeds=speeds)
 
 
 def misfit(job: TraceJob, kinds: Kinds) -> str | None:
     """Why the job could never start on this cluster, even if it were empty; None: it could."""
-    wanted = job.gpu_types
+    wanted = spelled(job, kinds).gpu_types
     suitable = [kind for kind in kinds if not wanted or kind.gpu_type in wanted]
     if not suitable:
         return f"asks for {' or '.join(wanted)}, and there are {_models(kinds)}"

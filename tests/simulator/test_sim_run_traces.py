@@ -45,9 +45,10 @@ def test_every_format_is_known_by_its_first_line(path: Path) -> None:
     (job,) = jobs_of(path, PHILLY + "2017-09-04 10:30:41,100.5,8,804,7f04ca\n")
     assert job == TraceJob("line-2", 1_504_521_041_000, 100_500, 8000, 2, queue="7f04ca")
     (job,) = jobs_of(path, OPENB + "p,6000,12288,1,460,T4|P100,LS,Running,10,100,40\n")
-    assert job == TraceJob("p", 10_000, 60_000, 460, line=2, gpu_types=("P100", "T4"))
+    sizes = {"cpu_milli": 6000, "memory_mib": 12_288}
+    assert job == TraceJob("p", 10_000, 60_000, 460, line=2, gpu_types=("P100", "T4"), **sizes)
     (job,) = jobs_of(path, OPENB + "p,6000,12288,0,0,,LS,Pending,10,100,\n")
-    assert job == TraceJob("p", 10_000, 90_000, 0, line=2)
+    assert job == TraceJob("p", 10_000, 90_000, 0, line=2, **sizes)
     text = (
         '{"id": 1, "submit_s": 0.5, "run_s": 10, "gpus": 0.25, "user": "ann", "queue": "q", '
         '"priority": -1, "gpu_types": ["B", "A"], "slo_s": 60, "speeds": {"A": 1.5}}\n'

@@ -53,6 +53,8 @@ def some_jobs(draw: st.DrawFn) -> list[TraceJob]:
                 gpus_min=least,
                 gpus_max=least and least + draw(st.integers(0, 9)),
                 told_ms=draw(st.integers(0, 10**9)),
+                cpu_milli=draw(st.integers(0, 10**6)),
+                memory_mib=draw(st.integers(0, 10**6)),
             )
         )
     return jobs

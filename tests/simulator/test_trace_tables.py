@@ -2,14 +2,16 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aimass.core.speeds import SpeedOn
+from aimass.simulator.clusters import parse_cluster
 from aimass.simulator.pack_files import FileProblem
 from aimass.simulator.perf import GAVEL_NAMES, gavel_table, located
-from aimass.simulator.tracejob import TraceJob
+from aimass.simulator.tracejob import TraceJob, misfit, spelled
 from aimass.simulator.traces import digest, read_trace
 from tests.simulator.shared import trace
 
@@ -201,3 +203,18 @@ def test_a_pollux_job_that_its_tables_do_not_have_names_its_line(tmp_path: Path)
     assert ":2: no application 'x'" in problem_of(path, header + "a,1,x,1,64\n", perf=apps)
     told = problem_of(path, header + "a,1,bert,1,999\n", perf=apps)
     assert ":2: bert cannot train with a batch of 999 on 1 GPUs" in told
+
+
+def test_gpu_types_are_matched_as_the_cluster_spells_them() -> None:
+    speeds = (SpeedOn("a100", 0, 0, 5), SpeedOn("v100", 2, 1, 7))
+    job = TraceJob("a", 0, 1, 1000, gpu_types=("a100", "v100"), speeds=speeds)
+    kinds = parse_cluster("1x4xV100+1x1xH100")
+    assert spelled(job, kinds) == replace(
+        job,
+        gpu_types=("V100", "a100"),
+        speeds=(SpeedOn("a100", 0, 0, 5), SpeedOn("V100", 2, 1, 7)),
+    )
+    assert misfit(job, kinds) is None
+    assert misfit(replace(job, gpu_types=("a100",)), kinds) is not None
+    plain = TraceJob("a", 0, 1, 1000)
+    assert spelled(plain, kinds) is plain
