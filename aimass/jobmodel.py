@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from aimass.jobspeeds import Speeds
 from aimass.jobvalues import (
     NAME_ALLOWED,
     PRIORITY_MAX,
@@ -239,8 +240,10 @@ class JobModel(Strict):
     grace_period: Duration = Field(default=30_000)
     time_limit: Span = Field(default=0)
     expected_runtime: Span = Field(default=0)
+    speeds: Speeds = Field(default=())
     start_after: Moment = Field(default=0)
     deadline: Moment = Field(default=0)
+    due: Moment = Field(default=0)
     depends_on: list[DependencyModel] = Field(
         default=[],
         max_length=DEPENDENCIES_MAX,

@@ -35,6 +35,7 @@ def spec_of(model: JobModel, file: str, folder: Path) -> job_pb2.JobSpec:
         expected_ms=model.expected_runtime,
         start_after_ms=model.start_after,
         deadline_ms=model.deadline,
+        due_ms=model.due,
         affinity=[
             job_pb2.LabelRule(
                 key=one.key, op=LABEL_OPS[one.op], values=one.values, weight=one.weight
@@ -53,6 +54,7 @@ def spec_of(model: JobModel, file: str, folder: Path) -> job_pb2.JobSpec:
         retry=_retry(model.retry) if "retry" in model.model_fields_set else None,
         movable=model.movable,
         allow_future=model.allow_future,
+        speeds=[job_pb2.SpeedOn(**one._asdict()) for one in model.speeds],
     )
 
 

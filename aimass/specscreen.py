@@ -2,8 +2,10 @@
 
 from aimass import units
 from aimass.jobwords import ACTIONS, CONDITIONS, LABEL_OPS, MODES, named
+from aimass.speedview import speed_texts
 from aimass.v1 import job_pb2
 
+SPEEDS_SHOWN = 8
 DEFAULT_INTERVAL_MS = 600_000  # as in job.proto; not worth a word
 _OPS = {"in": "in", "notIn": "not in", "exists": "exists", "absent": "absent"}
 
@@ -36,6 +38,7 @@ def spec_rows(spec: job_pb2.JobSpec) -> list[tuple[str, list[str]]]:
     rows = [
         ("queue", [spec.queue] if spec.queue not in ("", "default") else []),
         ("time", _time_lines(spec)),
+        ("speed", _speed_lines(spec)),
         ("after", [_dependency_text(one) for one in spec.depends_on]),
         ("tasks", _task_lines(spec.array)),
         ("place", _place_lines(spec)),
@@ -55,7 +58,15 @@ def _time_lines(spec: job_pb2.JobSpec) -> list[str]:
         parts.append(f"from {units.time_text(spec.start_after_ms)}")
     if spec.deadline_ms:
         parts.append(f"over by {units.time_text(spec.deadline_ms)}")
+    if spec.due_ms:
+        parts.append(f"due {units.time_text(spec.due_ms)}")
     return [", ".join(parts)] if parts else []
+
+
+def _speed_lines(spec: job_pb2.JobSpec) -> list[str]:
+    lines = list(speed_texts(spec.speeds))
+    more = len(lines) - SPEEDS_SHOWN
+    return lines if more <= 0 else [*lines[:SPEEDS_SHOWN], f"and {more} more: -o yaml"]
 
 
 def _dependency_text(one: job_pb2.Dependency) -> str:

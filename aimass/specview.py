@@ -4,6 +4,7 @@ from typing import Any
 
 from aimass import units
 from aimass.jobwords import ACTIONS, CONDITIONS, KINDS, LABEL_OPS, MODES, STRATEGIES, named
+from aimass.speedview import speeds_view
 from aimass.v1 import job_pb2
 from aimass.wire import DEFAULT_GRACE_MS
 
@@ -31,8 +32,10 @@ def spec_view(spec: job_pb2.JobSpec) -> View:
             ),
             "timeLimit": _span(spec.walltime_ms),
             "expectedRuntime": _span(spec.expected_ms),
+            "speeds": speeds_view(spec.speeds),
             "startAfter": _time(spec.start_after_ms),
             "deadline": _time(spec.deadline_ms),
+            "due": _time(spec.due_ms),
             "dependsOn": [
                 {"job": one.job_id, "condition": named(CONDITIONS, one.condition, "success")}
                 for one in spec.depends_on

@@ -26,6 +26,7 @@ from aimass.core.spec import (
     Strategy,
     Topology,
 )
+from aimass.core.speeds import SpeedOn
 from aimass.v1 import job_pb2
 
 Value = TypeVar("Value")
@@ -117,6 +118,7 @@ def spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         expected_ms=message.expected_ms,
         start_after_ms=message.start_after_ms,
         deadline_ms=message.deadline_ms,
+        due_ms=message.due_ms,
         affinity=tuple(
             LabelRule(
                 rule.key, _LABEL_OPS.get(rule.op, LabelOp.IN), tuple(rule.values), rule.weight
@@ -137,6 +139,9 @@ def spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         retry=_retry_from_proto(message.retry),
         movable=message.movable,
         allow_future=message.allow_future,
+        speeds=tuple(
+            SpeedOn(one.gpu_type, one.gpus, one.nodes, one.speed_micro) for one in message.speeds
+        ),
     )
 
 
@@ -212,8 +217,8 @@ def _retry_from_proto(message: job_pb2.Retry) -> Retry:
 def spec_to_proto(spec: JobSpec, *, in_short: bool = False) -> job_pb2.JobSpec:
     """The spec as clients see it.
 
-    in_short, for listings: without environment (it may be 256 KiB) and an array's indexes (10,000
-    tasks would each name all of them).
+    in_short, for listings: without environment (it may be 256 KiB), speeds (1,024), and an array's
+    indexes (10,000 tasks would each name all of them).
     """
     return job_pb2.JobSpec(
         name=spec.name,
@@ -234,6 +239,7 @@ def spec_to_proto(spec: JobSpec, *, in_short: bool = False) -> job_pb2.JobSpec:
         expected_ms=spec.expected_ms,
         start_after_ms=spec.start_after_ms,
         deadline_ms=spec.deadline_ms,
+        due_ms=spec.due_ms,
         affinity=[
             job_pb2.LabelRule(
                 key=rule.key, op=_LABEL_OP_TO_PROTO[rule.op], values=rule.values, weight=rule.weight
@@ -252,6 +258,16 @@ def spec_to_proto(spec: JobSpec, *, in_short: bool = False) -> job_pb2.JobSpec:
         retry=_retry_to_proto(spec.retry),
         movable=spec.movable,
         allow_future=spec.allow_future,
+        speeds=[] if in_short else [_speed_to_proto(one) for one in spec.speeds],
+    )
+
+
+def _speed_to_proto(speed: SpeedOn) -> job_pb2.SpeedOn:
+    return job_pb2.SpeedOn(
+        gpu_type=speed.gpu_type,
+        gpus=speed.gpus,
+        nodes=speed.nodes,
+        speed_micro=speed.speed_micro,
     )
 
 

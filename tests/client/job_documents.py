@@ -89,11 +89,27 @@ def _times(draw: st.DrawFn) -> dict[str, Any]:
     end = start + limit + draw(st.integers(0, YEAR_MS))
     return drawn | draw(
         some(
+            due=st.just(units.time_text(end)),
             startAfter=st.just(units.time_text(start)),
             deadline=st.sampled_from([units.time_text(end), "+30000h"]),
         )
     )
 
+
+_speeds = st.integers(0, 10**12).map(lambda micro: micro / 10**6)
+_settings = st.fixed_dictionaries(
+    {"speed": _speeds},
+    optional={"gpuType": names, "gpus": st.integers(0, 64), "nodes": st.integers(0, 8)},
+)
+
+
+def _setting(one: dict[str, Any]) -> tuple[Any, ...]:
+    return one.get("gpuType", ""), one.get("gpus", 0), one.get("nodes", 0)
+
+
+speeds = st.dictionaries(names, _speeds, max_size=3) | st.lists(
+    _settings, max_size=4, unique_by=_setting
+)
 
 _with_values = st.fixed_dictionaries(
     {"key": names, "values": st.lists(lines, min_size=1, max_size=3)},
@@ -192,6 +208,7 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
             workdir=st.sampled_from([".", "/data", "a/b", "../x"]),
             gracePeriod=durations,
             placement=_placement(),
+            speeds=speeds,
             movable=flags,
             allowFuture=flags,
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aimass import jobfile, jobmodel, units, yamldoc
+from aimass import jobfile, jobmodel, specscreen, units, yamldoc
 from aimass.core import spec_problems
 from aimass.jobfile import JobFileError
 from aimass.v1 import job_pb2
@@ -31,6 +31,7 @@ timeLimit: 7d12h
 expectedRuntime: 7h
 startAfter: 2026-11-22T01:00Z
 deadline: 2026-12-24 08:00:30+02:00
+due: 2026-12-23T08:00Z
 dependsOn:
   - {job: j3}
   - {job: j4, condition: any}
@@ -46,6 +47,7 @@ retry:
     - {action: retry, countsAgainstLimit: false}
 movable: true
 allowFuture: true
+speeds: {H100: 3.1, A100: 1}
 """
 
 
@@ -78,6 +80,7 @@ def test_every_field_arrives() -> None:
     assert (spec.walltime_ms, spec.expected_ms) == (648_000_000, 25_200_000)
     assert units.time_text(spec.start_after_ms) == "2026-11-22T01:00:00.000Z"
     assert units.time_text(spec.deadline_ms) == "2026-12-24T06:00:30.000Z"
+    assert units.time_text(spec.due_ms) == "2026-12-23T08:00:00.000Z"
     assert [(one.job_id, one.condition) for one in spec.depends_on] == [
         ("j3", job_pb2.DEPENDS_ON_SUCCESS),
         ("j4", job_pb2.DEPENDS_ON_ANY),
@@ -88,8 +91,50 @@ def test_every_field_arrives() -> None:
         mode=job_pb2.PREEMPT_MODE_SUSPEND, min_runtime_ms=1_800_000, max_per_day=3, delay_ms=300_000
     )
     assert (spec.movable, spec.allow_future) == (True, True)
+    assert list(spec.speeds) == [
+        job_pb2.SpeedOn(gpu_type="H100", speed_micro=3_100_000),
+        job_pb2.SpeedOn(gpu_type="A100", speed_micro=1_000_000),
+    ]
     moment = "2026-12-24 08:00:30+02:00"  # what YAML libraries may take for more than text
     assert schema_errors(FULL.replace(moment, f'"{moment}"')) == []
+
+
+def test_speeds_may_name_numbers_of_gpus_and_nodes() -> None:
+    text = "speeds: [{gpuType: A100, gpus: 8, nodes: 1, speed: 1.75}, {gpus: 16, speed: 0}]\n"
+    spec = parse(COMMAND + text)
+    assert list(spec.speeds) == [
+        job_pb2.SpeedOn(gpu_type="A100", gpus=8, nodes=1, speed_micro=1_750_000),
+        job_pb2.SpeedOn(gpus=16),
+    ]
+    assert schema_errors(COMMAND + text) == []
+    assert dict(specscreen.spec_rows(spec))["speed"] == [
+        "1.75 times on A100, 8 GPUs, 1 node",
+        "never on any model, 16 GPUs",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("speeds", "message", "allowed"),
+    [
+        ("fast", '"fast" is not allowed', "speeds by GPU type, as {A100: 1.8}"),
+        ("{A100: fast}", "the speed of A100 is no number", "a number from 0 (cannot run there)"),
+        ("{A100: -1}", "the speed of A100 is -1", "at most six decimals"),
+        ("{A100: 1.00000005}", "the speed of A100 is 1.00000005", "at most six decimals"),
+        ("{A100: 2000000}", "the speed of A100 is 2000000", "to 1000000"),
+        ("{A100: true}", "the speed of A100 is no number", "a number from 0"),
+        ("{'': 1}", "a GPU type is no word", "a device model in one line"),
+        ("[A100]", "item 1 is no mapping", "a list of {gpuType, gpus, nodes, speed}"),
+        ("[{gpuType: A100}]", "item 1 has no speed", "a number from 0"),
+        ("[{speed: 1, gpu: A}]", 'item 1 has "gpu"', "gpuType, gpus, nodes, speed"),
+        ("[{speed: 1, gpus: -1}]", "gpus of item 1 is not allowed", "0 (any number) to"),
+        ("[{speed: 1}, {speed: 2}]", "any model comes twice", "one speed for each GPU type"),
+    ],
+)
+def test_speeds_that_say_nothing_are_refused(speeds: str, message: str, allowed: str) -> None:
+    (problem,) = problems(f"{COMMAND}speeds: {speeds}\n")
+    assert problem.path == "speeds"
+    assert problem.message == message
+    assert allowed in problem.allowed
 
 
 def test_retry_rules_arrive_in_their_order() -> None:

@@ -25,7 +25,7 @@ GIVEN_AS_ZERO = {  # fields whose 0 on the wire stands for another value of the 
     *((Elastic, "step"), (Retry, "factor_milli"), (RetryRule, "memory_factor_milli")),
 }
 WIDE = {"priority", "weight", "shards", "min_shards", "max_shards", "step", "limit", "max_per_day"}
-WIDE |= {"max_parallel", "factor_milli", "memory_factor_milli", "exit_codes"}
+WIDE |= {"max_parallel", "nodes", "factor_milli", "memory_factor_milli", "exit_codes"}
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 

@@ -295,8 +295,20 @@ class Retry(_message.Message):
     rules: _containers.RepeatedCompositeFieldContainer[RetryRule]
     def __init__(self, limit: _Optional[int] = ..., backoff_ms: _Optional[int] = ..., factor_milli: _Optional[int] = ..., backoff_max_ms: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[RetryRule, _Mapping]]] = ...) -> None: ...
 
+class SpeedOn(_message.Message):
+    __slots__ = ("gpu_type", "gpus", "nodes", "speed_micro")
+    GPU_TYPE_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    SPEED_MICRO_FIELD_NUMBER: _ClassVar[int]
+    gpu_type: str
+    gpus: int
+    nodes: int
+    speed_micro: int
+    def __init__(self, gpu_type: _Optional[str] = ..., gpus: _Optional[int] = ..., nodes: _Optional[int] = ..., speed_micro: _Optional[int] = ...) -> None: ...
+
 class JobSpec(_message.Message):
-    __slots__ = ("name", "kind", "priority", "labels", "roles", "workdir", "env", "node_selector", "strategy", "grace_ms", "queue", "not_preemptible", "preemption", "checkpoint", "walltime_ms", "expected_ms", "start_after_ms", "deadline_ms", "affinity", "tolerations", "exclude_nodes", "exclusive_node", "topology", "depends_on", "array", "retry", "movable", "allow_future")
+    __slots__ = ("name", "kind", "priority", "labels", "roles", "workdir", "env", "node_selector", "strategy", "grace_ms", "queue", "not_preemptible", "preemption", "checkpoint", "walltime_ms", "expected_ms", "start_after_ms", "deadline_ms", "affinity", "tolerations", "exclude_nodes", "exclusive_node", "topology", "depends_on", "array", "retry", "movable", "allow_future", "speeds", "due_ms")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -346,6 +358,8 @@ class JobSpec(_message.Message):
     RETRY_FIELD_NUMBER: _ClassVar[int]
     MOVABLE_FIELD_NUMBER: _ClassVar[int]
     ALLOW_FUTURE_FIELD_NUMBER: _ClassVar[int]
+    SPEEDS_FIELD_NUMBER: _ClassVar[int]
+    DUE_MS_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: JobKind
     priority: int
@@ -374,7 +388,9 @@ class JobSpec(_message.Message):
     retry: Retry
     movable: bool
     allow_future: bool
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., roles: _Optional[_Iterable[_Union[Role, _Mapping]]] = ..., workdir: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., node_selector: _Optional[_Mapping[str, str]] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., grace_ms: _Optional[int] = ..., queue: _Optional[str] = ..., not_preemptible: _Optional[bool] = ..., preemption: _Optional[_Union[Preemption, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., walltime_ms: _Optional[int] = ..., expected_ms: _Optional[int] = ..., start_after_ms: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., affinity: _Optional[_Iterable[_Union[LabelRule, _Mapping]]] = ..., tolerations: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., exclusive_node: _Optional[bool] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., array: _Optional[_Union[Array, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., movable: _Optional[bool] = ..., allow_future: _Optional[bool] = ...) -> None: ...
+    speeds: _containers.RepeatedCompositeFieldContainer[SpeedOn]
+    due_ms: int
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[JobKind, str]] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., roles: _Optional[_Iterable[_Union[Role, _Mapping]]] = ..., workdir: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., node_selector: _Optional[_Mapping[str, str]] = ..., strategy: _Optional[_Union[Strategy, str]] = ..., grace_ms: _Optional[int] = ..., queue: _Optional[str] = ..., not_preemptible: _Optional[bool] = ..., preemption: _Optional[_Union[Preemption, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., walltime_ms: _Optional[int] = ..., expected_ms: _Optional[int] = ..., start_after_ms: _Optional[int] = ..., deadline_ms: _Optional[int] = ..., affinity: _Optional[_Iterable[_Union[LabelRule, _Mapping]]] = ..., tolerations: _Optional[_Iterable[str]] = ..., exclude_nodes: _Optional[_Iterable[str]] = ..., exclusive_node: _Optional[bool] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., depends_on: _Optional[_Iterable[_Union[Dependency, _Mapping]]] = ..., array: _Optional[_Union[Array, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., movable: _Optional[bool] = ..., allow_future: _Optional[bool] = ..., speeds: _Optional[_Iterable[_Union[SpeedOn, _Mapping]]] = ..., due_ms: _Optional[int] = ...) -> None: ...
 
 class Exit(_message.Message):
     __slots__ = ("code", "signal", "reason", "detail", "wall_ms", "cpu_ms", "rss_mib_max")
