@@ -1,4 +1,4 @@
-"""The option --report of `massctl sim run`: a page with pictures of the runs, and its data."""
+"""The option --report of `massctl sim run`, `sweep` and `size`: a page with pictures."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -19,6 +19,15 @@ report_folder_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write DIR/report.html, a page with pictures, and the data that it is made of.",
+)
+
+
+report_file_option = click.option(
+    "--report",
+    "report_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page with pictures, such as report.html.",
 )
 
 
@@ -46,6 +55,23 @@ class Report:
         """Take the summary of the run."""
         if self._folder is not None:
             self._folder.take(row)
+
+
+def prepare(path: Path | None) -> None:
+    """Make the folder of a page before hours of runs, rather than fail after. Raises OSError."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def write_page(path: Path | None, page: Callable[[Any], str]) -> None:
+    """Write a page where one was asked for. page: makes it of what says how it was made."""
+    if path is None:
+        return
+    with installed():
+        from aimass.simulator.report_files import made_by, put, shown
+    argv = click.get_current_context().ensure_object(Session).argv
+    put(path, page(shown({"command": ["massctl", *argv], **made_by()})))
+    hint(f"report: {path}")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from aimass.cli_sim_options import (
     seed_option,
     trace_option,
 )
+from aimass.cli_sim_report import prepare, report_file_option, write_page
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, hint, print_value, table
 from aimass.slo import parse_goals, value_text
@@ -32,6 +33,7 @@ class Tools(NamedTuple):
 
     clusters: Any
     models: Any
+    page: Any
     policies: Any
     report: Any
     size: Any
@@ -109,6 +111,7 @@ class Asked(NamedTuple):
 )
 @error_option
 @cost_options
+@report_file_option
 @click.option("--lenient", is_flag=True, help="Leave out lines that are wrong.")
 @output_option("table", "json", "yaml")
 @common_options
@@ -128,6 +131,7 @@ def size(
     restart_ms: int,
     checkpoint_ms: int,
     stop_ms: int,
+    report_file: Path | None,
     lenient: bool,
     form: str,
 ) -> None:
@@ -146,10 +150,12 @@ def size(
         setting = tools.report.Setting(
             trace_file, kinds, trace_form, costs, error_milli, perf=perf_path
         )
+        prepare(report_file)
         shapes = _shapes(tools, setting, lenient)
+        wanted = tuple(tools.size.Goal(**goal) for goal in goals)
         attempts = tools.size.Attempts(
             kinds,
-            tuple(tools.size.Goal(**goal) for goal in goals),
+            wanted,
             tuple(range(seed, seed + seeds_count)),
             shapes,
             _player(tools, Asked(setting, policy, block or 0, lenient)),
@@ -162,6 +168,8 @@ def size(
             trials.append(trial)
             hint(f"{trial.nodes} nodes: {_verdict(trial, goals)}")
     _tell(tools, trials, goals, kinds, form)
+    about = f"{trace_file.name} under {policy}"
+    write_page(report_file, lambda made: tools.page.size_page(trials, wanted, kinds, about, made))
 
 
 def _parsed(tools: Tools, cluster_text: str, policy: str) -> Any:
@@ -207,13 +215,14 @@ def _tools() -> Tools:
         from aimass.simulator import (
             clusters,
             models,
+            report_size,
             run_policies,
             run_report,
             size,
             sweep,
             traces,
         )
-    return Tools(clusters, models, run_policies, run_report, size, sweep, traces)
+    return Tools(clusters, models, report_size, run_policies, run_report, size, sweep, traces)
 
 
 def _verdict(trial: Any, goals: list[dict[str, Any]]) -> str:

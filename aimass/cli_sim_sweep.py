@@ -16,6 +16,7 @@ from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_grid import load_grid
 from aimass.cli_sim_options import FIX
+from aimass.cli_sim_report import prepare, report_file_option, write_page
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, hint, print_value, table
 
@@ -29,6 +30,7 @@ class Tools(NamedTuple):
 
     clusters: Any
     models: Any
+    page: Any
     policies: Any
     pool: Any
     report: Any
@@ -41,6 +43,7 @@ class Tools(NamedTuple):
     examples="""
     massctl sim sweep grid.yaml
     massctl sim sweep grid.yaml --workers 8 -o json > sweep.json
+    massctl sim sweep grid.yaml --report sweep.html
     """,
 )
 @click.argument("grid_file", type=click.Path(path_type=Path), metavar="GRID.yaml")
@@ -58,9 +61,16 @@ class Tools(NamedTuple):
     metavar="FOLDER",
     help="Where finished cells are kept, and not run again. Default: GRID.cells beside the grid.",
 )
+@report_file_option
 @output_option("table", "wide", "json", "yaml")
 @common_options
-def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form: str) -> None:
+def sweep(
+    grid_file: Path,
+    workers: int | None,
+    cells_folder: Path | None,
+    report_file: Path | None,
+    form: str,
+) -> None:
     """Run every policy on every trace, cluster and load with every seed, and compare them.
 
     Differences to the first policy are taken seed by seed, with 95 % intervals. Ctrl-C keeps what
@@ -86,6 +96,7 @@ def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form:
     if len(cells) > CELLS_MAX:
         fix = f"name fewer seeds, loads, clusters or policies: at most {CELLS_MAX} cells"
         raise InvalidRequest(f"{grid_file} has {len(cells)} cells", fix=fix)
+    prepare(report_file)
     folder = cells_folder or grid_file.with_suffix(".cells")
     store = tools.store.Store(folder)
     rows = {cell: row for cell in cells if (row := store.load(cell)) is not None}
@@ -107,7 +118,9 @@ def sweep(grid_file: Path, workers: int | None, cells_folder: Path | None, form:
     if failures:
         raise _failed(failures, len(cells))
     # Of what a cell tells only the trace's name does not follow from its key.
-    _print(tools, [{**rows[cell], "trace": cell.setting.path.name} for cell in cells], form)
+    found_rows = [{**rows[cell], "trace": cell.setting.path.name} for cell in cells]
+    _print(tools, found_rows, form)
+    write_page(report_file, lambda made: tools.page.sweep_page(found_rows, made))
 
 
 def _failed(failures: Sequence[Any], count: int) -> MassError:
@@ -136,13 +149,16 @@ def _tools() -> Tools:
         from aimass.simulator import (
             clusters,
             models,
+            report_sweep,
             run_policies,
             sweep,
             sweep_pool,
             sweep_report,
             sweep_store,
         )
-    return Tools(clusters, models, run_policies, sweep_pool, sweep_report, sweep_store, sweep)
+    return Tools(
+        clusters, models, report_sweep, run_policies, sweep_pool, sweep_report, sweep_store, sweep
+    )
 
 
 def _print(tools: Tools, rows: list[Row], form: str) -> None:

@@ -63,7 +63,10 @@ def _soonest(best: str, means: Means, rows: Sequence[Row]) -> str:
     mean_s, other_s = means[best]["jct_mean_s"], means[against]["jct_mean_s"]
     gain = 1 - mean_s / other_s if other_s else 0.0
     if gain < LEVEL:
-        first = f"{best} and {against} end jobs equally soon: {span(mean_s)} on average"
+        most_s = max(row["jct_mean_s"] for row in means.values())
+        are_all = len(means) > 2 and most_s <= (1 + LEVEL) * mean_s
+        who = "All policies" if are_all else f"{best} and {against}"
+        first = f"{who} end jobs equally soon: {span(mean_s)} on average"
     else:
         doubt = _doubt(best, against, rows)
         less = f"{percent(gain)} less than {against}{doubt}"

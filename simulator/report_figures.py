@@ -237,12 +237,15 @@ def trade_off(means: Means, styles: Styles, other: str, title: str, is_time: boo
 def _around(values: Sequence[float], is_time: bool) -> Scale:
     """An axis with room on both sides of the values."""
     low, high = min(values, default=0.0), max(values, default=1.0)
-    room = 0.15 * (high - low) or 0.1 * high or 1.0
+    room = max(0.15 * (high - low), 0.03 * high) or 1.0
     low, high = max(0.0, low - room), high + room
     if low < 0.35 * high:
         low = 0.0
-    if not is_time:
-        return linear(low, high)
+    return time_axis(low, high) if is_time else linear(low, high)
+
+
+def time_axis(low: float, high: float) -> Scale:
+    """An even axis of seconds with round ticks in the unit that suits its end."""
     unit, word = next(each for each in UNITS if high >= 2 * each[0] or each[0] == 1)
     scale = linear(low / unit, high / unit)
     ticks = tuple((at * unit, f"{text} {word}") for at, text in scale.ticks)

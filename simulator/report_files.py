@@ -66,8 +66,8 @@ class ReportFolder:
     def _write(self) -> None:
         rows = [run.row for run in self._runs]
         manifest = manifest_of(rows, self._cluster, self._argv)
-        shown = [(name, _shown(value)) for name, value in manifest.items()]
-        about = About(rows[0]["trace"], self._cluster, gpus_of(self._kinds), shown)
+        gpus = gpus_of(self._kinds)
+        about = About(rows[0]["trace"], self._cluster, gpus, shown(manifest))
         put(self._folder / "report.html", page(self._runs, about))
         put(self._folder / "summary.json", _pretty({"runs": rows}))
         put(self._folder / "manifest.json", _pretty(manifest))
@@ -86,6 +86,13 @@ def manifest_of(rows: Sequence[Row], cluster: str, argv: Sequence[str]) -> Row:
         "cluster": cluster,
         "policies": list(dict.fromkeys(row["policy"] for row in rows)),
         "seeds": list(dict.fromkeys(row["seed"] for row in rows)),
+        **made_by(),
+    }
+
+
+def made_by() -> Row:
+    """Which code ran, on which Python."""
+    return {
         "version": __version__,
         "code": code_digest(),
         "git": git_id(),
@@ -132,7 +139,12 @@ def _rounded(total: int, over: int) -> float:
     return round(total / over, 6)
 
 
-def _shown(value: Any) -> str:
+def shown(manifest: Row) -> list[tuple[str, str]]:
+    """A manifest as names and values on a page."""
+    return [(name, _text(value)) for name, value in manifest.items()]
+
+
+def _text(value: Any) -> str:
     if value is None:
         return "unknown"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -86,8 +86,10 @@ dt {{ color: var(--soft); }} dd {{ margin: 0; overflow-wrap: anywhere; }}
 @media (max-width: 640px) {{ body {{ padding: 1rem; }} .lede p {{ font-size: 1.25rem; }}
   dl {{ grid-template-columns: 1fr; }} dd {{ margin-bottom: .5rem; }} }}
 @media print {{
-  @page {{ size: A4 landscape; margin: 12mm; }}
-  body {{ max-width: none; padding: 0; font-size: 11px; }}
+  @page {{ size: A4; margin: 12mm; }}
+  html {{ font-size: 11px; }} body {{ max-width: none; padding: 0; font-size: 11px; }}
+  h2 {{ margin-top: 1.6rem; }} h2, .about, ul.legend {{ break-after: avoid; }}
+  .tiles {{ grid-template-columns: repeat(4, 1fr); }}
   .pictures {{ grid-template-columns: 1fr 1fr; }} details {{ display: none; }}
   svg, .tile, figure {{ print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
   .wide {{ overflow: visible; }} th, td {{ padding: .2rem .35rem; }} }}
