@@ -4,7 +4,7 @@ Time that it holds its places is work that counted, work that was lost, or neith
 stopping. It is counted whenever its pace changes, it saves, or its attempt ends.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aimass.core.model import Placement
@@ -41,9 +41,11 @@ class Record(NamedTuple):
 class Run:
     """A job that is not over.
 
-    since_ms: up to when its work is counted; -1: its attempt does not work. version: of what is to
-    happen to it; whatever was foreseen under another will not. unsaved_ms: of its attempt, not yet
-    saved, and ahead_nano: how far that brought it, as work that nothing slowed down.
+    version: of what is to happen to it; whatever was foreseen under another will not. ranks: of its
+    attempt's shards, that still hold their places. since_ms: up to when its work is counted; -1:
+    its attempt does not work. unsaved_ms: of that, not yet saved, and ahead_nano: how far it
+    brought the job, as work that nothing slowed down. is_leaving: its attempt was told to stop.
+    is_frozen: it does no more, and nobody knows.
     """
 
     job: TraceJob
@@ -53,8 +55,12 @@ class Run:
     start_ms: int = -1
     placed_ms: int = -1
     since_ms: int = -1
+    save_ms: int = -1
     places: tuple[Placement, ...] = ()
+    ranks: list[int] = field(default_factory=list)
     milli: int = 0
+    is_leaving: bool = False
+    is_frozen: bool = False
     on: Setting = NOWHERE
     pace_micro: int = NORMAL_MICRO
     unsaved_ms: int = 0
@@ -103,12 +109,16 @@ class Run:
         left_nano = self.work.duration_ms(self.on) * NORMAL_MICRO - self.ahead_nano
         return self.since_ms + -(-left_nano // self.pace_micro)
 
-    def release(self, at_ms: int) -> None:
-        """Its attempt leaves its places."""
+    def leave(self, at_ms: int, ranks: list[int], milli: int) -> None:
+        """Shards of its attempt leave their places, so much; with the last the attempt is over."""
         elapsed_ms = at_ms - self.placed_ms
-        self.held_ms += elapsed_ms
-        self.held += elapsed_ms * self.milli
-        self.placed_ms, self.places, self.milli = -1, (), 0
+        self.held += elapsed_ms * milli
+        self.ranks = (
+            [rank for rank in self.ranks if rank not in ranks] if self.ranks != ranks else []
+        )
+        if not self.ranks:
+            self.held_ms += elapsed_ms
+            self.since_ms = self.placed_ms = -1
 
     def record(self, end_ms: int, is_failed: bool = False) -> Record:
         """What became of it by then."""

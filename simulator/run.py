@@ -17,10 +17,11 @@ from aimass.core.policy import Policy
 from aimass.core.timers import next_timer_ms
 from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds
-from aimass.simulator.models import Costs
+from aimass.simulator.models import PLAIN, Costs, Models
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.world import World
+from aimass.simulator.work import Work
+from aimass.simulator.world import World, timed_work
 
 ROUNDS_MAX = 10_000  # decisions at one moment; beyond, the policy goes round in circles
 TICKS_MAX = 1_000  # moments at which only time passed, after the last job came and while none runs
@@ -34,9 +35,10 @@ class SimulationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run added up to. GPU times in milli-GPU x ms.
+    """What a run added up to. GPU times in milli-GPU x ms: all of it is held, idle or down.
 
-    begin_ms, end_ms: first submission and last end, on the trace's clock.
+    begin_ms, end_ms: first submission and last end, on the trace's clock. capacity_milli: at the
+    end. paid: price x held GPU time, see Meter. failures: of programs, GPUs, nodes and racks.
     """
 
     jobs: int
@@ -49,6 +51,9 @@ class Outcome:
     capacity_milli: int
     preemptions: int
     events: int
+    down: int = 0
+    paid: int = 0
+    failures: int = 0
 
 
 def run(
@@ -60,15 +65,32 @@ def run(
     is_parity: bool = False,
     progress: Callable[[int], None] | None = None,
     observer: Observer | None = None,
+    models: Models = PLAIN,
+    seed: int = 0,
+    work_of: Callable[[TraceJob], Work] = timed_work,
 ) -> Outcome:
     """Play the jobs, at least one, which come by submission time, to the end of the last one.
 
     sink: is told of each job when it ends, and at last of those that never did. is_parity: only
     numbers of GPUs count (Specs: is_scattered), and every decision is about everybody, so that no
     moment at which it would be made anew is left over from the last. progress: is told now and then
-    how many jobs have come. observer: is told what happens. Raises SimulationError.
+    how many jobs have come. observer: is told what happens. seed: of what fails. work_of: makes
+    the work of a job. Raises SimulationError.
     """
-    simulation = _Simulation(jobs, kinds, policy, sink, costs or Costs(), is_parity, observer)
+    simulation = _Simulation(jobs, policy, sink, is_parity)
+    is_scattered = is_parity or policy.allot is not None
+    simulation.open(
+        World(
+            kinds,
+            costs or Costs(),
+            simulation.over,
+            is_scattered,
+            observer,
+            work_of,
+            models,
+            seed,
+        )
+    )
     told = TOLD_EVERY
     while simulation.step():
         if progress is not None and simulation.come >= told:
@@ -81,12 +103,9 @@ class _Simulation:
     def __init__(
         self,
         jobs: Iterable[TraceJob],
-        kinds: Kinds,
         policy: Policy,
         sink: Callable[[Record], None],
-        costs: Costs,
         is_parity: bool,
-        observer: Observer | None,
     ) -> None:
         self.come = 0
         self._arrivals = iter(jobs)
@@ -94,12 +113,10 @@ class _Simulation:
         assert self._upcoming is not None, "a trace without jobs"
         self._shift_ms = EPOCH_MS - self._upcoming.submit_ms
         self._sink = sink
-        self._world = World(kinds, costs, self._over, is_parity, observer)
-        self._world.open(EPOCH_MS)
         self._decider = Decider(policy)
         self._ranked = policy.ranked
         self._forgets = is_parity and policy.ranked is not None
-        self._may_skip = not self._forgets and not policy.options.moves
+        self._may_skip = not (self._forgets or policy.options.moves or policy.allot is not None)
         self._decided = 0  # revision that the last decision was about
         self._seen = 0  # additions to the queue that it knew of
         self._wake_ms = 0
@@ -107,8 +124,14 @@ class _Simulation:
         self._finished = 0
         self._ticks = 0
 
-    def _over(self, record: Record) -> None:
-        self._finished += 1
+    def open(self, world: World) -> None:
+        """The world begins, with the first submission."""
+        self._world = world
+        world.open(EPOCH_MS)
+
+    def over(self, record: Record) -> None:
+        """A job is over: it has done its work, or was given up."""
+        self._finished += not record.is_failed
         self._end_ms = record.end_ms
         self._tell(record)
 
@@ -122,7 +145,7 @@ class _Simulation:
     def step(self) -> bool:
         """Go on to the next moment at which anything happens; False when there is none."""
         world, upcoming = self._world, self._upcoming
-        at_ms = world.next_ms()
+        at_ms = world.next_ms(upcoming is not None)
         if upcoming is not None:
             submit_ms = upcoming.submit_ms + self._shift_ms
             at_ms = submit_ms if at_ms is None else min(at_ms, submit_ms)
@@ -212,4 +235,7 @@ class _Simulation:
             meter.capacity_milli,
             self._world.preemptions,
             self._world.cluster.revision,
+            meter.down,
+            meter.paid,
+            self._world.machines.failures,
         )

@@ -35,7 +35,7 @@ class Tally:
         """Count one job, whether it ended or not."""
         job = record.job
         self.restarts += max(0, record.attempts - 1)
-        self.lost += (record.held_ms - record.worked_ms) * job.gpu_milli
+        self.lost += record.held - record.worked
         if job.slo_ms:
             self.with_slo += 1
             self.met_slo += _met_slo(record) is True

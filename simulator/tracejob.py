@@ -1,15 +1,12 @@
-"""TraceJob: one job of a trace, whichever its format; and the spec that is submitted for it."""
+"""TraceJob: one job of a trace, whichever its format; and why it fits on no node of a cluster."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from aimass.core.spec import WHOLE_GPU_MILLI, Checkpoint, JobSpec, Need, Role
+from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.core.speeds import Speeds
-from aimass.simulator.clusters import Kinds
+from aimass.simulator.clusters import Kinds, NodeKind
 
 QUEUE = "default"
-_NOTICED, _UNNOTICED = Checkpoint("SIGUSR1"), Checkpoint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,58 +68,33 @@ def misfit(job: TraceJob, kinds: Kinds) -> str | None:
     suitable = [kind for kind in kinds if not wanted or kind.gpu_type in wanted]
     if not suitable:
         return f"asks for {' or '.join(wanted)}, and there are {_models(kinds)}"
-    each = _each(job.gpu_milli // WHOLE_GPU_MILLI, max(kind.gpus for kind in suitable))
-    room = sum(kind.nodes * (kind.gpus // each) * each for kind in suitable)
-    if job.gpu_milli > room * WHOLE_GPU_MILLI:
-        asked = job.gpu_milli // WHOLE_GPU_MILLI
-        return f"asks for {asked} GPUs in parts of {each}, and there is room for {room}"
+    gpus = job.gpus_min or -(-job.gpu_milli // WHOLE_GPU_MILLI)
+    each = 1 if job.gpus_min else shard_gpus(gpus, max(kind.gpus for kind in suitable))
+    shards = max(1, gpus // each)
+    room = sum(kind.nodes * _shards_of(kind, job, shards, min(gpus, each)) for kind in suitable)
+    if shards > room:
+        asked = f"asks for {gpus} GPUs in parts of {each}"
+        return f"{asked}, and there is room for {room * each}{_beside(job)}"
     return None
+
+
+def _shards_of(kind: NodeKind, job: TraceJob, shards: int, each: int) -> int:
+    """How many of its shards an empty node of the kind holds, up to all."""
+    room = min(shards, kind.gpus // each) if each else shards
+    for has, asked in ((kind.cpu_milli, job.cpu_milli), (kind.memory_mib, job.memory_mib)):
+        if asked:
+            room = min(room, has // -(-asked // shards))
+    return room
+
+
+def _beside(job: TraceJob) -> str:
+    return " with the CPU and memory that it asks for" if job.cpu_milli or job.memory_mib else ""
 
 
 def _models(kinds: Kinds) -> str:
     return ", ".join(dict.fromkeys(kind.gpu_type for kind in kinds))
 
 
-class Specs:
-    """Specs for jobs on one cluster; equal shapes share their roles.
-
-    A gang that fits on one node is one shard; a larger one is as few equal shards as can be.
-    is_scattered: every GPU is a shard of its own, so that any free GPUs will do, on whichever
-    nodes: clusters that are nothing but a number of GPUs.
-    """
-
-    def __init__(self, kinds: Kinds, is_scattered: bool = False) -> None:
-        @lru_cache(maxsize=4096)
-        def roles(gpu_milli: int, gpu_types: tuple[str, ...]) -> tuple[Role, ...]:
-            suitable = [k.gpus for k in kinds if not gpu_types or k.gpu_type in gpu_types]
-            most = 1 if is_scattered else max(suitable)
-            return (_role(gpu_milli, gpu_types, most),)
-
-        self._roles = roles
-
-    def spec(self, job: TraceJob) -> JobSpec:
-        """What is submitted, with a run time for policies that want one."""
-        return JobSpec(
-            job.name,
-            self._roles(job.gpu_milli, job.gpu_types),
-            priority=job.priority,
-            queue=job.queue,
-            expected_ms=job.told_ms or max(1, job.work_ms),
-            grace_ms=0,
-            movable=job.is_movable,
-            checkpoint=_NOTICED if job.is_movable else _UNNOTICED,
-        )
-
-
-def _role(gpu_milli: int, gpu_types: Sequence[str], most: int) -> Role:
-    if gpu_milli < WHOLE_GPU_MILLI:
-        return Role("worker", 1, Need(gpu_milli=gpu_milli, gpu_types=tuple(gpu_types)), ("work",))
-    gpus = gpu_milli // WHOLE_GPU_MILLI
-    each = _each(gpus, most)
-    need = Need(gpu_milli=each * WHOLE_GPU_MILLI, gpu_types=tuple(gpu_types))
-    return Role("worker", gpus // each, need, ("work",))
-
-
-def _each(gpus: int, most: int) -> int:
+def shard_gpus(gpus: int, most: int) -> int:
     """GPUs of a shard: the most that a node holds and that divide the gang equally."""
     return next((each for each in range(min(gpus, most), 0, -1) if gpus % each == 0), 1)
