@@ -63,14 +63,17 @@ def prepare(path: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def write_page(path: Path | None, page: Callable[[Any], str]) -> None:
-    """Write a page where one was asked for. page: makes it of what says how it was made."""
+def write_page(path: Path | None, page: Callable[[Any], str], **inputs: str) -> None:
+    """Write a page where one was asked for. page: makes it of what says how it was made.
+
+    inputs: what else it was made of.
+    """
     if path is None:
         return
     with installed():
         from aimass.simulator.report_files import made_by, put, shown
     argv = click.get_current_context().ensure_object(Session).argv
-    put(path, page(shown({"command": ["massctl", *argv], **made_by()})))
+    put(path, page(shown({"command": ["massctl", *argv], **inputs, **made_by()})))
     hint(f"report: {path}")
 
 

@@ -169,7 +169,11 @@ def size(
             hint(f"{trial.nodes} nodes: {_verdict(trial, goals)}")
     _tell(tools, trials, goals, kinds, form)
     about = f"{trace_file.name} under {policy}"
-    write_page(report_file, lambda made: tools.page.size_page(trials, wanted, kinds, about, made))
+    write_page(
+        report_file,
+        lambda made: tools.page.size_page(trials, wanted, kinds, about, made),
+        input_sha256=tools.traces.digest(trace_file),
+    )
 
 
 def _parsed(tools: Tools, cluster_text: str, policy: str) -> Any:

@@ -96,8 +96,7 @@ def _figure(goal: Goal, trials: Sequence[Trial]) -> Figure:
         ],
     )
     side = "above" if goal.is_more else "below"
-    worst = "The worst of all seeds that were run. " if len(seen) > 1 else ""
-    caption = f"{worst}The goal is {side} the dashed line."
+    caption = f"The goal is {side} the dashed line. Of several seeds, the worst that was run."
     return Figure(title, svg, caption, table)
 
 

@@ -54,7 +54,7 @@ svg image {{ image-rendering: pixelated; }}
 .goal {{ stroke: var(--ink); stroke-width: 1.2; stroke-dasharray: 5 4; fill: none; }}
 .front {{ stroke: var(--soft); stroke-width: 1.2; stroke-dasharray: 3 4; fill: none; }}
 .line {{ fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; }}
-.band {{ fill: var(--c); opacity: .18; stroke: none; }}
+.band {{ fill: var(--c); opacity: .15; stroke: none; }}
 .dot {{ fill: var(--c); stroke: var(--card); stroke-width: 1; }}
 .faint {{ opacity: .45; }}
 .work {{ fill: var(--c0); }} .lost {{ fill: var(--c1); }}

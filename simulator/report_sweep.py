@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aimass.simulator import report_figures as figures
 from aimass.simulator.chart import Axes, Line, lines
-from aimass.simulator.chart_scale import linear, percent, span
+from aimass.simulator.chart_scale import linear, number, percent, span
 from aimass.simulator.clusters import gpus_of, parse_cluster
 from aimass.simulator.report import means_of
 from aimass.simulator.report_answer import LEVEL, Means, answer
@@ -34,7 +34,8 @@ def sweep_page(rows: Sequence[Row], manifest: Sequence[tuple[str, str]]) -> str:
     means = {setting: _means(some) for setting, some in settings.items()}
     seeds = len({row["seed"] for row in rows})
     made = Page(f"Sweep: {', '.join(policies)}", _heading(settings, seeds), _lede(settings, means))
-    _table(made, means, styles)
+    if len(settings) > 1:
+        _best(made, means, policies)
     found = [*_along_loads(settings, styles), *_along_clusters(settings, styles)]
     if found:
         made.section("Load and size", "Means over seeds; bands from the least to the most.")
@@ -44,9 +45,10 @@ def sweep_page(rows: Sequence[Row], manifest: Sequence[tuple[str, str]]) -> str:
         if len(means[setting]) > 1:
             _one(made, setting, means[setting], some, styles)
     if len(settings) > DRAWN_MAX:
-        made.text(f"The other {len(settings) - DRAWN_MAX} settings are in the table.")
+        made.text(f"The other {len(settings) - DRAWN_MAX} settings are in the tables.")
+    _table(made, means, styles)
     made.section("How this was made")
-    made.facts(manifest)
+    made.facts([*manifest, *_inputs(rows)])
     return made.end()
 
 
@@ -95,33 +97,59 @@ def _lede(settings: Settings, means: dict[Setting, Means]) -> Sequence[str]:
     return [first, f"{clear} of {len(found)} differences to {base} in it are 95 % sure."]
 
 
-def _table(made: Page, means: dict[Setting, Means], styles: figures.Styles) -> None:
-    made.section(
-        "All means", "Over seeds. The shortest average completion time of each setting is bold."
-    )
-    heads = (
-        *("policy", "trace", "cluster", "load", "average completion", "1 % take over"),
-        *("average wait", "5 % wait over", "last end", "in use", "met their goal"),
-    )
+def _best(made: Page, means: dict[Setting, Means], policies: Sequence[str]) -> None:
+    """Average completion times, a row a setting."""
     rows: list[Sequence[str]] = []
-    keys: list[int] = []
     best: set[tuple[int, int]] = set()
-    for (trace, cluster, load), by_policy in means.items():
-        known = [r["jct_mean_s"] for r in by_policy.values() if r["jct_mean_s"] is not None]
-        for policy, row in by_policy.items():
-            if known and row["jct_mean_s"] == min(known):
-                best.add((len(rows), 4))
-            names = ("jct_mean_s", "jct_p99_s", "wait_mean_s", "wait_p95_s", "makespan_s")
-            times = ("" if row[name] is None else span(row[name]) for name in names)
-            both = (row["gpu_util"], row["slo_attainment"])
-            parts = ("" if part is None else percent(part) for part in both)
-            rows.append((policy, trace, cluster, f"{load:g}", *times, *parts))
-            keys.append(styles[policy])
-    made.table(
-        Table(heads, rows[:ROWS_MAX], frozenset(best), keys), "Means of each policy by setting"
-    )
-    if len(rows) > ROWS_MAX:
-        made.text(f"The first {ROWS_MAX} of {len(rows)}; all are in the output of -o json.")
+    for setting, by_policy in list(means.items())[:ROWS_MAX]:
+        seen = [by_policy[p]["jct_mean_s"] if p in by_policy else None for p in policies]
+        known = [value for value in seen if value is not None]
+        best |= {(len(rows), i) for i, v in enumerate(seen, 1) if known and v == min(known)}
+        texts = ("" if value is None else span(value) for value in seen)
+        rows.append((f"{setting[0]} on {_words(setting)}", *texts))
+    made.section("Average completion time", "Means over seeds; the shortest of each row is bold.")
+    made.table(Table(("setting", *policies), rows, frozenset(best)), "Average completion times")
+
+
+_COLUMNS = (
+    ("average completion", "jct_mean_s", span),
+    ("1 % take over", "jct_p99_s", span),
+    ("average wait", "wait_mean_s", span),
+    ("5 % wait over", "wait_p95_s", span),
+    ("last end", "makespan_s", span),
+    ("in use", "gpu_util", percent),
+    ("met their goal", "slo_attainment", percent),
+    ("cost", "cost", number),
+)
+
+
+def _table(made: Page, means: dict[Setting, Means], styles: figures.Styles) -> None:
+    """Every mean of every policy in every setting; columns that say nothing are left out."""
+    every = [
+        (policy, setting, row)
+        for setting, by_policy in means.items()
+        for policy, row in by_policy.items()
+    ]
+    shown = [c for c in _COLUMNS if any(row[c[1]] is not None for *_, row in every)]
+    rows = [
+        (
+            *(policy, trace, cluster, f"{load:g}"),
+            *("" if row[figure] is None else write(row[figure]) for _, figure, write in shown),
+        )
+        for policy, (trace, cluster, load), row in every[:ROWS_MAX]
+    ]
+    heads = ("policy", "trace", "cluster", "load", *(title for title, *_ in shown))
+    made.section("All means", "Over seeds.")
+    keys = [styles[policy] for policy, *_ in every]
+    made.table(Table(heads, rows, styles=keys), "Means of each policy by setting")
+    if len(every) > ROWS_MAX:
+        made.text(f"The first {ROWS_MAX} of {len(every)}; all are in the output of -o json.")
+
+
+def _inputs(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    seeds = dict.fromkeys(str(row["seed"]) for row in rows)
+    traces = dict.fromkeys((f"sha256 of {row['trace']}", row["input_sha256"]) for row in rows)
+    return [("cells", f"{len(rows):,}"), ("seeds", " ".join(seeds)), *traces]
 
 
 def _one(
