@@ -9,9 +9,9 @@ from aimass.core.model import Job, JobState, NodeId
 from aimass.core.plan import Planned
 from aimass.core.quota import quota_refusal
 from aimass.core.runtimes import open_run_ms
-from aimass.core.search import Turned
 from aimass.core.survey import Survey
 from aimass.core.text import shards_text
+from aimass.core.turned import Turned
 from aimass.core.wants import amounts_asked, forms, locality_ends_ms
 from aimass.core.windows import admits, next_overlap
 from aimass.core.words import in_text

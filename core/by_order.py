@@ -10,21 +10,42 @@ Between queues there is no such preemption once any queue is guaranteed somethin
 says who may take from whom.
 """
 
-from aimass.core.lost_work import held_milli
+from bisect import bisect_right
+from itertools import accumulate
+
 from aimass.core.model import Job, JobState, StopRule
-from aimass.core.policy import Placed, RankedOrder, Want
+from aimass.core.policy import Placed, RankedOrder, Standing, Want
 from aimass.core.preempt import claiming, enter
 from aimass.core.queues import ROOT
 from aimass.core.search import Search
 from aimass.core.stop_rules import are_shared
 from aimass.core.victims import Victim, evict, keep, smallest_forms, stoppable
-from aimass.core.wants import amounts_asked
+from aimass.core.wants import amounts_asked, amounts_least
 
 
 def might_by_order(search: Search, job: Job) -> bool:
     """True when the policy preempts by order and somebody comes after the job. O(active) once."""
     order = search.policy.ranked
-    return order is not None and bool(_later(search, order, job))
+    if order is None or not _held_later(search, order, job):
+        return False
+    return bool(_later(search, order, job))
+
+
+def may_by_order(search: Search, job: Job) -> bool:
+    """False when all who come later hold too little for the job, or its own delay has not passed.
+
+    O(active log active) once in a decision, then O(log active).
+    """
+    order = search.policy.ranked
+    if order is None:
+        return False
+    until_ms = job.queued_ms + job.spec.preemption.delay_ms
+    search.wake(until_ms)
+    if until_ms > search.cluster.now_ms:
+        return False
+    held = _held_later(search, order, job)
+    least_milli = amounts_least(job, search.cluster.now_ms)["gpu"]
+    return held > 0 and _idle_milli(search) + held >= least_milli
 
 
 def preempt_by_order(search: Search, job: Job) -> bool:
@@ -33,11 +54,7 @@ def preempt_by_order(search: Search, job: Job) -> bool:
     O(active log active) once in a decision, then O(those stopped) placements.
     """
     order = search.policy.ranked
-    if order is None:
-        return False
-    until_ms = job.queued_ms + job.spec.preemption.delay_ms
-    search.wake(until_ms)
-    if until_ms > search.cluster.now_ms:
+    if order is None or not may_by_order(search, job):
         return False
     later = _later(search, order, job)
     if not later:
@@ -53,6 +70,23 @@ def preempt_by_order(search: Search, job: Job) -> bool:
     return False
 
 
+def _held_later(search: Search, order: RankedOrder, job: Job) -> int:
+    """Milli-GPU of all who come after the job, whether they may be stopped or not.
+
+    O(active) once in a decision, then O(log active).
+    """
+    standing = order.standing(search.cluster)
+    if not search.held_from:
+        sums = accumulate((stands.held_milli for stands in reversed(standing)), initial=0)
+        search.held_from = [*sums][::-1]
+    rank = order.rank(search.cluster, job)
+    return search.held_from[bisect_right(standing, rank, key=_rank)]
+
+
+def _rank(standing: Standing) -> tuple[int, ...]:
+    return standing.rank
+
+
 def _later(search: Search, order: RankedOrder, job: Job) -> list[Victim]:
     """Who may be stopped for the job, the last in the order first. Their cost: what they hold."""
     cluster, by_queue = search.cluster, search.at_work.by_queue()
@@ -63,11 +97,11 @@ def _later(search: Search, order: RankedOrder, job: Job) -> list[Victim]:
         for queue in by_queue if not name else (name,):
             for others in by_queue[queue].values() if queue in by_queue else ():
                 found += stoppable(search, others)
-        found.sort(key=lambda other: order.rank(cluster, other), reverse=True)
+        names = {other.id for other in found}
+        standing = [stands for stands in order.standing(cluster) if stands.job.id in names]
         known = [
-            Victim(0, held_milli(places), -at, other, StopRule.ORDER, places)
-            for at, other in enumerate(found)
-            for places in (other.current.placements,)
+            Victim(0, held_milli, -at, other, StopRule.ORDER, other.attempts[-1].placements)
+            for at, (_, other, held_milli) in enumerate(reversed(standing))
         ]
         search.stoppable[name, 0, StopRule.ORDER] = known
     rank = order.rank(cluster, job)

@@ -72,6 +72,13 @@ class WaitingIndex:
         self._new: dict[JobId, Job] = {}  # not in a group yet
         self.additions = 0  # ever made
         self._newest: deque[JobId] = deque(maxlen=ADDITIONS_KEPT)
+        self._watchers: list[dict[JobId, None]] = []
+
+    def watch(self) -> dict[JobId, None]:
+        """What gets the id of every job that comes or goes from now on; who is here is in it."""
+        watcher = dict.fromkeys([*self._of, *self._new])
+        self._watchers.append(watcher)
+        return watcher
 
     def added_since(self, additions: int) -> list[JobId] | None:
         """Jobs that came in after so many additions and are still here; None: too many to say."""
@@ -105,6 +112,8 @@ class WaitingIndex:
         self._new[job.id] = job
         self.additions += 1
         self._newest.append(job.id)
+        for watcher in self._watchers:
+            watcher[job.id] = None
 
     def _sort_in(self) -> None:
         """Put the new jobs into their groups, by submit order."""
@@ -123,6 +132,8 @@ class WaitingIndex:
 
     def remove(self, job: Job) -> None:
         """Take a job out; it must be in. O(log n) and a memmove."""
+        for watcher in self._watchers:
+            watcher[job.id] = None
         if self._new.pop(job.id, None) is not None:
             return
         group = self._of.pop(job.id, None)

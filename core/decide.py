@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cmp_to_key
 
 from aimass.core.allot import carry_out
-from aimass.core.by_order import might_by_order, preempt_by_order
+from aimass.core.by_order import may_by_order, might_by_order, preempt_by_order
 from aimass.core.cluster import Cluster, Group
 from aimass.core.consolidate import consolidate
 from aimass.core.draft import Draft
@@ -32,10 +32,11 @@ from aimass.core.promise import (
 from aimass.core.queues import ROOT
 from aimass.core.resize import grow
 from aimass.core.runtimes import run_estimate
-from aimass.core.search import Search, Turned
+from aimass.core.search import Search
 from aimass.core.settle import settle_claims, stop_what_is_due
 from aimass.core.shrink import shrink_and_preempt, shrink_for
 from aimass.core.take_cells import take_cells
+from aimass.core.turned import Turned
 from aimass.core.victims import is_extra, might_preempt
 
 ROUNDS_MAX = 8  # passes over the queue in one decision
@@ -254,6 +255,9 @@ def make_way(search: Search, job: Job) -> tuple[bool, bool]:
     aside that do not count against the job.
     """
     can_wait = _comes_soon(search, job)
+    is_over = can_wait or not search.at_work.left_ms(search.evicted)
+    if is_over and not _might_displace(search, job):
+        return False, can_wait
     later = _promised_after(search, job)
     search.lift(later)
     try:
@@ -270,6 +274,15 @@ def make_way(search: Search, job: Job) -> tuple[bool, bool]:
     finally:
         search.lower(later)
     return is_made, can_wait
+
+
+def _might_displace(search: Search, job: Job) -> bool:
+    """A quick no: nobody is there whom any rule would let make way for the job."""
+    return (
+        might_preempt(search, job)
+        or any(map(is_extra, search.at_work.elastic()))
+        or may_by_order(search, job)
+    )
 
 
 def _comes_soon(search: Search, job: Job) -> bool:

@@ -8,8 +8,8 @@ from aimass.core.codes import Code
 from aimass.core.model import Job, JobId, JobState
 from aimass.core.quota import firm_rivals
 from aimass.core.runtimes import expected_end_ms
-from aimass.core.search import Turned
 from aimass.core.survey import Survey
+from aimass.core.turned import Turned
 from aimass.core.wants import amounts_asked, forms
 
 HOLDERS_MAX = 5

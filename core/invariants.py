@@ -11,7 +11,7 @@ from aimass.core.capacity import amounts_of
 from aimass.core.cluster import OVER_KEPT, Cluster
 from aimass.core.demand import Demand, Lives
 from aimass.core.model import Goal, HoldKey, Job, JobState, Node, NodeState, Placement, ShardState
-from aimass.core.node_index import use_of
+from aimass.core.node_view import PARTIAL_BITS, use_of
 from aimass.core.queues import FAIR, Amounts
 from aimass.core.reserves import Cells, known_cells
 from aimass.core.spec import WHOLE_GPU_MILLI
@@ -249,6 +249,10 @@ def _check_indexes(cluster: Cluster) -> None:
             assert view.use(node.index) == use_of(node, is_soon), (
                 f"I8: the index of {node.id} drifted"
             )
+        rows = [device for node in cluster.nodes.values() for device in node.devices]
+        whole = sum(use_of(n, is_soon).gpus >> PARTIAL_BITS for n in cluster.nodes.values())
+        idle = sum(not device.used_milli for device in rows)
+        assert (view.whole, view.idle) == (whole, idle), "I8: the sums of the index drifted"
     _check_cells(cluster)
     _check_lives(cluster)
     assert not (level := cluster.index.drifted()), f"I8: the counters of {level}s drifted"

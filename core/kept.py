@@ -108,6 +108,9 @@ class Kept:
         was promised a start first keeps it, though shares change who is next; not against one
         before it that lost its node: it would be at work.
         """
+        if not self.standing:
+            yield
+            return
         jobs = self.cluster.jobs
         is_owed = self._is_owed(job)
         weaker = [

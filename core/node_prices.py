@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 
 from aimass.core.feasible import device_suits, node_refusal
 from aimass.core.model import Job, JobId, Node, NodeId, Placement
-from aimass.core.node_index import PARTIAL_BITS
+from aimass.core.node_view import PARTIAL_BITS
 from aimass.core.policy import Want
 from aimass.core.search import Search
 from aimass.core.spec import WHOLE_GPU_MILLI, Need, Role

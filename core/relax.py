@@ -13,12 +13,12 @@ from aimass.core.model import Job, JobId, JobState
 from aimass.core.plan import Stop
 from aimass.core.queue_problems import admission_problem
 from aimass.core.runtimes import run_estimate
-from aimass.core.search import Turned
 from aimass.core.spans import span_text
 from aimass.core.spec import Elastic, JobSpec, Role, Topology
 from aimass.core.spec_problems import problems
 from aimass.core.text import shards_text
 from aimass.core.trial import Trial, as_updated
+from aimass.core.turned import Turned
 from aimass.core.windows import admits, next_overlap
 from aimass.core.words import some
 

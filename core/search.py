@@ -7,48 +7,38 @@ a start or claim taken back, a promise that moved), decide forgets that and pass
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aimass.core.at_work import AtWork
 from aimass.core.beside import Beside
 from aimass.core.cluster import FitKey, Group
+from aimass.core.codes import Code, Refusal
 from aimass.core.draft import Draft
-from aimass.core.feasible import Code, Refusal, suits_some_role
+from aimass.core.feasible import suits_some_role
 from aimass.core.kept import Kept
 from aimass.core.model import Job, JobId, NodeId, StopRule
 from aimass.core.own_limit import OwnLimits
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
-from aimass.core.queues import ROOT
+from aimass.core.queues import ROOT, Amounts
 from aimass.core.quota import quota_refusal
 from aimass.core.reserves import cells_of
 from aimass.core.runtimes import open_run_ms, run_estimate
-from aimass.core.wants import amounts_asked, amounts_placed, forms, locality_ends_ms, sized
+from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.core.turned import NO_ROOM, PROMISED, TAKEN_BACK, WINDOW_OR_ROOM, Turned
+from aimass.core.wants import (
+    amounts_asked,
+    amounts_placed,
+    devices_of,
+    forms,
+    locality_ends_ms,
+    sized,
+)
 from aimass.core.windows import blocked_nodes
 
 if TYPE_CHECKING:
     from aimass.core.victims import Victim
-
-
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """Why a job cannot start now.
-
-    is_physical: no node has room, whoever else waits. is_personal: others of its group may fare
-    better. may_take: room made by others would help, and unless is_quota a promise of some.
-    """
-
-    refusal: Refusal
-    is_physical: bool = False
-    is_personal: bool = False
-    may_take: bool = False
-    is_quota: bool = False
-
-    @property
-    def may_be_promised(self) -> bool:
-        """False when it waits for its own queue: by the time others end it may have room again."""
-        return not self.is_quota or self.refusal.code is Code.QUOTA_LENT
 
 
 class Search(Kept):
@@ -70,6 +60,7 @@ class Search(Kept):
         self.hopeless: set[Group] = set()  # nobody will make way for these, nor promise them
         self.wake_ms = 0
         self.stoppable: dict[tuple[str, int, StopRule], list[Victim]] = {}  # see victims.py
+        self.held_from: list[int] = []  # see by_order.py
         self._started: dict[JobId, int] = {}  # by array
         self._no_room: set[tuple[FitKey, bool]] = set()
         self._compared: dict[Group, int] = {}
@@ -95,13 +86,20 @@ class Search(Kept):
         if refusal is not None:
             return Turned(refusal)
         is_waiting = self._is_waiting_for_locality(job)
-        no_room = replace(_NO_ROOM, is_personal=True) if is_waiting else _NO_ROOM
+        no_room = replace(NO_ROOM, is_personal=True) if is_waiting else NO_ROOM
         if (fit, is_waiting) in self._no_room:
             return no_room
-        run_ms = run_estimate(self.cluster, job)[0]
         is_usual = not is_waiting and not self.closed_for(job, self.cluster.now_ms)
-        if is_usual and own is None and run_ms >= self._too_long.get(fit, run_ms + 1):
-            return _PROMISED
+        if is_usual and own is None:
+            least_ms = self._too_long.get(fit)
+            if least_ms is not None and run_estimate(self.cluster, job)[0] >= least_ms:
+                return PROMISED
+            if self._is_short(job):
+                refusal = quota_refusal(self.cluster, job, self._asked(job))
+                if refusal is not None:
+                    return self._by_quota(job, refusal)
+                self._no_room.add((fit, is_waiting))
+                return no_room
         quota: list[Refusal] = []
         with self.closing(job, self.cluster.now_ms):
             closed = self.draft.closed
@@ -113,22 +111,43 @@ class Search(Kept):
             if placed is not None:
                 return placed
             if quota:
-                self.wake(self.own_limits.due_ms(job))
-                if quota[0].code is Code.QUOTA_RESERVE:  # the nodes have it, for another queue
-                    return Turned(quota[0], may_take=True)
-                return Turned(quota[0], may_take=quota[0].code in _TAKEN_BACK, is_quota=True)
+                return self._by_quota(job, quota[0])
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
             if self.could_help(job) and self._fits_without_promises(job):
                 if is_usual:
+                    run_ms = run_estimate(self.cluster, job)[0]
                     self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
-                return _PROMISED
+                return PROMISED
         if closed:
             nodes = (self.cluster.nodes[i] for i in closed if i in self.cluster.nodes)
             is_kept = any(suits_some_role(node, job) for node in nodes)
-            return _WINDOW_OR_ROOM if is_kept else replace(no_room, is_personal=True)
+            return WINDOW_OR_ROOM if is_kept else replace(no_room, is_personal=True)
         self._no_room.add((fit, is_waiting))
         return no_room
+
+    def _is_short(self, job: Job) -> bool:
+        """A quick yes for one gang of whole GPUs: all nodes together have not so many idle."""
+        roles = job.spec.roles
+        need = roles[0].need
+        if self.beside is not None or len(roles) > 1 or roles[0].elastic or need.in_order:
+            return False
+        if need.gpu_milli < WHOLE_GPU_MILLI or self.fuel.left < 2:
+            return False
+        if roles[0].shards * need.devices <= self.cluster.index.view(is_soon=False).idle:
+            return False
+        self.fuel.burn(1)  # as a look at the nodes would
+        return True
+
+    def _asked(self, job: Job) -> Amounts:
+        return amounts_asked(job, forms(job, self.cluster.now_ms)[0])
+
+    def _by_quota(self, job: Job, refusal: Refusal) -> Turned:
+        """What the queues say comes before what the nodes say."""
+        self.wake(self.own_limits.due_ms(job))
+        if refusal.code is Code.QUOTA_RESERVE:  # the nodes have it, for another queue
+            return Turned(refusal, may_take=True)
+        return Turned(refusal, may_take=refusal.code in TAKEN_BACK, is_quota=True)
 
     def start_among(self, job: Job, fit: FitKey) -> Placed | Turned:
         """As start(), but all promises of the cluster count: for a job that comes after a pass."""
@@ -291,6 +310,9 @@ class Search(Kept):
     def _put(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
         if self.beside is not None:
             return self.beside.place(job, want, quota)
+        if devices_of(job, want) > self.cluster.index.view(self.draft.is_soon).whole:
+            self.fuel.burn(1)
+            return None  # all nodes together have not so many
         return self.policy.place.place(self.draft, job, want, self.fuel)
 
     def _by_one_model(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
@@ -376,25 +398,3 @@ class Search(Kept):
     def is_claimed(self, job_id: JobId) -> bool:
         """True when the decision made a claim for the job."""
         return any(claim.job_id == job_id for claim in self.claims)
-
-
-# What a queue has borrowed or reached its limit with may be taken back by stopping somebody in it.
-_TAKEN_BACK = (Code.QUEUE_LIMIT, Code.QUOTA_BORROW, Code.QUOTA_LENT, Code.QUEUE_MAX_JOBS)
-_NO_ROOM = Turned(
-    Refusal(Code.GPUS_BUSY, "no nodes have room for the whole gang now"),
-    is_physical=True,
-    may_take=True,
-)
-_PROMISED = Turned(
-    Refusal(
-        Code.PROMISED,
-        "what is free is promised to jobs before it, and it would run into their start",
-    ),
-    is_personal=True,
-    may_take=True,
-)
-_WINDOW_OR_ROOM = Turned(
-    Refusal(Code.WINDOW, "the nodes with room are reserved for others too soon"),
-    is_personal=True,
-    may_take=True,
-)

@@ -50,8 +50,8 @@ def stop_what_is_due(search: Search) -> None:
     """Stop what still runs on nodes whose drain deadline has passed or whose window is others'."""
     cluster = search.cluster
     now_ms = cluster.now_ms
-    for node in cluster.nodes.values():
-        if node.drain_ms and node.holds:
+    for node in [cluster.index.nodes[i] for i in sorted(cluster.index.draining)]:
+        if node.holds:
             search.wake(node.drain_ms)
             if node.drain_ms <= now_ms:
                 jobs = _running_on(search, [key.job_id for key in node.holds])

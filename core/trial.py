@@ -16,9 +16,10 @@ from aimass.core.model import Job, JobId, Placement
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Policy
 from aimass.core.promise import Future, find_promise
-from aimass.core.search import Search, Turned
+from aimass.core.search import Search
 from aimass.core.settle import settle_claims
 from aimass.core.spec import JobSpec
+from aimass.core.turned import Turned
 
 FUEL = 1_000_000  # nodes examined for one explanation
 

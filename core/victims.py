@@ -12,6 +12,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.model import Goal, Job, JobState, NodeId, Placement, StopRule
 from aimass.core.plan import Claim
 from aimass.core.policy import Want
+from aimass.core.queues import ROOT
 from aimass.core.quota import is_guaranteed, may_reclaim
 from aimass.core.reserves import stays
 from aimass.core.search import Search
@@ -118,11 +119,13 @@ def might_preempt(search: Search, job: Job) -> bool:
         priority < job.spec.priority for priority in queue.active_by_priority
     ):
         return True
-    claimed = (*cluster.claims, *search.starts, *(claim.job_id for claim in search.claims))
-    owners = [o for i in claimed if (o := cluster.jobs[i]).spec.queue == queue.spec.name]
-    if any(o.spec.preemptible and outranks(search, job, o) for o in owners):
-        return True
-    if any(other.spec.quota for other in cluster.queues.values()):
+    if cluster.claims or search.starts or search.claims:
+        claimed = (*cluster.claims, *search.starts, *(claim.job_id for claim in search.claims))
+        owners = [o for i in claimed if (o := cluster.jobs[i]).spec.queue == queue.spec.name]
+        if any(o.spec.preemptible and outranks(search, job, o) for o in owners):
+            return True
+    ruled = cluster.queues[ROOT].tree.ruled
+    if ruled and any(other.spec.quota for other in cluster.queues.values()):
         sizes = smallest_forms(search, job)
         return any(is_guaranteed(cluster, job, amounts_asked(job, want)) for want in sizes)
     return False

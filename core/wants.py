@@ -4,7 +4,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.model import Job, Placement
 from aimass.core.policy import Want
 from aimass.core.queues import Amounts
-from aimass.core.spec import Need
+from aimass.core.spec import WHOLE_GPU_MILLI, Need
 
 
 def forms(job: Job, now_ms: int) -> list[Want]:
@@ -12,12 +12,14 @@ def forms(job: Job, now_ms: int) -> list[Want]:
 
     While a preferred level is still waited for, nothing wider is among them.
     """
-    sizes = tuple(role.shards for role in job.spec.roles)
-    topology = job.spec.topology
+    roles, topology = job.spec.roles, job.spec.topology
+    if len(roles) == 1 and not topology.preferred and not roles[0].need.in_order:  # nearly always
+        return [Want((roles[0].shards,), None, topology.required)]
+    sizes = tuple(role.shards for role in roles)
     levels = [topology.preferred] if topology.preferred else []
     if not levels or now_ms >= locality_ends_ms(job):
         levels.append(topology.required)
-    in_order = next((r.need.gpu_types for r in job.spec.roles if r.need.in_order), ())
+    in_order = next((r.need.gpu_types for r in roles if r.need.in_order), ())
     types: list[tuple[str, ...] | None] = [(model,) for model in in_order] or [None]
     return [Want(sizes, kinds, level) for kinds in types for level in levels]
 
@@ -32,6 +34,15 @@ def sized(job: Job, want: Want, shards: int) -> Want:
     role = job.spec.elastic_role
     sizes = tuple(shards if i == role else n for i, n in enumerate(want.sizes))
     return Want(sizes, want.gpu_types, want.level)
+
+
+def devices_of(job: Job, want: Want) -> int:
+    """Whole devices that the gang would hold."""
+    devices = 0
+    for role, shards in zip(job.spec.roles, want.sizes, strict=True):
+        if role.need.gpu_milli >= WHOLE_GPU_MILLI:
+            devices += shards * role.need.devices
+    return devices
 
 
 def amounts_asked(job: Job, want: Want) -> Amounts:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aimass.core.feasible import device_suits, node_refusal
 from aimass.core.model import Job, JobId, Node, NodeId, Placement
-from aimass.core.node_index import PARTIAL_BITS
+from aimass.core.node_view import PARTIAL_BITS
 from aimass.core.policy import Fuel, Want
 from aimass.core.search import Search
 from aimass.core.spec import WHOLE_GPU_MILLI, Need

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from aimass.core.domains import Domain
 from aimass.core.model import Node
-from aimass.core.node_index import PARTIAL_BITS
+from aimass.core.node_view import PARTIAL_BITS
 from aimass.core.spec import WHOLE_GPU_MILLI
 from aimass.policies.domain_order import Figures, domains_holding, is_too_large, roomiest
 from aimass.policies.room import Room

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from aimass.core.cluster import Cluster
 from aimass.core.lost_work import held_milli
 from aimass.core.model import Job, JobState
-from aimass.policies.ranked import Rank, Ranked
+from aimass.policies.ranked import NEVER_MS, Rank, Ranked
 
 LIMITS_GPU_S = (3250, 7200)  # of the Tiresias simulator
 _GPU_S = 1_000_000  # in milli-GPU x ms
@@ -29,30 +29,34 @@ class LasOrder(Ranked):
 
     def ranked(self, cluster: Cluster, job: Job) -> Rank:
         """See RankedOrder.rank. O(shards of the attempts kept + log levels)."""
-        had, _ = _service(job, cluster.now_ms)
-        is_running = job.state.is_active and job.state is not JobState.STOPPING
-        return (-job.spec.priority, bisect_right(self._limits, had), not is_running, job.submit_seq)
+        return self.at_work(cluster, job)[0]
 
     def lasts(self, job: Job) -> bool:
         """See Ranked.lasts: who waits is served nothing."""
         return True
 
+    def at_work(self, cluster: Cluster, job: Job) -> tuple[Rank, int]:
+        """See Ranked.at_work: until it falls to its next level."""
+        now_ms, limits = cluster.now_ms, self._limits
+        had, pace = _service(job, now_ms)
+        level = bisect_right(limits, had)
+        is_running = job.state.is_active and job.state is not JobState.STOPPING
+        until_ms = NEVER_MS
+        if pace and level < len(limits):
+            until_ms = now_ms - (had - limits[level]) // pace
+        rank = (-job.spec.priority, level, not is_running, job.submit_seq)
+        return rank, until_ms if is_running else 0
+
     def next_change_ms(self, cluster: Cluster) -> int:
         """See RankedOrder.next_change_ms: when the next job falls to its next level.
 
-        O(active) times what a rank costs.
+        O(active) once at each moment.
         """
         if not len(cluster.waiting):
             return 0
-        now_ms, limits, next_ms = cluster.now_ms, self._limits, 0
-        for job in cluster.active.values():
-            if job.current.running_ms and job.state is not JobState.STOPPING:
-                had, pace = _service(job, now_ms)
-                level = bisect_right(limits, had)
-                if level < len(limits):
-                    at_ms = now_ms - (had - limits[level]) // pace
-                    next_ms = min(next_ms, at_ms) if next_ms else at_ms
-        return next_ms
+        self.standing(cluster)
+        next_ms = self._memory(cluster).next_ms
+        return next_ms if next_ms < NEVER_MS else 0
 
 
 def _service(job: Job, now_ms: int) -> tuple[int, int]:

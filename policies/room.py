@@ -13,7 +13,8 @@ from aimass.core.domains import Domain, DomainCounts, Level
 from aimass.core.draft import Draft
 from aimass.core.feasible import count_fits
 from aimass.core.model import Job, Node
-from aimass.core.node_index import EXCLUSIVE, SHARED, NodeIndex
+from aimass.core.node_index import NodeIndex
+from aimass.core.node_view import EXCLUSIVE, SHARED
 from aimass.core.policy import Fuel
 from aimass.core.spec import WHOLE_GPU_MILLI, Need
 from aimass.core.spec_problems import SHARDS_MAX

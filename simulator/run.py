@@ -116,7 +116,7 @@ class _Simulation:
         self._decider = Decider(policy)
         self._ranked = policy.ranked
         self._forgets = is_parity and policy.ranked is not None
-        self._may_skip = not (self._forgets or policy.options.moves or policy.allot is not None)
+        self._may_skip = not (policy.options.moves or policy.allot is not None)
         self._decided = 0  # revision that the last decision was about
         self._seen = 0  # additions to the queue that it knew of
         self._wake_ms = 0
@@ -176,9 +176,11 @@ class _Simulation:
     def _decide(self) -> None:
         """What massd does after a batch, again for what follows at the same moment."""
         cluster = self._world.cluster
+        is_due = self._forgets
         for _ in range(ROUNDS_MAX):
-            if not (self._may_decide_otherwise() and self._decide_once()):
+            if not ((is_due or self._may_decide_otherwise()) and self._decide_once()):
                 break
+            is_due = False
         else:
             raise SimulationError(f"{ROUNDS_MAX} decisions at {cluster.now_ms}, and no end")
         if self._ranked is not None and self._may_skip:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from aimass.core.bitslice import members
 from aimass.core.domains import SIZES_MAX, DomainCounts, Level
 from aimass.core.model import NodeState
-from aimass.core.node_index import KINDS_MAX
+from aimass.core.node_view import KINDS_MAX
 from aimass.core.spec import Need
 from tests.policies.crowd import GIB, Crowd, inventories, inventory_of, specs, steps
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from aimass.core.bitslice import Sliced, lowest, mask_of, members
 from aimass.core.feasible import node_refusal, shards_fit
-from aimass.core.node_index import NodeIndex, use_of
+from aimass.core.node_index import NodeIndex
+from aimass.core.node_view import use_of
 from aimass.core.spec import JobSpec
 from tests.policies.crowd import LEVELS, Crowd, crowds, specs
 
