@@ -51,6 +51,8 @@ THIRD_PARTY_BY_FILE = {"core/codec.py": {"msgspec"}} | {
 THIRD_PARTY_BY_FILE |= {
     name_of(path): {"numpy", "highspy"} for path in LAYERS["policies"].glob("lp_*.py")
 }
+# What programs that choose their own batch reckon with; no daemon imports it.
+THIRD_PARTY_BY_FILE["policies/goodput.py"] = {"numpy"}
 # Not of the extra `sim`: it does without where they are not installed.
 THIRD_PARTY_BY_FILE["simulator/perf_pollux_off_table.py"] = {"scipy", "threadpoolctl"}
 
