@@ -55,6 +55,13 @@ class Tools(NamedTuple):
     help="Processes. Default: as many as there are cores.",
 )
 @click.option(
+    "--dask",
+    "dask_address",
+    default=None,
+    metavar="ADDRESS",
+    help="Run the cells on the Dask cluster of this scheduler, as tcp://host:8786.",
+)
+@click.option(
     "--cells",
     "cells_folder",
     type=click.Path(path_type=Path),
@@ -67,6 +74,7 @@ class Tools(NamedTuple):
 def sweep(
     grid_file: Path,
     workers: int | None,
+    dask_address: str | None,
     cells_folder: Path | None,
     report_file: Path | None,
     form: str,
@@ -86,6 +94,8 @@ def sweep(
     resample: 50         # each seed draws blocks of 50 jobs of the trace anew
     restart: 30s
     """
+    if dask_address is not None and workers is not None:
+        raise InvalidRequest("--workers are processes here", fix="either --workers or --dask")
     tools = _tools()
     with refusals(FIX):
         grid = load_grid(grid_file, tools)
@@ -104,9 +114,12 @@ def sweep(
     count = min(workers or os.cpu_count() or 1, max(1, len(left)))
     hint(f"{len(cells)} cells, {len(rows)} of them finished before; {folder}")
     failures: list[Any] = []
+    played = (
+        tools.pool.play_all(left, count) if dask_address is None else _on_dask(left, dask_address)
+    )
     with raising_on(signal.SIGINT, signal.SIGTERM):
         try:
-            for cell, found in _told(tools.pool.play_all(left, count), len(left)):
+            for cell, found in _told(played, len(left)):
                 if isinstance(found, tools.sweep.Failure):
                     failures.append(found)
                 else:
@@ -121,6 +134,22 @@ def sweep(
     found_rows = [{**rows[cell], "trace": cell.setting.path.name} for cell in cells]
     _print(tools, found_rows, form)
     write_page(report_file, lambda made: tools.page.sweep_page(found_rows, made))
+
+
+def _on_dask(cells: Sequence[Any], address: str) -> Any:
+    """Run the cells on a Dask cluster; nothing is asked of it when there are none."""
+    from aimass.simulator import sweep_dask
+
+    if not cells:
+        return
+    try:
+        yield from sweep_dask.play_on(cells, address)
+    except ModuleNotFoundError as error:
+        raise MassError(
+            "Dask is not installed here", why=str(error), fix="pip install 'aimass[dask]'"
+        ) from None
+    except sweep_dask.DaskError as error:
+        raise MassError(str(error), fix=error.fix) from None
 
 
 def _failed(failures: Sequence[Any], count: int) -> MassError:

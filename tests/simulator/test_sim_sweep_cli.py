@@ -113,7 +113,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(here: Path) -> None
         (
             GRID.replace("policy", "polices"),
             "grid.yaml:4:1: polices: unknown field; allowed: trace, cluster, policy, load, seed, "
-            "error, resample, start, restart, checkpoint, stop, format, lenient; did you mean "
+            "error, resample, start, restart, checkpoint, stop, format, perf, lenient; did you mean "
             "policy?",
         ),
         (GRID.replace("cluster: [2x4xA, 3x4xA]", ""), "grid.yaml:1:1: cluster: missing"),
@@ -129,7 +129,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(here: Path) -> None
         (GRID.replace("10", "-10"), "resample: '-10'; allowed: the jobs of a block"),
         (GRID.replace("5s", "5"), "restart: '5'; allowed: a time of at most 24h with its unit"),
         (GRID + "error: much\n", "error: 'much'; allowed: a number from 0 to 10"),
-        (GRID + "format: parquet\n", "format: 'parquet'; allowed: one of auto, jsonl"),
+        (GRID + "format: sheet\n", "format: 'sheet'; allowed: one of auto, jsonl"),
         (GRID + "lenient: 1\n", "lenient: '1'; allowed: true or false"),
         (GRID + "seed: 1\n", "seed: given twice, first on line 5"),
         ("- 1\n", "grid.yaml:1:1: no grid; allowed: fields, of trace"),
