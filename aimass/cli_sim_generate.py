@@ -11,6 +11,7 @@ from aimass import units
 from aimass.cli_base import Command, Parsed, common_options
 from aimass.cli_sim_base import installed, refusals
 from aimass.cli_sim_options import FIX, FORMATS, out_option, perf_option
+from aimass.cli_sim_requests import Requests, requests_options, write_replicas
 from aimass.errors import InvalidRequest
 from aimass.output import hint
 
@@ -110,6 +111,7 @@ def _pairs(text: object, allowed: str) -> list[tuple[str, float]]:
     massctl sim generate --jobs 5000 --arrival daily --rate 200 --out jobs.jsonl.gz
     massctl sim generate --sizes 1:80,8:20 --durations lognormal:30m:1.5 --gpu-types A100:2,any:8
     massctl sim generate --like philly.csv.gz --jobs 200000 --rate 120 --seed 7 --out more.jsonl.gz
+    massctl sim generate --requests llm.csv.gz --per-replica 0.5 --sizes 4:1 --out replicas.jsonl
     """,
 )
 @click.option(
@@ -182,6 +184,7 @@ def _pairs(text: object, allowed: str) -> list[tuple[str, float]]:
 )
 @perf_option
 @out_option
+@requests_options
 @common_options
 def generate(
     count: int | None,
@@ -196,11 +199,21 @@ def generate(
     like_form: str,
     perf_path: Path | None,
     out_file: Path | None,
+    requests: Requests,
 ) -> None:
     """Make a synthetic trace for the other commands; equal options give equal bytes.
 
-    Run times are between 1 s and 100 days.
+    Run times are between 1 s and 100 days. With --requests the jobs are replicas of a service.
     """
+    if requests.file is not None:
+        drawn = (count, arrival, rate, durations, slo_factor, like_file)
+        if any(value is not None for value in drawn):
+            fix = "leave out --jobs, --arrival, --rate, --durations, --slo and --like"
+            raise InvalidRequest("--requests says when jobs come and how long they run", fix=fix)
+        write_replicas(
+            requests.file, requests, sizes or [(1000, 1.0)], types or [((), 1.0)], out_file
+        )
+        return
     tools = _tools()
     given = {"--sizes": sizes, "--durations": durations, "--gpu-types": types}
     both = [name for name, value in given.items() if value is not None]

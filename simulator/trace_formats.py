@@ -29,7 +29,8 @@ class CsvFormat:
     needed: columns that it must have, by which it is known as well. used: others that are read
     where they are. ignored: others that may be there and say nothing to the simulator. reader: what
     turns rows into jobs; given the trace, and where --perf says that its tables are. tables: what
-    these are called (perf.located); none: it has none.
+    these are called (perf.located); none: it has none. is_ordered: its rows are in the order of
+    their submission; if not, all of them are read before the first one is given.
     """
 
     name: str
@@ -38,6 +39,7 @@ class CsvFormat:
     ignored: tuple[str, ...]
     reader: Callable[[Path, Path | None], RowReader]
     tables: tuple[str, ...] = ()
+    is_ordered: bool = True
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -19,9 +19,16 @@ def _job(row: Row) -> TraceJob:
     if gpus > 1 and gpu_milli < 1000:
         raise row.problem(f"{gpu_milli} gpu_milli of each of {gpus} GPUs", "only one is shared")
     models = tuple(sorted({*row.fields.get("gpu_spec", "").split("|")} - {""}))
-    asked = {"cpu_milli": _count(row, "cpu_milli"), "memory_mib": _count(row, "memory_mib")}
-    times = (created_ms, deleted_ms - begin_ms)
-    return TraceJob(row.text("name"), *times, gpus * gpu_milli, row.line, gpu_types=models, **asked)
+    return TraceJob(
+        row.text("name"),
+        created_ms,
+        deleted_ms - begin_ms,
+        gpus * gpu_milli,
+        row.line,
+        gpu_types=models,
+        cpu_milli=_count(row, "cpu_milli"),
+        memory_mib=_count(row, "memory_mib"),
+    )
 
 
 def _count(row: Row, column: str) -> int:
@@ -34,4 +41,5 @@ OPENB = CsvFormat(
     used=("gpu_spec", "scheduled_time", "cpu_milli", "memory_mib"),
     ignored=("qos", "pod_phase"),
     reader=plain(_job),
+    is_ordered=False,  # some of its lists are, and some are not
 )

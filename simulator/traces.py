@@ -13,11 +13,13 @@ from pathlib import Path
 
 from aimass.simulator.pack_files import FileProblem, Row, numbered_lines, quoted, split_fields
 from aimass.simulator.perf import located, tables_of
+from aimass.simulator.trace_dlrm import DLRM
 from aimass.simulator.trace_elasticflow import ELASTICFLOW
 from aimass.simulator.trace_formats import CsvFormat, LineFormat, Maker, RowReader
 from aimass.simulator.trace_gavel import GAVEL
 from aimass.simulator.trace_jsonl import JSONL
 from aimass.simulator.trace_openb import OPENB
+from aimass.simulator.trace_others import known_other
 from aimass.simulator.trace_parquet import NAME as PARQUET
 from aimass.simulator.trace_parquet import is_parquet, parquet_jobs
 from aimass.simulator.trace_philly import PHILLY
@@ -27,7 +29,7 @@ from aimass.simulator.trace_tiresias import TIRESIAS
 from aimass.simulator.tracejob import TraceJob
 
 # ElasticFlow's have all that Tiresias's need, and more.
-CSV_FORMATS = (ELASTICFLOW, TIRESIAS, PHILLY, OPENB, POLLUX)
+CSV_FORMATS = (ELASTICFLOW, TIRESIAS, PHILLY, OPENB, POLLUX, DLRM)
 FORMATS = (JSONL, SWF, GAVEL, *CSV_FORMATS)
 NAMES = (*(form.name for form in FORMATS), PARQUET)
 
@@ -49,12 +51,20 @@ def digest(path: Path, name: str = "auto", perf: Path | None = None) -> str:
 
 def _tables(path: Path, name: str, perf: Path | None) -> list[str]:
     """Digests of the performance tables of the trace."""
-    if _is_parquet(path, name) or (first := next(numbered_lines(path), None)) is None:
-        return []
-    form = _format(path, first, name)
-    return (
-        [_sha256(one) for one in tables_of(located(path, perf, form.tables))] if form.tables else []
-    )
+    found = tables_at(path, name, perf)
+    return [_sha256(one) for one in tables_of(found[1])] if found is not None else []
+
+
+def tables_at(path: Path, name: str = "auto", perf: Path | None = None) -> tuple[str, Path] | None:
+    """The name of the trace's format, and where the performance tables are that it has.
+
+    None: it has none. Arguments as of read_trace. Raises FileProblem.
+    """
+    lines = numbered_lines(path)
+    if _is_parquet(path, name) or (first := next(lines, None)) is None:
+        return None
+    form = _format(path, first, lines, name)
+    return (form.name, located(path, perf, form.tables)) if form.tables else None
 
 
 def _sha256(path: Path) -> str:
@@ -97,7 +107,7 @@ def _jobs(path: Path, name: str, perf: Path | None) -> Iterator[TraceJob | FileP
     first = next(lines, None)
     if first is None:
         raise unread[0] if unread else FileProblem(path, 1, "the file is empty", _NAME_ONE)
-    form = _format(path, first, name)
+    form = _format(path, first, lines, name)
     make: Maker
     if isinstance(form, LineFormat):
         make, lines = form.maker(path, perf), chain((first,), lines)
@@ -107,6 +117,20 @@ def _jobs(path: Path, name: str, perf: Path | None) -> Iterator[TraceJob | FileP
         if problem is not None:
             yield problem
         make = _rows(path, form.reader(path, perf), header)
+    found = _made(lines, make, unread)
+    if isinstance(form, CsvFormat) and not form.is_ordered:
+        found = iter(sorted(found, key=_submitted_ms))
+    yield from found
+
+
+def _submitted_ms(found: TraceJob | FileProblem) -> int:
+    return found.submit_ms if isinstance(found, TraceJob) else -1
+
+
+def _made(
+    lines: Iterator[tuple[int, str]], make: Maker, unread: list[FileProblem]
+) -> Iterator[TraceJob | FileProblem]:
+    """Jobs of the lines; unread: gets what is wrong with lines that cannot be read."""
     for number, line in lines:
         yield from unread
         unread.clear()
@@ -135,11 +159,18 @@ def _rows(path: Path, job: RowReader, header: list[str]) -> Maker:
     return make
 
 
-def _format(path: Path, first: tuple[int, str], name: str) -> CsvFormat | LineFormat:
-    """The one of that name, or the one that may begin with that line. Raises FileProblem."""
+def _format(
+    path: Path, first: tuple[int, str], rest: Iterator[tuple[int, str]], name: str
+) -> CsvFormat | LineFormat:
+    """The one of that name, or the one that may begin with that line. Raises FileProblem.
+
+    rest: of the lines; left alone unless the file is no trace.
+    """
     number, line = first
     if name != "auto":
         return next(form for form in FORMATS if form.name == name)
+    if (other := known_other(path, first, rest)) is not None:
+        raise other
     for form in FORMATS:
         if isinstance(form, LineFormat) and form.is_first(line):
             return form

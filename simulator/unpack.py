@@ -13,7 +13,7 @@ GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """What reading raises where packed data are cut off or wrong."""
 
-_CHUNK = 2**12  # packed; what is in it comes out at once
+_CHUNK = 256  # packed bytes at once: at worst 64 blocks, each of 128 KiB
 _NAMED = {".gz": (GZIP_MAGIC, "gzip"), ".zst": (ZSTD_MAGIC, "zstd")}
 
 

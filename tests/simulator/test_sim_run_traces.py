@@ -1,10 +1,16 @@
 """Traces are read job by job, by the format of their first line; what is wrong names its line."""
 
 import gzip
+import os
+import threading
+import tracemalloc
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
+import zstandard
 
 from aimass.core.speeds import SpeedOn
 from aimass.simulator.pack_files import FileProblem
@@ -64,6 +70,11 @@ def test_a_trace_may_be_gzipped_and_begin_with_a_mark(path: Path) -> None:
     assert jobs_of(path, gzip.compress(text)) == jobs_of(path, text)
 
 
+def line_with(field: str) -> str:
+    """A job of our own format with one more field."""
+    return '{"id": "a", "submit_s": 0, "run_s": 1, "gpus": 1, ' + field + "}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -90,6 +101,16 @@ def test_a_trace_may_be_gzipped_and_begin_with_a_mark(path: Path) -> None:
         ('{"id": "a", "submit_s": 0, "run_s": 1, "gpus": 1, "x": 1}\n', "1: no field is called"),
         ('{"id": "a", "submit_s": 0, "run_s": 1, "gpus": 1}\n[]\n', "2: no JSON object"),
         ("[" * 100_000 + "\n", "1: "),
+        ("[" * 1000 + "\n", "1: no format is known"),
+        (line_with('"queue": "a", "queue": "b"'), "1: no JSON ('queue' comes twice)"),
+        (line_with('"speeds": {"A": 0}'), "1: speeds is "),
+        (line_with('"speeds": [{"gpus": 2, "speed": 1}, {"gpus": 2, "speed": 2}]'), "1: speeds is"),
+        (line_with('"speeds": [{"gpu": "A", "speed": 1}]'), "1: speeds is "),
+        (line_with('"gpus_min": 2'), "1: one of gpus_min and gpus_max"),
+        (line_with('"gpus_min": 3, "gpus_max": 2'), "1: gpus_min 3 is above gpus_max"),
+        (line_with('"cpus": -1'), "1: cpus is '-1'"),
+        (TIRESIAS.encode("utf-16"), "1: byte 1 of the line is not UTF-8"),
+        (TIRESIAS.encode() + b"7,8,30,133,vgg\xe9,1,2\n", "2: byte 15 of the line is not UTF-8"),
     ],
     ids=count(),
 )
@@ -113,3 +134,38 @@ def test_a_lenient_reader_says_where_a_file_is_cut_off(path: Path) -> None:
     jobs = jobs_of(path, whole[: len(whole) // 2], skip=skipped.append)
     assert 0 < len(jobs) < 5000
     assert [problem.line for problem in skipped] == [len(jobs) + 2]
+
+
+def test_speeds_may_name_settings(path: Path) -> None:
+    settings = '{"gpus": 2, "speed": 1.5}, {"gpu_type": "A", "nodes": 1, "speed": 0.000001}'
+    (job,) = jobs_of(path, line_with(f'"speeds": [{settings}]'))
+    assert job.speeds == (SpeedOn("", 2, 0, 1_500_000), SpeedOn("A", 0, 1, 1))
+
+
+@pytest.mark.parametrize("packer", [None, "gzip", "zstd"])
+def test_a_trace_of_any_size_is_read_in_little_memory(path: Path, packer: str | None) -> None:
+    """18 MB through a pipe, which nobody can read twice."""
+    count, user = 600, "u" * 30_000
+
+    def write() -> None:
+        with open(path, "wb") as raw, packed(raw) as file:
+            for at in range(count):
+                file.write(line_with(f'"user": "{user}"').replace("0", str(at), 1).encode())
+
+    def packed(raw: IO[bytes]) -> Any:
+        if packer == "gzip":
+            return gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1)
+        return zstandard.ZstdCompressor(1).stream_writer(raw) if packer else nullcontext(raw)
+
+    os.mkfifo(path)
+    writer = threading.Thread(target=write)
+    writer.start()
+    tracemalloc.start()
+    try:
+        found = sum(1 for _ in read_trace(path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        writer.join()
+    assert found == count
+    assert peak < 4 * 2**20
