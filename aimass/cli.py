@@ -50,6 +50,7 @@ COMMANDS = {
     "queue": ("cli_queue:queue", "Make, change, list and remove queues"),
     "share": ("cli_queue:share", "Show who uses what share of the cluster"),
     "journal": ("cli_journal:journal", "Check or print a scheduler's journal"),
+    "policy": ("cli_policy:policy", "List and describe scheduling policies"),
     "sim": ("cli_sim:sim", "Try packing policies on a cluster and pods from files"),
     "schema": ("cli_meta:schema", "Print the JSON Schema of job files"),
     "version": ("cli_meta:version", "Print the version, and the scheduler's with --server"),

@@ -27,7 +27,9 @@ MAY_IMPORT_LAZILY = {
     ("aimass", "aimass.scheduler.journal_tools"),
     ("aimass", "aimass.scheduler.described"),
     ("aimass", "aimass.simulator"),
+    ("aimass", "aimass.policies.described"),
     ("aimass", "aimass.policies.pack_cache"),
+    ("aimass", "aimass.policies.registry"),
 }
 
 # Layer -> other people's packages. What an extra does not install, its layer cannot import.
