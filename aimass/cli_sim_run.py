@@ -90,6 +90,13 @@ class Tools(NamedTuple):
     help="Do as that published simulator does: count GPUs, not nodes; its ties and late demotions.",
 )
 @click.option(
+    "--round",
+    "round_s",
+    type=click.IntRange(1, 86_400),
+    metavar="SECONDS",
+    help="Decide only so often, as the simulator does that the policy is from: pollux-*, gavel-*.",
+)
+@click.option(
     "--jobs",
     "jobs_file",
     type=click.Path(path_type=Path),
@@ -115,6 +122,7 @@ def run(
     checkpoint_ms: int,
     stop_ms: int,
     parity: str | None,
+    round_s: int | None,
     jobs_file: Path | None,
     report_folder: Path | None,
     lenient: bool,
@@ -130,7 +138,8 @@ def run(
         named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
         costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
         setting = tools.report.Setting(
-            trace_file, kinds, trace_form, costs, error_milli, parity is not None, perf_path
+            *(trace_file, kinds, trace_form, costs, error_milli, parity is not None, perf_path),
+            round_s=round_s or 0,
         )
         rows: list[Row] = []
         skips = Skips()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 from aimass.core.policy import Policy
@@ -10,6 +11,11 @@ from aimass.policies.registry import ORDERS, PLACERS, make_policy
 
 # How policies.md and the command line name them; each is an order of the daemon.
 NAMES = ("fifo", "fifo-skip", "fifo-backfill", "srtf", "srtf-gpu", "las", "fair", "priority")
+# Policies of published simulators, in events, by place and promises. In rounds: see run_how.
+PUBLISHED: dict[str, Callable[[str, int], Policy]] = {
+    "pollux-tiresias": lambda place, promises: _with_limits(make_policy("las", place), (57_600,)),
+    "pollux-optimus": lambda place, promises: make_policy("optimus", place, promises),
+}
 OPTIONS = ("place", "promises", "limits")
 PROMISES_MAX = 1000
 LEVELS_MAX = 16
@@ -41,9 +47,10 @@ def parse_policies(text: str) -> list[Named]:
 
 def _named(label: str) -> Named:
     name, _, rest = label.partition(":")
-    if name not in NAMES:
-        raise ValueError(f"no policy {name!r}; fix: choose from {', '.join(NAMES)}")
-    assert name in ORDERS, f"{name} is no order of the daemon"
+    if name not in NAMES and name not in PUBLISHED:
+        known = ", ".join((*NAMES, *PUBLISHED))
+        raise ValueError(f"no policy {name!r}; fix: choose from {known}")
+    assert name in PUBLISHED or name in ORDERS, f"{name} is no order of the daemon"
     options: dict[str, str] = {}
     for word in rest.split(",") if rest else ():
         option, equals, value = word.partition("=")
@@ -59,7 +66,8 @@ def _named(label: str) -> Named:
     if not (promises.isascii() and promises.isdigit() and int(promises) <= PROMISES_MAX):
         raise ValueError(f"promises is {promises!r}; fix: a number from 0 to {PROMISES_MAX}")
     if "limits" not in options:
-        return Named(label, lambda: make_policy(name, place, int(promises)))
+        make = PUBLISHED.get(name, partial(make_policy, name))
+        return Named(label, lambda: make(place, int(promises)))
     if name != "las":
         raise ValueError(f"no option 'limits' of {name}; fix: only las has levels")
     limits = _limits(options["limits"])

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds
-from aimass.simulator.models import Costs
+from aimass.simulator.models import PLAIN, Costs, Models, kinds_ever
 from aimass.simulator.pack_files import FileProblem
-from aimass.simulator.parity_tiresias import as_tiresias
-from aimass.simulator.run import run
+from aimass.simulator.run_how import How, play
 from aimass.simulator.run_policies import Named
 from aimass.simulator.run_summary import Row, Tally, job_row, summary
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob, misfit, spelled
-from aimass.simulator.traces import Skip, digest, read_trace
+from aimass.simulator.traces import Skip, digest, read_trace, tables_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Setting:
     form: one of traces.NAMES, or "auto". error_milli: how far off the run times are that policies
     are told, in thousandths: at 500 up to 1.5 times too long or too short. is_parity: as the
     Tiresias simulator has it; see parity_tiresias and run. perf: where the trace's performance
-    tables are, if not beside it.
+    tables are, if not beside it. round_s: in rounds of so many seconds, see run_how; 0: in events.
     """
 
     path: Path
@@ -37,6 +36,8 @@ class Setting:
     error_milli: int = 0
     is_parity: bool = False
     perf: Path | None = None
+    round_s: int = 0
+    models: Models = PLAIN
 
 
 def simulate(
@@ -54,7 +55,7 @@ def simulate(
     skip: as in read_trace; told also of jobs that do not fit on the cluster. write: is given the
     row of every job. change: makes other jobs of those that fit, by submission time as well.
     observer: is told what happens, on the cluster's clock.
-    Raises FileProblem and SimulationError.
+    Raises FileProblem, SimulationError and ValueError: what cannot be played in rounds.
     """
     sha256 = digest(setting.path, setting.form, setting.perf)
     began_s, cpu_began_s = time.perf_counter(), time.process_time()
@@ -65,16 +66,11 @@ def simulate(
         if write is not None:
             write({"policy": named.label, "seed": seed, **job_row(record)})
 
-    outcome = run(
-        change(_fitting(setting, seed, skip)),
-        setting.kinds,
-        as_tiresias(named.make()) if setting.is_parity else named.make(),
-        note,
-        setting.costs,
-        setting.is_parity,
-        progress,
-        observer,
-    )
+    jobs = change(_fitting(setting, seed, skip))
+    found = tables_at(setting.path, setting.form, setting.perf)
+    asked = (setting.kinds, setting.costs, setting.is_parity, setting.round_s)
+    how = How(*asked, found, seed, setting.models)
+    outcome = play(how, named, jobs, note, progress, observer)
     took = {
         "wall_s": round(time.perf_counter() - began_s, 3),
         "cpu_s": round(time.process_time() - cpu_began_s, 3),
@@ -92,19 +88,28 @@ def simulate(
 
 
 def _told(job: TraceJob, error_milli: int, seed: int) -> TraceJob:
-    """The job with a run time that is off, evenly between 1 / (1 + error) and 1 + error of it."""
-    chance = int.from_bytes(blake2b(f"{seed}/{job.line}".encode(), digest_size=4).digest())
+    """The job with a run time and speeds that are off, evenly between 1 / (1 + error) and 1 + error
+    of the true ones, each by itself."""
     low, high = 1_000_000 // (1000 + error_milli), 1000 + error_milli
-    factor_milli = low + (chance * (high - low) >> 32)
-    return replace(job, told_ms=max(1, job.work_ms * factor_milli // 1000))
+
+    def off(value: int, what: str) -> int:
+        seen = blake2b(f"{seed}/{job.line}{what}".encode(), digest_size=4).digest()
+        factor_milli = low + (int.from_bytes(seen) * (high - low) >> 32)
+        return max(1, value * factor_milli // 1000)
+
+    speeds = tuple(
+        replace(speed, speed_micro=off(speed.speed_micro, f"/speed/{at}"))
+        for at, speed in enumerate(job.speeds)
+    )
+    return replace(job, told_ms=off(job.work_ms, ""), told_speeds=speeds)
 
 
 def _fitting(setting: Setting, seed: int, skip: Skip | None) -> Iterator[TraceJob]:
     """The jobs of the trace that the cluster can hold. Raises FileProblem."""
-    is_empty = True
+    is_empty, ever = True, kinds_ever(setting.kinds, setting.models)
     for found in read_trace(setting.path, setting.form, skip, setting.perf):
-        job = spelled(found, setting.kinds)
-        what = misfit(job, setting.kinds)
+        job = spelled(found, ever)
+        what = misfit(job, ever)
         if what is not None:
             fix = "name a larger cluster, or leave such jobs out with --lenient"
             problem = FileProblem(setting.path, job.line, f"{job.name} {what}", fix)

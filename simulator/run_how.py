@@ -1,0 +1,111 @@
+"""play(how, ...): one run as it was asked for: in events, or in a published simulator's rounds."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from aimass.simulator.attempts import Record
+from aimass.simulator.clusters import Kinds
+from aimass.simulator.models import PLAIN, Costs, Models
+from aimass.simulator.parity_tiresias import as_tiresias
+from aimass.simulator.run import Outcome, run
+from aimass.simulator.run_policies import Named
+from aimass.simulator.timeline import Observer
+from aimass.simulator.tracejob import TraceJob
+from aimass.simulator.work import Work
+from aimass.simulator.world import timed_work
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What a run is made of besides its jobs and its policy.
+
+    is_parity: see run. round_s: above 0 it is decided only at the ends of rounds, as the simulator
+    does from which the policy has its name. tables: the trace's format and where its performance
+    tables are; None: it has none.
+    """
+
+    kinds: Kinds
+    costs: Costs
+    is_parity: bool = False
+    round_s: int = 0
+    tables: tuple[str, Path] | None = None
+    seed: int = 0
+    models: Models = PLAIN
+
+
+def play(
+    how: How,
+    named: Named,
+    jobs: Iterable[TraceJob],
+    sink: Callable[[Record], None],
+    progress: Callable[[int], None] | None = None,
+    observer: Observer | None = None,
+) -> Outcome:
+    """Play the jobs; arguments as of run.
+
+    Raises SimulationError, FileProblem, and ValueError where there are no such rounds.
+    """
+    if how.round_s:
+        return _rounds(how, named.label)(
+            jobs, how.kinds, sink=sink, progress=progress, observer=observer
+        )
+    policy = named.make()
+    work_of: Callable[[TraceJob], Work] = timed_work
+    if how.tables is not None and how.tables[0] == "pollux":
+        name = named.label.partition(":")[0]
+        jobs, work_of = _pollux(how, how.tables[1], name, policy.allot is not None, jobs)
+    return run(
+        jobs,
+        how.kinds,
+        as_tiresias(policy) if how.is_parity else policy,
+        sink,
+        how.costs,
+        how.is_parity,
+        progress,
+        observer,
+        how.models,
+        how.seed,
+        work_of,
+    )
+
+
+def _pollux(
+    how: How, folder: Path, name: str, is_read: bool, jobs: Iterable[TraceJob]
+) -> tuple[Iterable[TraceJob], Callable[[TraceJob], Work]]:
+    """Jobs choose their batches; under the artifact's own policies they keep what they ask for."""
+    from aimass.simulator.perf_pollux import Apps
+    from aimass.simulator.work_goodput import declared, fixed_works, goodput_works, rigid
+
+    apps, of_node = Apps(folder), max(kind.gpus for kind in how.kinds)
+    if name == "pollux-tiresias":
+        return map(rigid, jobs), fixed_works(apps)
+    if name == "pollux-optimus":
+        return (declared(job, apps, of_node) for job in jobs), fixed_works(apps)
+    return jobs, goodput_works(apps, of_node, is_read)
+
+
+def _rounds(how: How, label: str) -> Callable[..., Outcome]:
+    """What plays these jobs in rounds under this policy. Raises ValueError."""
+    costs, restart_ms = how.costs, how.costs.restart_ms
+    is_plain = how.models == PLAIN and not (costs.checkpoint_ms or costs.pull_ms or how.is_parity)
+    if costs.start_ms or costs.stop_ms or not is_plain:
+        raise ValueError("rounds know no such costs; fix: give --restart at most, with --round")
+    name, form = label.partition(":")[0], how.tables[0] if how.tables else ""
+    if name.startswith("pollux-") and name == label:
+        from aimass.simulator import rounds_pollux
+        from aimass.simulator.perf_pollux import Apps
+
+        if form != "pollux" or how.tables is None:
+            raise ValueError(f"{name} has rounds on traces of format pollux; fix: drop --round")
+        if restart_ms % 1000:
+            raise ValueError("rounds count whole seconds; fix: give --restart in seconds")
+        return partial(
+            rounds_pollux.play,
+            name=name,
+            apps=Apps(how.tables[1]),
+            round_s=how.round_s,
+            restart_s=restart_ms // 1000,
+        )
+    raise ValueError(f"{label} is of no simulator with rounds; fix: drop --round")
