@@ -11,18 +11,8 @@ from aimass.cli_base import DURATION, Function, Parsed
 from aimass.output import hint
 
 FORMATS = (
-    *(
-        "auto",
-        "jsonl",
-        "parquet",
-        "swf",
-        "gavel",
-        "elasticflow",
-        "tiresias",
-        "philly",
-        "openb",
-        "pollux",
-    ),
+    *("auto", "jsonl", "swf", "gavel", "elasticflow", "tiresias"),
+    *("philly", "openb", "pollux", "dlrm", "parquet"),
 )
 SEEDS_MAX = 1000
 SKIPS_LISTED = 10

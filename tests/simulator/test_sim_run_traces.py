@@ -12,10 +12,11 @@ from typing import IO, Any
 import pytest
 import zstandard
 
+from aimass.cli_sim_options import FORMATS
 from aimass.core.speeds import SpeedOn
 from aimass.simulator.pack_files import FileProblem
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.traces import read_trace
+from aimass.simulator.traces import NAMES, read_trace
 
 TIRESIAS = "job_id,num_gpu,submit_time,iterations,model_name,duration,interval\n"
 PHILLY = "timestamp,duration,num_gpus,gpu_time,cluster\n"
@@ -63,6 +64,10 @@ def test_every_format_is_known_by_its_first_line(path: Path) -> None:
     rest = {"user": "ann", "queue": "q", "priority": -1, "slo_ms": 60_000}
     speeds = (SpeedOn("A", 0, 0, 1_500_000),)
     assert job == TraceJob("1", 500, 10_000, 250, 1, gpu_types=("A", "B"), speeds=speeds, **rest)
+
+
+def test_every_format_can_be_named() -> None:
+    assert ("auto", *NAMES) == FORMATS
 
 
 def test_a_trace_may_be_gzipped_and_begin_with_a_mark(path: Path) -> None:
