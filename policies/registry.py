@@ -5,7 +5,7 @@ To add one: write its file, add a line here, add a scenario. Nothing else knows 
 
 from collections.abc import Callable
 
-from aimass.core.policy import Options, OrderPolicy, PlacePolicy, Policy, RankedOrder
+from aimass.core.policy import AllotPolicy, Options, OrderPolicy, PlacePolicy, Policy, RankedOrder
 from aimass.core.spec import Strategy
 from aimass.policies.gang import ChooseNodes, GangPlacer
 from aimass.policies.order_fair import FairOrder
@@ -45,8 +45,41 @@ RANKED: dict[str, Callable[[], RankedOrder]] = {  # these preempt by themselves
     "las": LasOrder,
 }
 ORDERS |= RANKED
-# Whatever the options say: where the order preempts, who fills a gap is stopped in time.
-PROMISE_NOBODY = {"fifo-skip", *RANKED}
+
+
+def _optimus() -> AllotPolicy:
+    from aimass.policies.optimus import Optimus
+
+    return Optimus()
+
+
+def _elasticflow() -> AllotPolicy:
+    from aimass.policies.elasticflow import ElasticFlow
+
+    return ElasticFlow()
+
+
+def _sia() -> AllotPolicy:
+    from aimass.policies.sia_allot import Sia
+
+    return Sia()
+
+
+def _mass_allot() -> AllotPolicy:
+    from aimass.policies.mass_allot import Mass
+
+    return Mass()
+
+
+# These settle for all jobs at once who holds what; the order only says who was there first.
+ALLOTTERS: dict[str, Callable[[], AllotPolicy]] = {
+    "optimus": _optimus,
+    "elasticflow": _elasticflow,
+    "sia": _sia,
+    "mass": _mass_allot,
+}
+# Whatever the options say: where the policy preempts, who fills a gap is stopped in time.
+PROMISE_NOBODY = {"fifo-skip", *RANKED, *ALLOTTERS}
 PLACERS: dict[str, Callable[[], PlacePolicy]] = {
     "best-fit": lambda: GangPlacer("best-fit", 3, pack_nodes, BY_STRATEGY),
     "mass": _mass,
@@ -61,19 +94,21 @@ def make_policy(
     moves: int = 0,
     move_budget_gpu_ms: int = Options().move_budget_gpu_ms,
 ) -> Policy:
-    """The policy of these names.
+    """The policy of these names; order: of ORDERS or ALLOTTERS.
 
-    Raises KeyError for a name that is not in the tables above, ImportError where `mass` lacks the
-    extra `fast`.
+    Raises KeyError for a name that is not in the tables above, ImportError where one lacks an
+    extra.
     """
     promises = 0 if order in PROMISE_NOBODY else promises
     options = Options(promises, moves, move_budget_gpu_ms)
     ranked = RANKED[order]() if order in RANKED else None
+    allot = ALLOTTERS[order]() if order in ALLOTTERS else None
     return Policy(
-        ranked or ORDERS[order](),
+        PassingFifo(order) if allot is not None else ranked or ORDERS[order](),
         PLACERS[place](),
         LeastLostWork(),
         GrowForGain(),
         options,
         ranked,
+        allot,
     )

@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import reflection
 from aimass import __version__
 from aimass.core.events import LevelsPut
 from aimass.core.journal import JournalError, JournalFullError
-from aimass.policies.registry import ORDERS, PLACERS
+from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS
 from aimass.scheduler.agents import AgentLinks
 from aimass.scheduler.engine import Engine
 from aimass.scheduler.errors import Refused, StartError
@@ -240,7 +240,13 @@ def default_data() -> Path:
 @click.option(
     "--heartbeat", type=Duration(), default="2s", show_default=True, help="Between beats."
 )
-@click.option("--order", type=click.Choice(list(ORDERS)), default="fair", show_default=True)
+@click.option(
+    "--order",
+    type=click.Choice([*ORDERS, *ALLOTTERS]),
+    default="fair",
+    show_default=True,
+    help="Who is next, or who holds what; see massctl policy ls.",
+)
 @click.option(
     "--place",
     type=click.Choice(list(PLACERS)),
