@@ -24,7 +24,7 @@ def has_shards(c: Cluster, job_id: str, count: int) -> None:
 def test_an_elastic_job_gives_a_gpu_to_who_comes_and_takes_it_back(
     order: str, tmp_path: Path
 ) -> None:
-    """Two GPUs: one job has both; another comes, runs beside it and ends; then it has both again."""
+    """Two GPUs: one job has both; another comes, runs and ends; then the first has both again."""
     elastic = ("--elastic", "1-2", "--elastic-interval", "0s", "--expected", "10h", "--grace", "1s")
     with cluster(tmp_path, "--order", order, "--heartbeat", "100ms", agents=("n1", "n2")) as c:
         job_id = c.submit("--gpus", "1", *elastic, "--", "sleep", "600")
