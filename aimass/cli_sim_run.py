@@ -15,7 +15,6 @@ from aimass.cli_sim_options import (
     FIX,
     SEEDS_MAX,
     Skips,
-    cost_options,
     error_option,
     format_option,
     perf_option,
@@ -23,7 +22,8 @@ from aimass.cli_sim_options import (
     trace_option,
 )
 from aimass.cli_sim_report import report_folder_option, reporting
-from aimass.errors import InvalidRequest, MassError
+from aimass.cli_sim_world import World, world_options
+from aimass.errors import MassError
 from aimass.output import Column, as_json, print_value, table
 
 
@@ -31,6 +31,7 @@ class Tools(NamedTuple):
     """The parts of the simulator, which need its extra."""
 
     clusters: Any
+    faults: Any
     models: Any
     policies: Any
     report: Any
@@ -50,13 +51,7 @@ class Tools(NamedTuple):
 @trace_option
 @format_option
 @perf_option
-@click.option(
-    "--cluster",
-    "cluster_text",
-    required=True,
-    metavar="SPEC",
-    help="Nodes x GPUs of each x type: 64x8xH100, 16x4xV100+8x8xA100.",
-)
+@world_options
 @click.option(
     "--policy",
     "policy_text",
@@ -83,7 +78,6 @@ class Tools(NamedTuple):
     help="Run with K seeds from --seed on; each draws the --error anew.",
 )
 @error_option
-@cost_options
 @click.option(
     "--parity",
     type=click.Choice(["tiresias"]),
@@ -111,21 +105,17 @@ def run(
     trace_file: Path,
     trace_form: str,
     perf_path: Path | None,
-    cluster_text: str,
     policy_text: str,
     others: str,
     seed: int,
     seeds_count: int,
     error_milli: int,
-    start_ms: int,
-    restart_ms: int,
-    checkpoint_ms: int,
-    stop_ms: int,
     parity: str | None,
     round_s: int | None,
     jobs_file: Path | None,
     report_folder: Path | None,
     lenient: bool,
+    world: World,
     form: str,
 ) -> None:
     """Play a trace of jobs on a cluster, as massd would schedule them; time is virtual.
@@ -134,19 +124,19 @@ def run(
     """
     tools = _tools()
     with refusals(FIX):
-        kinds = _kinds(tools, cluster_text)
+        kinds, costs, models = world.load(tools)
         named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
-        costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
         setting = tools.report.Setting(
             *(trace_file, kinds, trace_form, costs, error_milli, parity is not None, perf_path),
             round_s=round_s or 0,
+            models=models,
         )
         rows: list[Row] = []
         skips = Skips()
         steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
         with (
             _records(jobs_file, tools.summary.JOB_FIELDS) as write,
-            reporting(report_folder, kinds, cluster_text) as report,
+            reporting(report_folder, kinds, world.cluster) as report,
         ):
             for one, at in steps:
                 skip = skips.add if lenient and not rows else _nothing if lenient else None
@@ -164,24 +154,18 @@ def run(
     _print(rows, seeds_count, form)
 
 
-def _kinds(tools: Tools, text: str) -> Any:
-    try:
-        return tools.clusters.parse_cluster(text)
-    except ValueError as error:
-        raise InvalidRequest(f"no cluster {text!r}", fix=f"name {error}") from None
-
-
 def _tools() -> Tools:
     with installed():
         from aimass.simulator import (
             clusters,
+            faults,
             models,
             run,
             run_policies,
             run_report,
             run_summary,
         )
-    return Tools(clusters, models, run_policies, run_report, run, run_summary)
+    return Tools(clusters, faults, models, run_policies, run_report, run, run_summary)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_options import (
     FIX,
     SEEDS_MAX,
-    cost_options,
     error_option,
     format_option,
     perf_option,
@@ -20,6 +19,7 @@ from aimass.cli_sim_options import (
     trace_option,
 )
 from aimass.cli_sim_report import prepare, report_file_option, write_page
+from aimass.cli_sim_world import World, world_options
 from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, hint, print_value, table
 from aimass.slo import parse_goals, value_text
@@ -32,6 +32,7 @@ class Tools(NamedTuple):
     """The parts of the simulator, which need its extra."""
 
     clusters: Any
+    faults: Any
     models: Any
     page: Any
     policies: Any
@@ -70,13 +71,7 @@ class Asked(NamedTuple):
 @trace_option
 @format_option
 @perf_option
-@click.option(
-    "--cluster",
-    "cluster_text",
-    required=True,
-    metavar="SPEC",
-    help="Where to begin: nodes x GPUs x type. Of several kinds the last one grows and shrinks.",
-)
+@world_options
 @click.option(
     "--policy",
     default="fair",
@@ -110,7 +105,6 @@ class Asked(NamedTuple):
     help="Each seed draws blocks of so many jobs of the trace, as in a sweep.",
 )
 @error_option
-@cost_options
 @report_file_option
 @click.option("--lenient", is_flag=True, help="Leave out lines that are wrong.")
 @output_option("table", "json", "yaml")
@@ -120,35 +114,35 @@ def size(
     trace_file: Path,
     trace_form: str,
     perf_path: Path | None,
-    cluster_text: str,
     policy: str,
     max_nodes: int | None,
     seed: int,
     seeds_count: int,
     block: int | None,
     error_milli: int,
-    start_ms: int,
-    restart_ms: int,
-    checkpoint_ms: int,
-    stop_ms: int,
     report_file: Path | None,
     lenient: bool,
+    world: World,
     form: str,
 ) -> None:
     """Find the smallest cluster on which a trace meets a goal, by bisection.
 
-    Each number of nodes is a run of the whole trace; a job that does not fit counts against it.
+    It begins with --cluster; of several kinds of nodes the last one grows and shrinks. Each number
+    of nodes is a run of the whole trace; a job that does not fit counts against it.
     What is found meets the goal, and one node fewer does not.
     """
     tools = _tools()
-    if seeds_count > 1 and not (block or error_milli):
-        fix = "add --resample 50 (other weeks of the trace) or --error 0.5, or leave out --seeds"
-        raise InvalidRequest("every seed would give the same: nothing is drawn", fix=fix)
     with refusals(FIX):
-        kinds = _parsed(tools, cluster_text, policy)
-        costs = tools.models.Costs(start_ms, restart_ms, checkpoint_ms, stop_ms)
+        kinds, costs, models = world.load(tools)
+        if len(tools.policies.parse_policies(policy)) > 1:
+            raise InvalidRequest("more than one policy", fix="give one; sim sweep compares several")
+        if seeds_count > 1 and not (block or error_milli or any(models.faults.rates)):
+            fix = (
+                "add --resample 50 (other weeks of the trace) or --error 0.5, or leave out --seeds"
+            )
+            raise InvalidRequest("every seed would give the same: nothing is drawn", fix=fix)
         setting = tools.report.Setting(
-            trace_file, kinds, trace_form, costs, error_milli, perf=perf_path
+            trace_file, kinds, trace_form, costs, error_milli, perf=perf_path, models=models
         )
         prepare(report_file)
         shapes = _shapes(tools, setting, lenient)
@@ -159,6 +153,7 @@ def size(
             tuple(range(seed, seed + seeds_count)),
             shapes,
             _player(tools, Asked(setting, policy, block or 0, lenient)),
+            models,
         )
         start = kinds[-1].nodes
         room = (tools.clusters.GPUS_MAX - sum(k.total for k in kinds[:-1])) // kinds[-1].gpus
@@ -174,16 +169,6 @@ def size(
         lambda made: tools.page.size_page(trials, wanted, kinds, about, made),
         input_sha256=tools.traces.digest(trace_file),
     )
-
-
-def _parsed(tools: Tools, cluster_text: str, policy: str) -> Any:
-    try:
-        kinds = tools.clusters.parse_cluster(cluster_text)
-    except ValueError as error:
-        raise InvalidRequest(f"no cluster {cluster_text!r}", fix=f"name {error}") from None
-    if len(tools.policies.parse_policies(policy)) > 1:
-        raise InvalidRequest("more than one policy", fix="give one; sim sweep compares several")
-    return kinds
 
 
 def _shapes(tools: Tools, setting: Any, lenient: bool) -> list[Any]:
@@ -218,6 +203,7 @@ def _tools() -> Tools:
     with installed():
         from aimass.simulator import (
             clusters,
+            faults,
             models,
             report_size,
             run_policies,
@@ -226,7 +212,9 @@ def _tools() -> Tools:
             sweep,
             traces,
         )
-    return Tools(clusters, models, report_size, run_policies, run_report, size, sweep, traces)
+    return Tools(
+        clusters, faults, models, report_size, run_policies, run_report, size, sweep, traces
+    )
 
 
 def _verdict(trial: Any, goals: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ of what runs (Poisson), so that every policy of a seed meets the same.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
 
@@ -52,6 +52,11 @@ NO_FAULTS = Faults()
 # switches and cables 35. How long repairs take it does not say: those times are assumptions.
 LLAMA3 = Faults(app_fit=2_967, gpu_fit=12_621, node_fit=2_496, rack_fit=1_648)
 NAMED = {"none": NO_FAULTS, "llama3": LLAMA3}
+
+
+def changed(faults: Faults, given: dict[str, int]) -> Faults:
+    """The same but for what is given."""
+    return replace(faults, **given)
 
 
 class FaultStream:

@@ -1,16 +1,16 @@
 """How a simulated job behaves: the small models that the world is made of. Whole milliseconds.
 
-All of them do nothing by default, as in the published simulators. REALISTIC has what was measured
+All of them do nothing by default, as in the published simulators. MEASURED has what was seen
 somewhere, each with its source; what is right elsewhere depends on the model that is trained and on
 the machines.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aimass.core.model import NodeId
 from aimass.core.speeds import NORMAL_MICRO
 from aimass.simulator.clusters import Kinds
-from aimass.simulator.faults import NO_FAULTS, Faults
+from aimass.simulator.faults import LLAMA3, NO_FAULTS, Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Models:
     paces: Paces = field(default_factory=Paces)
 
 
+COSTS = ("start_ms", "restart_ms", "checkpoint_ms", "stop_ms", "pull_ms")
 PLAIN = Models()
 EVEN = Paces()
 
@@ -81,6 +82,16 @@ MEASURED_PACES = Paces(nodes_micro=425_000)
 # Pollux (OSDI 2021): 30 s for every restart; Sia (SOSP 2023) measured 25 to 250 s. A checkpoint
 # every half an hour, 10 s to start, stop and a minute to pull are assumptions.
 MEASURED_COSTS = Costs(10_000, 30_000, 1_800_000, 10_000, 60_000)
+
+
+def measured(costs: Costs, models: Models) -> tuple[Costs, Models]:
+    """What was measured somewhere, in place of all that is still nothing."""
+    asked = {name: getattr(costs, name) for name in COSTS}
+    given = {name: found for name, found in asked.items() if found}
+    paces = MEASURED_PACES if models.paces == EVEN else models.paces
+    faults = LLAMA3 if models.faults == NO_FAULTS else models.faults
+    spread = replace(models, paces=paces, faults=faults)
+    return replace(MEASURED_COSTS, resize_every_ms=costs.resize_every_ms, **given), spread
 
 
 def kinds_ever(kinds: Kinds, models: Models) -> Kinds:

@@ -13,10 +13,11 @@ from aimass.simulator.run import Outcome
 
 Row = dict[str, Any]
 HOUR_GPU_MS = 3_600_000 * 1000  # milli-GPU x ms
+MICRO = 1_000_000
 
 JOB_FIELDS = (
     *("id", "user", "queue", "gpus", "submit_s", "run_s", "start_s", "end_s", "jct_s", "wait_s"),
-    *("attempts", "preemptions", "lost_s", "met_slo"),
+    *("attempts", "preemptions", "lost_s", "met_slo", "failures", "is_failed"),
 )
 
 
@@ -39,7 +40,7 @@ class Tally:
         if job.slo_ms:
             self.with_slo += 1
             self.met_slo += _met_slo(record) is True
-        if record.end_ms >= 0:
+        if record.end_ms >= 0 and not record.is_failed:
             jct_ms = record.end_ms - job.submit_ms
             self.jct_ms.append(jct_ms)
             self.wait_ms.append(jct_ms - record.held_ms)
@@ -49,7 +50,7 @@ def _met_slo(record: Record) -> bool | None:
     job = record.job
     if not job.slo_ms:
         return None
-    return 0 <= record.end_ms <= job.submit_ms + job.slo_ms
+    return not record.is_failed and 0 <= record.end_ms <= job.submit_ms + job.slo_ms
 
 
 def job_row(record: Record) -> Row:
@@ -71,6 +72,8 @@ def job_row(record: Record) -> Row:
         record.preemptions,
         record.lost_ms / 1000,
         _met_slo(record),
+        record.failures,
+        record.is_failed,
     )
     return dict(zip(JOB_FIELDS, values, strict=True))
 
@@ -83,12 +86,14 @@ def summary(
 ) -> Row:
     """The figures of one run. None: there is nothing to tell. took: the MEASURED.
 
-    gpu_util: of all GPU time between the first submission and the last end, the part that was held.
-    frag: of all that idled, the part on nodes of which something else was held. slo_attainment: of
-    the jobs that have one. cost: None without prices.
+    Jobs that failed for good count as jobs, not as finished. gpu_util: of all GPU time between the
+    first submission and the last end, in service or not, the part that was held. frag: of all that
+    idled, the part on nodes of which something else was held. slo_attainment: of the jobs that have
+    one. cost: of held GPU time, by its price; None without prices. failures: of programs, GPUs,
+    nodes and racks.
     """
     jct, wait = sorted(tally.jct_ms), sorted(tally.wait_ms)
-    capacity = outcome.held + outcome.idle
+    capacity = outcome.held + outcome.idle + outcome.down
     return {
         "policy": policy,
         "trace": trace,
@@ -107,11 +112,13 @@ def summary(
         "restarts": tally.restarts,
         "gpu_h_lost": round(tally.lost / HOUR_GPU_MS, 6),
         "slo_attainment": _part(tally.met_slo, tally.with_slo),
-        "cost": None,
+        "cost": round(outcome.paid / HOUR_GPU_MS / MICRO, 6) if outcome.paid else None,
         "events": outcome.events,
         **{name: took[name] for name in MEASURED},
         "seed": seed,
         "input_sha256": sha256,
+        "gpu_h_down": round(outcome.down / HOUR_GPU_MS, 6),
+        "failures": outcome.failures,
     }
 
 

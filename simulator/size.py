@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aimass.simulator.clusters import Kinds
+from aimass.simulator.models import PLAIN, Models, kinds_ever
 from aimass.simulator.run_summary import Row
 from aimass.simulator.sweep import Failure
 from aimass.simulator.tracejob import TraceJob, misfit
@@ -101,15 +102,16 @@ class Attempts:
         seeds: tuple[int, ...],
         shapes: list[TraceJob],
         play: Callable[[Kinds, int], Row | Failure],
+        models: Models = PLAIN,
     ) -> None:
         self._kinds, self._goals, self._seeds = kinds, goals, list(seeds)
-        self._shapes, self._play = shapes, play
+        self._shapes, self._play, self._models = shapes, play, models
 
     def __call__(self, nodes: int) -> Trial:
         """Raises SizeError when a figure says nothing, or the run breaks off."""
         kinds = with_nodes(self._kinds, nodes)
         for job in self._shapes:
-            what = misfit(job, kinds)
+            what = misfit(job, kinds_ever(kinds, self._models))
             if what is not None:
                 return Trial(nodes, False, {}, f"{job.name} {what}")
         values: dict[str, float] = {}

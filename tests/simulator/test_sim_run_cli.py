@@ -17,6 +17,7 @@ KEYS = (
     *("wait_mean_s", "wait_p95_s", "makespan_s", "gpu_util", "frag", "preemptions", "restarts"),
     *("gpu_h_lost", "slo_attainment", "cost", "events", "wall_s", "cpu_s", "peak_rss_mib"),
     *("seed", "input_sha256"),
+    *("gpu_h_down", "failures"),
 )
 MEASURED = ("wall_s", "cpu_s", "peak_rss_mib")
 JOBS = "".join(
