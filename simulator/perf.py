@@ -25,27 +25,31 @@ _GAVEL_KEY = re.compile(r"\('(.+)', ([1-9][0-9]*)\)\Z")
 def located(trace: Path, perf: Path | None, names: Sequence[str]) -> Path:
     """The first of such files or folders that there is. Raises FileProblem.
 
-    names: with * for anything. perf: that file or folder itself, or the one in which it is.
+    names: one with * is of several tables together: the folder in which they are is given. perf:
+    that file or folder itself, or the one in which it is.
     """
     if perf is None:
         here = Path(trace).absolute().parent
         places = [here, here.parent]
     else:
-        if any(perf.match(name) for name in names) and perf.exists():
+        if perf.is_file() or (perf.name in names and perf.exists()):
             return perf
         places = [perf]
     for place in places:
         for name in names:
-            if (found := next(iter(sorted(place.glob(name))), None)) is not None:
-                return found
+            if next(place.glob(name), None) is not None:
+                return place if "*" in name else place / name
     where = " or ".join(str(place) for place in places)
     what = f"no performance tables ({names[0]}) in {where}"
     raise FileProblem(trace, 1, what, "name where they are with --perf PATH")
 
 
-def tables_of(found: Path) -> Iterator[Path]:
-    """The files that `located` named: that file, or all below that folder, in order."""
-    yield from sorted(path for path in found.rglob("*") if path.is_file()) or [found]
+def tables_of(found: Path, names: Sequence[str]) -> Iterator[Path]:
+    """The files that `located` gave of those names, in order: one, or all of the folders."""
+    is_one = found.is_file() or found.name in names
+    roots = [found] if is_one else sorted(one for name in names for one in found.glob(name))
+    for root in roots:
+        yield from sorted(path for path in root.rglob("*") if path.is_file()) or [root]
 
 
 class GavelTable:

@@ -21,7 +21,7 @@ LEVELS_MAX_OF_BATCH = {("deepspeech2", 320): 32}
 
 
 def _reader(path: Path, perf: Path | None) -> RowReader:
-    tables = elastic_tables(located(path, perf, TABLES).parent)
+    tables = elastic_tables(located(path, perf, TABLES))
     return lambda row: _job(row, tables)
 
 

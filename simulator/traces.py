@@ -51,8 +51,10 @@ def digest(path: Path, name: str = "auto", perf: Path | None = None) -> str:
 
 def _tables(path: Path, name: str, perf: Path | None) -> list[str]:
     """Digests of the performance tables of the trace."""
-    found = tables_at(path, name, perf)
-    return [_sha256(one) for one in tables_of(found[1])] if found is not None else []
+    form = _form_of(path, name)
+    if form is None or not form.tables:
+        return []
+    return [_sha256(one) for one in tables_of(located(path, perf, form.tables), form.tables)]
 
 
 def tables_at(path: Path, name: str = "auto", perf: Path | None = None) -> tuple[str, Path] | None:
@@ -60,11 +62,19 @@ def tables_at(path: Path, name: str = "auto", perf: Path | None = None) -> tuple
 
     None: it has none. Arguments as of read_trace. Raises FileProblem.
     """
-    lines = numbered_lines(path)
+    form = _form_of(path, name)
+    if form is None or not form.tables:
+        return None
+    return form.name, located(path, perf, form.tables)
+
+
+def _form_of(path: Path, name: str) -> CsvFormat | LineFormat | None:
+    """Its format; None: Parquet, or nothing that could be read."""
+    unread: list[FileProblem] = []
+    lines = numbered_lines(path, unread.append)
     if _is_parquet(path, name) or (first := next(lines, None)) is None:
         return None
-    form = _format(path, first, lines, name)
-    return (form.name, located(path, perf, form.tables)) if form.tables else None
+    return _format(path, first, lines, name)
 
 
 def _sha256(path: Path) -> str:

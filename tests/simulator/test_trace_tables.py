@@ -92,6 +92,9 @@ def test_tables_are_beside_the_trace_or_above_or_where_one_says(gavel: Path) -> 
     gavel.write_text(line())
     assert [job.gpu_types for job in read_trace(gavel)] == [("a100",)]
     assert [job.gpu_types for job in read_trace(gavel, perf=above)] == [("k80", "p100")]
+    other = beside.rename(gavel.parent / "measured.json")
+    assert [job.gpu_types for job in read_trace(gavel, perf=other)] == [("a100",)]
+    assert digest(gavel, perf=other) != digest(gavel)
     told = problem_of(gavel, line(), perf=gavel.parent / "nowhere")
     assert "no performance tables (simulation_throughputs.json)" in told
     assert told.endswith("fix: name where they are with --perf PATH")
@@ -170,6 +173,18 @@ def test_what_is_wrong_in_an_elasticflow_trace_names_its_line(
     elastic: Path, row: str, told: str
 ) -> None:
     assert told in problem_of(elastic, HEADER + row)
+
+
+def test_every_elasticflow_table_is_part_of_the_input(elastic: Path) -> None:
+    elastic.write_text(HEADER + "0,10,30,m,70,64,2,20\n")
+    before = digest(elastic)
+    for name in ("T4/m.csv", "A100/m.csv"):
+        table = elastic.parent / f"throughputs_{name}"
+        text = table.read_text()
+        table.write_text(text + "99,1,1,1,1\n")
+        assert digest(elastic) != before
+        table.write_text(text)
+    assert digest(elastic) == digest(elastic, perf=elastic.parent) == before
 
 
 def test_the_shared_elasticflow_trace_agrees_with_its_own_durations() -> None:
