@@ -133,7 +133,11 @@ def write_parquet(jobs: Iterable[TraceJob], path: Path) -> int:
     schema = arrow.schema([(name, types[kind]) for name, (kind, _, _) in COLUMNS.items()])
     left, count = iter(jobs), 0
     safe = {"compression": "zstd", "write_page_checksum": True}
-    with replaced(path) as beside, parquet.ParquetWriter(beside, schema, **safe) as out:
+    with (
+        replaced(path) as beside,
+        open(beside, "wb") as file,
+        parquet.ParquetWriter(file, schema, **safe) as out,
+    ):
         while some := list(islice(left, ROWS)):
             out.write_batch(arrow.RecordBatch.from_pylist([_row(job) for job in some], schema))
             count += len(some)

@@ -44,6 +44,9 @@ def digest(path: Path, name: str = "auto", perf: Path | None = None) -> str:
 
     Arguments as of read_trace. Raises FileProblem.
     """
+    if path.exists() and not path.is_file():
+        fix = "write it to a file first: massctl sim convert reads a pipe"
+        raise FileProblem(path, 1, "it is no file, and has to be read more than once", fix)
     tables = _tables(path, name, perf)
     found = _sha256(path)
     return hashlib.sha256("".join([found, *tables]).encode()).hexdigest() if tables else found

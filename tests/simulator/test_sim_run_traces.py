@@ -16,7 +16,7 @@ from aimass.cli_sim_options import FORMATS
 from aimass.core.speeds import SpeedOn
 from aimass.simulator.pack_files import FileProblem
 from aimass.simulator.tracejob import TraceJob
-from aimass.simulator.traces import NAMES, read_trace
+from aimass.simulator.traces import NAMES, digest, read_trace
 
 TIRESIAS = "job_id,num_gpu,submit_time,iterations,model_name,duration,interval\n"
 PHILLY = "timestamp,duration,num_gpus,gpu_time,cluster\n"
@@ -163,6 +163,8 @@ def test_a_trace_of_any_size_is_read_in_little_memory(path: Path, packer: str | 
         return zstandard.ZstdCompressor(1).stream_writer(raw) if packer else nullcontext(raw)
 
     os.mkfifo(path)
+    with pytest.raises(FileProblem, match="it is no file, and has to be read more than once"):
+        digest(path)
     writer = threading.Thread(target=write)
     writer.start()
     tracemalloc.start()
