@@ -270,11 +270,19 @@ def _left_ms(
     if job.told.left_ms >= 0:
         left_ms = job.told.left_ms
         if job.state.is_active and job.current.running_ms:
-            since_ms = max(job.told.at_ms, job.current.running_ms)
-            left_ms -= (cluster.now_ms - since_ms) * _speed(levels, has) // NORMAL_MICRO
+            since_ms = max(job.told.at_ms, _works_from_ms(job))
+            worked_ms = max(0, cluster.now_ms - since_ms)
+            left_ms -= worked_ms * _speed(levels, has) // NORMAL_MICRO
         return max(1, left_ms)
     run_ms, _, is_known = run_estimate(cluster, job)
     return max(1, run_ms - done.work_ms) if is_known else UNKNOWN
+
+
+def _works_from_ms(job: Job) -> int:
+    """From when the running attempt goes on with its work; an elastic job says what that takes."""
+    elastic = next((r.elastic for r in job.spec.roles if r.elastic is not None), None)
+    is_again = elastic is not None and job.attempt > 1
+    return job.current.running_ms + (elastic.cost_ms if elastic is not None and is_again else 0)
 
 
 class _Memory:

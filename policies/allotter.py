@@ -1,11 +1,11 @@
-"""Allotter: what allotters share. Whoever keeps what it has is set aside, the rest is by priority.
+"""Allotter: what allotters share. One priority after the other; who is fixed keeps what it has.
 
-A kernel chooses among jobs of one priority that may be stopped, in what those before them leave. It
-must choose the same again when everybody holds what it chose.
+A kernel chooses among jobs of one priority, in what those before them leave. It must choose the
+same again when everybody holds what it chose.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Allotter(ABC):
 
     @abstractmethod
     def choose(self, view: View, fuel: Fuel) -> Chosen:
-        """Share view.models out among view.jobs, none of which is fixed."""
+        """Share view.models out among view.jobs, as if none were fixed."""
 
     def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
         """See AllotPolicy.allot."""
@@ -51,20 +51,51 @@ class Allotter(ABC):
         return Allotment(tuple(grants), wake_ms)
 
     def share_out(self, view: View, fuel: Fuel) -> Chosen:
-        """What every job should hold: by priority, then the largest first, then by submission."""
-        fixed = [job for job in view.jobs if job.is_fixed and job.has is not None]
-        choices = [Choice(j, j.has, "was started lately") for j in fixed if j.has is not None]
-        wakes = [job.free_ms for job in fixed if job.free_ms > view.now_ms]
-        left = less(view, [choice.held for choice in choices])
-        free = sorted((job for job in view.jobs if not job.is_fixed), key=_rank)
-        for _, band in groupby(free, key=lambda job: job.priority):
-            chosen = self.choose(replace(left, jobs=tuple(band)), fuel)
+        """What every job should hold: by priority, then the largest first, then by submission.
+
+        Nobody grows beyond what it would hold if nobody were fixed: it would have to give that back
+        as soon as those are free.
+        """
+        ideal = self._by_priority(view, view.jobs, fuel)
+        fixed = {job.seq: job for job in view.jobs if job.is_fixed}
+        due = {choice.job.seq: choice.held for choice in ideal.choices}
+        if any(due.get(seq) != job.has for seq, job in fixed.items()):
+            kept = [Choice(j, j.has, _FIXED) for j in fixed.values() if j.has is not None]
+            left = less(view, [choice.held for choice in kept])
+            free = [job for job in view.jobs if not job.is_fixed]
+            chosen = self._by_priority(left, free, fuel)
+            capped = [_capped(choice, due.get(choice.job.seq)) for choice in chosen.choices]
+            ideal = Chosen(kept + capped, chosen.wake_ms)
+        wakes = [job.free_ms for job in fixed.values() if job.free_ms > view.now_ms]
+        if ideal.wake_ms:
+            wakes.append(ideal.wake_ms)
+        choices = sorted(ideal.choices, key=lambda c: (-c.job.priority, -c.held.gpus, c.job.seq))
+        return Chosen(choices, min(wakes, default=0))
+
+    def _by_priority(self, view: View, jobs: Iterable[LiveJob], fuel: Fuel) -> Chosen:
+        """The kernel's choices, for one priority after the other."""
+        choices: list[Choice] = []
+        wakes: list[int] = []
+        for _, band in groupby(sorted(jobs, key=_rank), key=lambda job: job.priority):
+            chosen = self.choose(replace(view, jobs=tuple(band)), fuel)
             choices += chosen.choices
-            left = less(left, [choice.held for choice in chosen.choices])
+            view = less(view, [choice.held for choice in chosen.choices])
             if chosen.wake_ms:
                 wakes.append(chosen.wake_ms)
-        choices.sort(key=lambda c: (-c.job.priority, -c.held.gpus, c.job.seq))
         return Chosen(choices, min(wakes, default=0))
+
+
+_FIXED = "was started lately"
+
+
+def _capped(choice: Choice, due: Held | None) -> Choice:
+    """At most what it has, or would hold if nobody were fixed; at least its least size."""
+    job, (model, gpus) = choice.job, choice.held
+    most = [held.gpus for held in (job.has, due) if held is not None and held.model == model]
+    if not most or gpus <= max(most):
+        return choice
+    sizes = [size for size, _ in job.levels[model] if size <= max(most)]
+    return choice._replace(held=Held(model, max(sizes, default=gpus)))
 
 
 def _rank(job: LiveJob) -> tuple[int, int]:

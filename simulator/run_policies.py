@@ -7,10 +7,13 @@ from itertools import pairwise
 
 from aimass.core.policy import Policy
 from aimass.policies.order_las import LasOrder
-from aimass.policies.registry import ORDERS, PLACERS, make_policy
+from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS, make_policy
 
 # How policies.md and the command line name them; each is an order of the daemon.
-NAMES = ("fifo", "fifo-skip", "fifo-backfill", "srtf", "srtf-gpu", "las", "fair", "priority")
+NAMES = (
+    *("fifo", "fifo-skip", "fifo-backfill", "srtf", "srtf-gpu", "las", "fair", "priority"),
+    *ALLOTTERS,
+)
 # Policies of published simulators, in events, by place and promises. In rounds: see run_how.
 PUBLISHED: dict[str, Callable[[str, int], Policy]] = {
     "pollux-tiresias": lambda place, promises: _with_limits(make_policy("las", place), (57_600,)),
@@ -50,7 +53,8 @@ def _named(label: str) -> Named:
     if name not in NAMES and name not in PUBLISHED:
         known = ", ".join((*NAMES, *PUBLISHED))
         raise ValueError(f"no policy {name!r}; fix: choose from {known}")
-    assert name in PUBLISHED or name in ORDERS, f"{name} is no order of the daemon"
+    is_known = name in PUBLISHED or name in ALLOTTERS or name in ORDERS
+    assert is_known, f"{name} is no policy of the daemon"
     options: dict[str, str] = {}
     for word in rest.split(",") if rest else ():
         option, equals, value = word.partition("=")

@@ -29,6 +29,7 @@ class Specs:
         resize_ms = costs.start_ms + costs.restart_ms + costs.stop_ms
         self._retry = _RETRIED if is_retried else _TRIED_ONCE
         self._is_saved = not costs.checkpoint_ms
+        self._is_scattered = is_scattered
 
         @lru_cache(maxsize=4096)
         def roles(need: Need, least: int, most: int) -> tuple[Role, ...]:
@@ -49,7 +50,7 @@ class Specs:
     def spec(self, job: TraceJob, at_ms: int) -> JobSpec:
         """What is submitted at that moment, with a run time for policies that want one."""
         need = Need(job.gpu_milli, job.cpu_milli, job.memory_mib, job.gpu_types)
-        is_told = job.is_movable or (bool(job.gpus_max) and self._is_saved)
+        is_told = job.is_movable or ((bool(job.gpus_max) or self._is_scattered) and self._is_saved)
         return JobSpec(
             job.name,
             self._roles(need, job.gpus_min, job.gpus_max),
@@ -63,6 +64,11 @@ class Specs:
             speeds=job.told_speeds or job.speeds,
             due_ms=at_ms + job.slo_ms if job.slo_ms else 0,
         )
+
+
+def told_left_ms(job: TraceJob, left_ms: int) -> int:
+    """What a program says is left, which is as far off as what was expected of the whole."""
+    return left_ms * job.told_ms // max(1, job.work_ms) if job.told_ms else left_ms
 
 
 def _part(need: Need, shards: int) -> Need:

@@ -23,7 +23,7 @@ from aimass.simulator.machines import Machines
 from aimass.simulator.meter import Meter
 from aimass.simulator.models import EVEN, PLAIN, Costs, Models, kinds_ever
 from aimass.simulator.paces import pace_micro
-from aimass.simulator.specs import Specs
+from aimass.simulator.specs import Specs, told_left_ms
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.work import Setting, TimedWork, Work
@@ -234,6 +234,9 @@ class World:
         if not self._costs.checkpoint_ms and 0 <= run.since_ms < at_ms:
             run.save(at_ms)
             apply(self.cluster, ev.CheckpointReported(at_ms, stop.job_id, run.attempt))
+            if run.job.gpus_max or run.job.speeds:  # its size and pace change: time says little
+                left_ms = told_left_ms(run.job, run.work.left_ms())
+                apply(self.cluster, ev.WorkReported(at_ms, stop.job_id, run.attempt, left_ms))
         self._order_out(stop.job_id, run, at_ms)
 
     # ---- how attempts end -----------------------------------------------------------------------
