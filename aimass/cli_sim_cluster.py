@@ -31,19 +31,20 @@ FAILURE_KEYS = ("like", *RATES, *TIMES, "slowTo", "lease")
 SLOWDOWN_KEYS = ("nodes", "racks", "beside")
 PROBLEMS_SHOWN_MAX = 20
 PRICE_MAX = 1_000_000
+HERE = Path()
 
 _GPUS = re.compile(r"([1-9]\d{0,2})x([A-Za-z0-9][A-Za-z0-9._-]{0,63})\Z", re.ASCII)
 _NODES = re.compile(r"n(\d{1,6})(?:-n?(\d{1,6}))?\Z", re.ASCII)
 _LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,252}\Z", re.ASCII)
 
 
-def load_cluster(text: str, tools: Any) -> tuple[Any, Any]:
+def load_cluster(text: str, tools: Any, folder: Path = HERE) -> tuple[Any, Any]:
     """Give (kinds of nodes, models of what happens to them). Raises InvalidRequest.
 
-    tools: has the simulator's clusters, faults and models.
+    tools: has the simulator's clusters, faults and models. folder: from which a path counts.
     """
     if text.endswith(SUFFIXES):
-        found: tuple[Any, Any] = _load(Path(text), tools, _Cluster)
+        found: tuple[Any, Any] = _load(folder / text, tools, _Cluster)
         return found
     try:
         return tools.clusters.parse_cluster(text), tools.models.PLAIN
@@ -52,10 +53,10 @@ def load_cluster(text: str, tools: Any) -> tuple[Any, Any]:
         raise InvalidRequest(f"no cluster {text!r}", fix=fix) from None
 
 
-def load_failures(text: str, tools: Any) -> Any:
+def load_failures(text: str, tools: Any, folder: Path = HERE) -> Any:
     """Give failures by name, or from a file with what `failures:` of a cluster has."""
     if text.endswith(SUFFIXES):
-        return _load(Path(text), tools, _Failures)
+        return _load(folder / text, tools, _Failures)
     if text not in tools.faults.NAMED:
         known = ", ".join(tools.faults.NAMED)
         raise InvalidRequest(f"no failures {text!r}", fix=f"name {known}, or a YAML file")

@@ -2,19 +2,22 @@
 
 import difflib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from aimass import units, yamldoc
 from aimass.cli_sim_base import parse_seeds
+from aimass.cli_sim_cluster import SUFFIXES, load_cluster, load_failures
 from aimass.cli_sim_options import FORMATS, parse_error
 from aimass.errors import InvalidRequest
 from aimass.yamldoc import Document, Problem
 
 NEEDED = ("trace", "cluster", "policy")
-COSTS = ("start", "restart", "checkpoint", "stop")
-KEYS = (*NEEDED, "load", "seed", "error", "resample", *COSTS, "format", "perf", "lenient")
+COSTS = ("start", "restart", "checkpoint", "stop", "pull")
+WORLD = ("failures", "realistic")
+KEYS = (*NEEDED, "load", "seed", "error", "resample", *COSTS, *WORLD, "format", "perf", "lenient")
 LOADS_ALLOWED = "a number above 0, at most 1000, with at most three decimals; 1 is the trace's own"
 BLOCK_MAX = 1_000_000
 PROBLEMS_SHOWN_MAX = 20
@@ -72,17 +75,44 @@ class _Reader:
             "perf": self._one("perf", lambda value: folder / _text(value), None),
             "is_lenient": self._one("lenient", _flag, False),
         }
-        costs = [self._one(name, units.duration_ms, 0) for name in COSTS]
-        grid = tools.sweep.Grid(**found, costs=tools.models.Costs(*costs))
+        costs, models = self._world()
+        worlds, found["clusters"] = (
+            found["clusters"],
+            tuple((t, k) for t, k, _ in found["clusters"]),
+        )
+        found["models"] = tuple(models(own) for _, _, own in worlds)
+        grid = tools.sweep.Grid(**found, costs=costs)
         for name in ("trace", "cluster", "policy", "load", "seed"):
             self._refuse_twice(name, found)
         if not self._problems and len(grid.seeds) > 1 and not grid.is_drawn:
             what = "every seed would give the same: nothing is drawn"
-            allowed = "one seed, or add resample: 50 (other weeks of the trace) or error: 0.5"
+            allowed = "one seed, or add resample: 50 (other weeks of the trace), error or failures"
             self._note(("seed",), what, allowed)
         if self._problems:
             raise _refusal(self._path, self._problems)
         return grid
+
+    def _world(self) -> tuple[Any, Callable[[Any], Any]]:
+        """Give the costs of all clusters, and what makes the models of one of its own."""
+        tools = self._tools
+        costs = tools.models.Costs(*(self._one(name, units.duration_ms, 0) for name in COSTS))
+        measured = tools.models.measured if self._one("realistic", _flag, False) else None
+        faults = self._one("failures", self._failures, None)
+        if measured is not None:
+            costs, _ = measured(costs, tools.models.PLAIN)
+
+        def models(own: Any) -> Any:
+            if measured is not None:
+                _, own = measured(costs, own)
+            return own if faults is None else replace(own, faults=faults)
+
+        return costs, models
+
+    def _failures(self, value: Any) -> Any:
+        named, text = self._tools.faults.NAMED, _text(value)
+        if text not in named and not text.endswith(SUFFIXES):
+            raise ValueError(f"one of {', '.join(named)}, or a YAML file")
+        return load_failures(text, self._tools, self._path.parent)
 
     def _unknown(self) -> Iterator[Problem]:
         for name in self._fields:
@@ -130,9 +160,11 @@ class _Reader:
             self._note(path, what if fix else f"{word[:60]!r}" if word else "no value", fix or what)
             return []
 
-    def _cluster(self, value: Any) -> tuple[str, Any]:
+    def _cluster(self, value: Any) -> tuple[str, Any, Any]:
         text = _text(value)
-        return text, self._tools.clusters.parse_cluster(text)
+        if not text.endswith(SUFFIXES):
+            return text, self._tools.clusters.parse_cluster(text), self._tools.models.PLAIN
+        return text, *load_cluster(text, self._tools, self._path.parent)
 
     def _policies(self, value: Any) -> tuple[str, ...]:
         found = self._tools.policies.parse_policies(_text(value))

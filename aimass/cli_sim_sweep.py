@@ -29,6 +29,7 @@ class Tools(NamedTuple):
     """The parts of the simulator, which need its extra."""
 
     clusters: Any
+    faults: Any
     models: Any
     page: Any
     policies: Any
@@ -177,6 +178,7 @@ def _tools() -> Tools:
     with installed():
         from aimass.simulator import (
             clusters,
+            faults,
             models,
             report_sweep,
             run_policies,
@@ -186,7 +188,8 @@ def _tools() -> Tools:
             sweep_store,
         )
     return Tools(
-        clusters, models, report_sweep, run_policies, sweep_pool, sweep_report, sweep_store, sweep
+        *(clusters, faults, models, report_sweep, run_policies, sweep_pool, sweep_report),
+        *(sweep_store, sweep),
     )
 
 

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from aimass import __version__
 from aimass.simulator.clusters import Kinds
-from aimass.simulator.models import Costs
+from aimass.simulator.models import PLAIN, Costs, Models, kinds_ever
 from aimass.simulator.pack_files import FileProblem
 from aimass.simulator.reshape import changed
 from aimass.simulator.run import SimulationError
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.run_report import Setting, simulate
 from aimass.simulator.run_summary import MEASURED, Row
-from aimass.simulator.tracejob import misfit
+from aimass.simulator.tracejob import misfit, spelled
 from aimass.simulator.traces import digest, read_trace
 
 CODE = ("core", "policies", "simulator")
@@ -31,7 +31,8 @@ CODE = ("core", "policies", "simulator")
 class Grid:
     """What a sweep goes through. policies: their labels. clusters: as written, and what they mean.
 
-    form, costs, error_milli, perf: as in Setting. block: as in reshape.changed. is_lenient: lines
+    models: of each cluster; (): nothing happens to any. form, costs, error_milli, perf: as in
+    Setting. block: as in reshape.changed. is_lenient: lines
     that are wrong and jobs that are too large are left out.
     """
 
@@ -46,11 +47,21 @@ class Grid:
     block: int = 0
     is_lenient: bool = False
     perf: Path | None = None
+    models: tuple[Models, ...] = ()
+
+    @property
+    def worlds(self) -> list[tuple[str, Kinds, Models]]:
+        """Clusters with what happens to them."""
+        models = self.models or (PLAIN,) * len(self.clusters)
+        return [
+            (text, kinds, each) for (text, kinds), each in zip(self.clusters, models, strict=True)
+        ]
 
     @property
     def is_drawn(self) -> bool:
         """Whether one seed differs from another."""
-        return bool(self.error_milli or self.block)
+        fails = any(any(models.faults.rates) for models in self.models)
+        return bool(self.error_milli or self.block or fails)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,11 @@ def cells(grid: Grid) -> list[Cell]:
     """All cells in the order in which they are shown: seeds last, before them policies."""
     return [
         Cell(
-            Setting(trace, kinds, grid.form, grid.costs, grid.error_milli, perf=grid.perf),
+            Setting(
+                *(trace, kinds, grid.form, grid.costs, grid.error_milli),
+                perf=grid.perf,
+                models=models,
+            ),
             sha256,
             cluster,
             policy,
@@ -89,7 +104,7 @@ def cells(grid: Grid) -> list[Cell]:
         )
         for trace in grid.traces
         for sha256 in [digest(trace, grid.form, grid.perf)]
-        for cluster, kinds in grid.clusters
+        for cluster, kinds, models in grid.worlds
         for load_milli in grid.loads_milli
         for policy in grid.policies
         for seed in grid.seeds
@@ -106,12 +121,13 @@ def problem(grid: Grid) -> FileProblem | None:
 
     Reads every trace once. None with is_lenient, unless there is no job at all.
     """
+    ever = [kinds_ever(kinds, models) for _, kinds, models in grid.worlds]
     for trace in grid.traces:
         jobs = 0
         try:
             skip = _nothing if grid.is_lenient else None
             for job in read_trace(trace, grid.form, skip, grid.perf):
-                wrong = [what for _, kinds in grid.clusters if (what := misfit(job, kinds))]
+                wrong = [what for kinds in ever if (what := misfit(spelled(job, kinds), kinds))]
                 if wrong and not grid.is_lenient:
                     fix = "name larger clusters, or leave such jobs out with lenient: true"
                     return FileProblem(trace, job.line, f"{job.name} {wrong[0]}", fix)

@@ -113,8 +113,8 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(here: Path) -> None
         (
             GRID.replace("policy", "polices"),
             "grid.yaml:4:1: polices: unknown field; allowed: trace, cluster, policy, load, seed, "
-            "error, resample, start, restart, checkpoint, stop, format, perf, lenient; did you mean "
-            "policy?",
+            "error, resample, start, restart, checkpoint, stop, pull, failures, realistic, format, "
+            "perf, lenient; did you mean policy?",
         ),
         (GRID.replace("cluster: [2x4xA, 3x4xA]", ""), "grid.yaml:1:1: cluster: missing"),
         (GRID.replace("3x4xA", "3x4"), "grid.yaml:3:18: cluster.1: '3x4'; allowed: a cluster such"),
