@@ -20,7 +20,7 @@ from aimass.core.speeds import NORMAL_MICRO
 from aimass.core.timers import next_timer_ms
 from aimass.simulator.clusters import Kinds, registrations
 from aimass.simulator.observed import Observer
-from aimass.simulator.recorded import ENDLESS, Recorded, Story, speed_micro
+from aimass.simulator.recorded import ENDLESS, Recorded, speed_micro
 from aimass.simulator.run import ROUNDS_MAX, TICKS_MAX, SimulationError
 
 _ON_NODES = (
@@ -35,7 +35,8 @@ _ON_NODES = (
 )
 _STOPPED = Exit(reason=ExitReason.STOPPED)
 _LOST = Exit(reason=ExitReason.NODE_LOST)
-_BEGIN, _SAVE, _END, _LEAVE = range(4)
+_BEGIN, _SAVE, _END, _LEAVE, _LEAVE_EARLY, _RANK = range(6)  # _RANK + n: rank n ends
+_LEAVING = (_LEAVE, _LEAVE_EARLY)
 
 
 def again(recorded: Recorded, policy: Policy, kinds: Kinds | None = None) -> Observer:
@@ -69,6 +70,8 @@ class _Run:
     speed: int
     begin_ms: int = -1
     is_stopped: bool = False
+    stopped_ms: int = 0
+    saves: bool = False  # on notice: before it is gone
 
 
 class _Again:
@@ -146,7 +149,7 @@ class _Again:
 
     def _is_stale(self, entry: tuple[int, int, int, JobId, int]) -> bool:
         run = self._runs.get(entry[3])
-        return run is None or run.attempt != entry[4] or run.is_stopped != (entry[2] == _LEAVE)
+        return run is None or run.attempt != entry[4] or run.is_stopped != (entry[2] in _LEAVING)
 
     def _later(self, at_ms: int, kind: int, job_id: JobId, run: _Run) -> None:
         self._sequence += 1
@@ -159,12 +162,18 @@ class _Again:
             _SAVE: self._save,
             _END: self._end,
             _LEAVE: self._leave,
+            _LEAVE_EARLY: self._leave_early,
         }
         while self._due and self._due[0][0] <= at_ms:
             entry = heappop(self._due)
             if not self._is_stale(entry):
                 happened = True
-                acts[entry[2]](entry[3], self._runs[entry[3]], at_ms)
+                kind, job_id, run = entry[2], entry[3], self._runs[entry[3]]
+                if kind >= _RANK:
+                    rank = kind - _RANK
+                    self._tell(ev.ShardExited(at_ms, job_id, run.attempt, rank, Exit()))
+                else:
+                    acts[kind](job_id, run, at_ms)
         return happened
 
     def _begin(self, job_id: JobId, run: _Run, at_ms: int) -> None:
@@ -172,9 +181,15 @@ class _Again:
         for rank in range(len(self._cluster.jobs[job_id].current.shards)):
             self._tell(ev.ShardStarted(at_ms, job_id, run.attempt, rank, 1))
         run.begin_ms = at_ms
-        story, (_, left_ms) = self._stories[job_id], self._left_of(job_id)
+        story, (number, left_ms) = self._stories[job_id], self._left_of(job_id)
         if left_ms != ENDLESS and run.speed:
-            self._later(at_ms - (-left_ms * NORMAL_MICRO // run.speed), _END, job_id, run)
+            end_ms = at_ms - (-left_ms * NORMAL_MICRO // run.speed)
+            early_ms = story.legs[number].early_ms
+            if len(early_ms) == len(self._cluster.jobs[job_id].current.shards):
+                for rank, ms in enumerate(early_ms):
+                    if ms:
+                        self._later(max(at_ms, end_ms - ms), _RANK + rank, job_id, run)
+            self._later(end_ms, _END, job_id, run)
         if story.save_every_ms:
             self._later(at_ms + story.save_every_ms, _SAVE, job_id, run)
 
@@ -198,12 +213,28 @@ class _Again:
         run.begin_ms = -1  # what it did counts already
         self._halt(job, run, at_ms)
 
+    def _leave_early(self, job_id: JobId, run: _Run, at_ms: int) -> None:
+        """All shards of the stopped attempt but the last are gone."""
+        shards = self._cluster.jobs[job_id].current.shards
+        self._answer(job_id, run, at_ms)
+        for rank, shard in enumerate(shards[:-1]):
+            if shard.state is not ShardState.EXITED:
+                self._tell(ev.ShardExited(at_ms, job_id, run.attempt, rank, _STOPPED))
+
     def _leave(self, job_id: JobId, run: _Run, at_ms: int) -> None:
         """The stopped attempt is gone."""
+        self._answer(job_id, run, at_ms)
         for rank, shard in enumerate(self._cluster.jobs[job_id].current.shards):
             if shard.state is not ShardState.EXITED:
                 self._tell(ev.ShardExited(at_ms, job_id, run.attempt, rank, _STOPPED))
         del self._runs[job_id]
+
+    def _answer(self, job_id: JobId, run: _Run, at_ms: int) -> None:
+        """Tell of the checkpoint that it made on notice."""
+        if run.saves:
+            age_ms = max(0, at_ms - run.stopped_ms - self._delays.save_ms)
+            self._tell(ev.CheckpointReported(at_ms, job_id, run.attempt, age_ms))
+            run.saves = False
 
     # ---- stops ----------------------------------------------------------------------------------
 
@@ -220,14 +251,22 @@ class _Again:
         if not run.is_stopped:
             story = self._stories[job.id]
             elapsed_ms = at_ms - run.begin_ms if run.begin_ms >= 0 else 0
-            self._keep(job.id, _kept_ms(story, elapsed_ms, is_there) * run.speed // NORMAL_MICRO)
-            run.is_stopped = True
+            run.is_stopped, run.stopped_ms = True, at_ms
+            run.saves = is_there and elapsed_ms > 0 and story.saves_when_told
+            kept_ms = elapsed_ms - elapsed_ms % story.save_every_ms if story.save_every_ms else 0
+            if run.saves:
+                kept_ms = elapsed_ms + self._delays.save_ms
+            self._keep(job.id, kept_ms * run.speed // NORMAL_MICRO)
             if is_there:
-                if elapsed_ms and story.saves_when_told:
-                    self._tell(ev.CheckpointReported(at_ms, job.id, run.attempt))
-                self._later(at_ms + self._delays.stop_ms, _LEAVE, job.id, run)
+                self._leave_later(job, run, at_ms)
         if not is_there:
             del self._runs[job.id]
+
+    def _leave_later(self, job: Job, run: _Run, at_ms: int) -> None:
+        stop_ms, spread_ms = self._delays.stop_ms, self._delays.stop_spread_ms
+        if spread_ms and len(job.current.shards) > 1:
+            self._later(at_ms + max(0, stop_ms - spread_ms), _LEAVE_EARLY, job.id, run)
+        self._later(at_ms + stop_ms, _LEAVE, job.id, run)
 
     def _keep(self, job_id: JobId, work_ms: int) -> None:
         number, left_ms = self._left_of(job_id)
@@ -265,10 +304,3 @@ class _Again:
                 wait_ms = delays.first_start_ms if is_first else delays.next_start_ms
                 self._later(at_ms + wait_ms, _BEGIN, start.job_id, run)
         raise SimulationError(f"{ROUNDS_MAX} decisions at {cluster.now_ms}, and no end")
-
-
-def _kept_ms(story: Story, elapsed_ms: int, is_told: bool) -> int:
-    """Of the time that an attempt worked, what its checkpoints hold when it stops."""
-    if is_told and story.saves_when_told:
-        return elapsed_ms
-    return elapsed_ms - elapsed_ms % story.save_every_ms if story.save_every_ms else 0

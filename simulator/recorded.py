@@ -34,21 +34,27 @@ ENDLESS = -1
 class Leg(NamedTuple):
     """Work up to an end that the program itself made: exit, of this rank.
 
-    work_ms: at normal speed; ENDLESS: somebody cancels it, or its limit ends it.
+    work_ms: at normal speed; ENDLESS: somebody cancels it, or its limit ends it. early_ms: by how
+    much each rank was gone before the last one, where all ended well: what it held may have been
+    taken meanwhile by somebody whom whole nodes would have gone past.
     """
 
     work_ms: int
     exit: Exit = Exit()
     rank: int = 0
+    early_ms: tuple[int, ...] = ()
 
 
 class Delays(NamedTuple):
     """Medians over all attempts, in ms: from the order to start until every shard runs, of first
-    attempts and of others; from the order to stop until the last shard has gone."""
+    attempts and of others; from the order to stop until the last shard has gone, and from the first
+    shard to the last of those that were stopped; from that order to a checkpoint made on notice."""
 
     first_start_ms: int
     next_start_ms: int
     stop_ms: int
+    stop_spread_ms: int = 0
+    save_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -100,6 +106,8 @@ class _Fold:
         self._first: list[int] = []
         self._next: list[int] = []
         self._stops: list[int] = []
+        self._spreads: list[int] = []
+        self._saved_after: list[int] = []
 
     def all(self, events: Iterable[ev.Event]) -> Recorded:
         cluster, tags, begin_ms = self._cluster, dict[str, None](), 0
@@ -117,9 +125,10 @@ class _Fold:
             apply(cluster, event)
             self._seen.note(cluster, event)
         self._guess()
-        delays = Delays(
-            _median(self._first), _median(self._next or self._first), _median(self._stops)
-        )
+        starts = _median(self._first), _median(self._next or self._first)
+        ends = _median(self._stops), _median(self._spreads), _median(self._saved_after)
+        delays = Delays(*starts, *ends)
+        outside = _while_there_are_jobs(outside, self._seen, cluster)
         seen, stories = self._seen, self._stories
         return Recorded(seen, outside, stories, delays, list(tags), begin_ms, cluster.now_ms)
 
@@ -141,10 +150,13 @@ class _Fold:
             rank, how, exited_ms = own
             ran_ms = max(0, exited_ms - attempt.running_ms) if attempt.running_ms else 0
             work_ms = self._partly.pop(job.id, 0) + ran_ms * speed // NORMAL_MICRO
-            story.legs.append(Leg(max(1, work_ms), how, rank))
+            early_ms = _early_ms(attempt) if how.is_success else ()
+            story.legs.append(Leg(max(1, work_ms), how, rank, early_ms))
         self._ended.discard(job.id) if own is None else self._ended.add(job.id)
         if stopped and any(s.exit and s.exit.reason is ExitReason.STOPPED for s in attempt.shards):
             self._stops.append(attempt.ended_ms - attempt.stopping_ms)
+            if len(attempt.shards) > 1:
+                self._spreads.append(max(_early_ms(attempt)))
 
     def _learn_saves(self, story: Story, job: Job, attempt: Attempt, saves: list[int]) -> None:
         stop_ms = attempt.stopping_ms if attempt.stop_goal is not None else 0
@@ -153,6 +165,7 @@ class _Fold:
             story.save_every_ms = max(1, (by_itself[-1] - attempt.running_ms) // len(by_itself))
         if stop_ms and attempt.running_ms:
             story.saves_when_told = len(by_itself) < len(saves)
+            self._saved_after += [at_ms - stop_ms for at_ms in saves[len(by_itself) :][:1]]
         elif not stop_ms and not story.saves_when_told:
             story.saves_when_told = bool(job.spec.checkpoint.signal)
 
@@ -178,8 +191,28 @@ class _Fold:
             story.legs.append(Leg(max(so_far_ms, told_ms) or typical_ms))
 
 
+def _while_there_are_jobs(
+    outside: list[ev.Event], seen: Observer, cluster: Cluster
+) -> list[ev.Event]:
+    """Without what was done to the cluster when its last job was over: agents that were stopped.
+
+    A simulated job may end a moment later than the live one did.
+    """
+    if len(seen.lives) < sum(isinstance(event, ev.JobSubmitted) for event in outside):
+        return outside
+    if any(not job.state.is_over for job in cluster.jobs.values()):
+        return outside
+    end_ms = max((life.end_ms for life in seen.lives.values()), default=0)
+    return [event for event in outside if event.at_ms <= end_ms]
+
+
 def _works(stories: dict[JobId, Story]) -> list[int]:
     return [story.legs[-1].work_ms for story in stories.values() if story.legs]
+
+
+def _early_ms(attempt: Attempt) -> tuple[int, ...]:
+    exits_ms = [shard.exited_ms for shard in attempt.shards]
+    return tuple(max(exits_ms) - exited_ms for exited_ms in exits_ms)
 
 
 def _own_exit(attempt: Attempt) -> tuple[int, Exit, int] | None:

@@ -15,11 +15,11 @@ from aimass.core.cluster import Cluster
 from aimass.policies.registry import make_policy
 from aimass.scheduler.journal_sqlite import FILE, SqliteJournal
 from aimass.scheduler.recovery import take_snapshot
-from aimass.simulator import run as run_module
-from aimass.simulator import world as world_module
 from aimass.simulator.clusters import parse_cluster
 from aimass.simulator.replay import redecide
+from aimass.simulator.run import run
 from aimass.simulator.tracejob import TraceJob
+from tests.simulator.noted import events_of
 
 ORDERS = ("priority", "fair", "fifo", "fifo-skip", "srtf")
 
@@ -34,17 +34,8 @@ def lived(order: str) -> list[ev.Event]:
         jobs.append(
             TraceJob(f"{number}", at_ms, work_ms, 1000 * gpus, priority=chance.randrange(3))
         )
-    seen: list[ev.Event] = []
-
-    def noted(cluster: Cluster, event: ev.Event) -> None:
-        apply(cluster, event)
-        seen.append(event)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world_module, "apply", noted)
-        patch.setattr(run_module, "apply", noted)
-        run_module.run(jobs, parse_cluster("2x4xA"), make_policy(order), lambda _: None)
-    return seen
+    kinds, policy = parse_cluster("2x4xA"), make_policy(order)
+    return events_of(lambda: run(jobs, kinds, policy, lambda _: None))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,25 +11,22 @@ import pytest
 
 from aimass import cli
 from aimass.core import events as ev
-from aimass.core.apply import apply
 from aimass.core.apply_jobs import job_id_of
-from aimass.core.cluster import Cluster
 from aimass.core.model import Exit, JobId, NodeId
 from aimass.core.spec import Checkpoint, Elastic, JobSpec, Need, Retry, Role
 from aimass.core.speeds import SpeedOn
 from aimass.policies.registry import ORDERS, make_policy
 from aimass.scheduler.journal_sqlite import SqliteJournal
-from aimass.simulator import counterfactual as counterfactual_module
-from aimass.simulator import run as run_module
-from aimass.simulator import world as world_module
 from aimass.simulator.clusters import parse_cluster, registrations
 from aimass.simulator.counterfactual import again
 from aimass.simulator.models import Costs
 from aimass.simulator.observed import Observer
 from aimass.simulator.recorded import ENDLESS, Delays, Leg, Recorded, Story, read
+from aimass.simulator.run import run
 from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.validate import compare, recorded_policy
 from aimass.simulator.world import Record
+from tests.simulator.noted import events_of
 
 SLOW = Costs(start_ms=5000, stop_ms=2000, checkpoint_ms=300_000)
 FRIENDLY = Costs(start_ms=5000, stop_ms=2000)  # jobs that save when they are told to stop
@@ -47,30 +44,11 @@ def some_jobs() -> list[TraceJob]:
     return jobs
 
 
-def noting(run: Callable[[], object], *modules: object) -> list[ev.Event]:
-    """Give the events that these modules apply meanwhile."""
-    seen: list[ev.Event] = []
-
-    def noted(cluster: Cluster, event: ev.Event) -> None:
-        apply(cluster, event)
-        seen.append(event)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in modules:
-            patch.setattr(module, "apply", noted)
-        run()
-    return seen
-
-
 @cache
 def lived(order: str, costs: Costs) -> list[ev.Event]:
     """Give the journal of a busy time."""
     kinds, policy = parse_cluster("2x4xA"), make_policy(order)
-    return noting(
-        lambda: run_module.run(some_jobs(), kinds, policy, lambda _: None, costs),
-        run_module,
-        world_module,
-    )
+    return events_of(lambda: run(some_jobs(), kinds, policy, lambda _: None, costs))
 
 
 @pytest.mark.parametrize("order", ["priority", "fifo-backfill", "srtf", "las"])
@@ -96,7 +74,7 @@ def test_another_policy_and_cluster_give_what_a_run_of_the_trace_gives(
     def note(record: Record) -> None:
         ends[record.job.name] = record.end_ms - record.job.submit_ms
 
-    run_module.run(some_jobs(), kinds, make_policy(order), note, SLOW)
+    run(some_jobs(), kinds, make_policy(order), note, SLOW)
     recorded = read(lived("priority", SLOW))
     seen = again(recorded, make_policy(order), None if cluster == "2x4xA" else kinds)
     assert {life.name: life.jct_ms for life in seen.lives.values()} == ends
@@ -106,7 +84,8 @@ def test_another_policy_and_cluster_give_what_a_run_of_the_trace_gives(
 # ---- lives with every kind of trouble ------------------------------------------------------------
 
 BEGIN_MS = 1_000_000
-DELAYS = Delays(3000, 4000, 2000)
+EARLY = ((), (0,), (40, 0), (0, 30, 10, 20))  # by rank; of gangs of so many
+DELAYS = Delays(3000, 4000, 2000, 700, 900)
 
 
 def troubled(seed: int) -> Recorded:
@@ -166,7 +145,7 @@ def a_spec(chance: random.Random) -> JobSpec:
 def a_story(chance: random.Random, is_last: bool) -> Story:
     """Give work, perhaps after a failure. Whether a job answers a notice is seen when it gets one,
     so all here do."""
-    work = Leg(chance.randrange(1, 3_600_000) // 1000 * 1000)
+    work = Leg(chance.randrange(1, 3_600_000) // 1000 * 1000, early_ms=chance.choice(EARLY))
     failed = Leg(chance.randrange(1, 600_000) // 1000 * 1000, Exit(code=3))
     legs = [failed, work] if chance.random() < 0.2 and not is_last else [work]
     return Story(legs, saves_when_told=True)
@@ -176,7 +155,7 @@ def a_story(chance: random.Random, is_last: bool) -> Story:
 def test_cancels_holds_failures_lost_nodes_and_resizes_come_again(seed: int) -> None:
     """Live once from made-up stories; what the journal of that gives back lives the same."""
     made, policy = troubled(seed), make_policy("fair")
-    journal = noting(lambda: again(made, policy), counterfactual_module)
+    journal = events_of(lambda: again(made, policy))
     recorded = read(journal)
     assert recorded.delays.first_start_ms == DELAYS.first_start_ms
     found = compare(recorded, policy)
