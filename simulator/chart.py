@@ -149,7 +149,8 @@ def colour(style: int) -> str:
 
 def lines(axes: Axes, label: str, drawn: Iterable[Line]) -> str:
     """Lines over their bands."""
-    frame, drawn = Frame(axes, label, extra=_read_out(axes)), list(drawn)
+    left, drawn = _left_of(axes), list(drawn)
+    frame = Frame(axes, label, left, extra=_read_out(axes, left))
     frame.grid()
     for line in drawn:
         if line.low:
@@ -163,9 +164,15 @@ def lines(axes: Axes, label: str, drawn: Iterable[Line]) -> str:
     return frame.end()
 
 
-def _read_out(axes: Axes) -> str:
+def _left_of(axes: Axes) -> int:
+    """Room for the words of the y axis, and for its title."""
+    longest = max((len(text) for _, text in axes.y.ticks), default=0)
+    return max(LEFT, 14 + 7 * longest + (12 if axes.y_title else 0))
+
+
+def _read_out(axes: Axes, left: int) -> str:
     """What the page's script needs to tell values under a pointer: the plot's box and its axes."""
-    box = f"{LEFT} {TOP} {WIDTH - RIGHT} {HEIGHT - BOTTOM}"
+    box = f"{left} {TOP} {WIDTH - RIGHT} {HEIGHT - BOTTOM}"
     (x, y), kinds = (axes.x, axes.y), (axes.x_kind, axes.y_kind)
     both = [
         f'data-{name}="{scale.low:g} {scale.high:g} {int(scale.is_log)} {kind}"'
@@ -191,7 +198,7 @@ def shape(style: int) -> str:
 
 def scatter(axes: Axes, label: str, dots: Sequence[Dot], front: Points = ()) -> str:
     """Dots with their names beside them. front: a line of steps that they are drawn over."""
-    frame = Frame(axes, label)
+    frame = Frame(axes, label, _left_of(axes))
     frame.grid()
     if front:
         frame.add(f'<polyline class="front" points="{frame.path(front)}"/>')
@@ -221,7 +228,7 @@ def _free_place(
     places = []
     for step in range(6):
         for up in (-step, step) if step else (0,):
-            middle = y + 13 * up
+            middle = y - 7 + 13 * up  # above a line that goes through the dot
             places.append(((x + 8, middle - 7, x + 10 + width, middle + 6), x + 10, "start"))
             places.append(((x - 10 - width, middle - 7, x - 8, middle + 6), x - 10, "end"))
     inside = [one for one in places if one[0][0] >= LEFT and one[0][2] <= WIDTH] or places

@@ -28,13 +28,13 @@ def heat_map(x: Scale, x_title: str, label: str, names: Sequence[str], cells: Ce
     rows = len(cells)
     height = min(HEIGHT_MAX, max(HEIGHT_MIN, ROW_PX_MIN * rows))
     frame = Frame(Axes(x, Scale(0, 1, ()), x_title, ""), label, LEFT, height + TOP + BOTTOM)
+    frame.grid(has_rows=False)
     data = b64encode(png(cells)).decode()
     frame.add(
         f'<image x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{height}" '
         f'preserveAspectRatio="none" href="data:image/png;base64,{data}"><title>{escape(label)}'
         "</title></image>"
     )
-    frame.grid(has_rows=False)
     step = max(1, -(-rows * 14 // height))
     for index in range(0, rows, step):
         name = names[index]

@@ -102,10 +102,13 @@ _COLUMNS = (
     ("in use", "gpu_util", percent, False),
     ("frag-mented", "frag", percent, True),
     ("preemp-tions", "preemptions", number, True),
-    ("GPU-h lost", "gpu_h_lost", number, True),
+    ("GPU hours lost", "gpu_h_lost", number, True),
     ("met their goal", "slo_attainment", percent, False),
+    ("failures", "failures", number, True),
+    ("GPU hours down", "gpu_h_down", number, True),
     ("cost", "cost", number, True),
 )
+_OFTEN_NOTHING = ("failures", "gpu_h_down", "preemptions", "gpu_h_lost")
 
 
 def _first(made: Page, means: Means, styles: figures.Styles, rows: Sequence[Row]) -> None:
@@ -123,22 +126,30 @@ def _first(made: Page, means: Means, styles: figures.Styles, rows: Sequence[Row]
                 ("GPU time in use", percent(best["gpu_util"] or 0), under),
             ]
         )
-    shown = [column for column in _COLUMNS if any(r[column[1]] is not None for r in means.values())]
-    cells, best_cells = [], set()
-    for number_of_row, (policy, row) in enumerate(means.items()):
-        cells.append(
-            (policy, *("" if row[f] is None else write(row[f]) for _, f, write, _ in shown))
-        )
-        for column, (_, figure, _, is_less) in enumerate(shown, 1):
-            values = [r[figure] for r in means.values() if r[figure] is not None]
-            edge = (min if is_less else max)(values)
-            if row[figure] == edge and values.count(edge) <= len(means) / 2:
-                best_cells.add((number_of_row, column))
+    shown = [column for column in _COLUMNS if _says_something(column[1], means)]
+    cells = [
+        (policy, *("" if row[f] is None else write(row[f]) for _, f, write, _ in shown))
+        for policy, row in means.items()
+    ]
+    best_cells = set()
+    for column, (_, figure, write, is_less) in enumerate(shown, 1):
+        values = [row[figure] for row in means.values() if row[figure] is not None]
+        edge = write((min if is_less else max)(values))
+        who = [index for index, texts in enumerate(cells) if texts[column] == edge]
+        if len(who) <= len(means) / 2:  # what most have is no distinction
+            best_cells |= {(index, column) for index in who}
     heads = ("policy", *(title for title, *_ in shown))
     made.table(
         Table(heads, cells, frozenset(best_cells), [styles[policy] for policy in means]),
         "The policies in figures; the best of each column is bold",
     )
+
+
+def _says_something(figure: str, means: Means) -> bool:
+    """Whether its column is worth its place: not where nothing is known, or nothing ever was."""
+    values = [row.get(figure) for row in means.values()]
+    is_known = any(value is not None for value in values)
+    return is_known and (figure not in _OFTEN_NOTHING or any(values))
 
 
 def _trade_offs(made: Page, means: Means, styles: figures.Styles, rows: Sequence[Row]) -> None:

@@ -144,6 +144,7 @@ PARTS = (
     ("lost", "held without work that counted"),
     ("beside", "idle beside jobs"),
     ("idle", "idle on empty nodes"),
+    ("down", "out of service"),
 )
 
 
@@ -156,7 +157,8 @@ def gpu_hours(courses: Courses, means: Means) -> Figure:
             for name in ("held", "there", "beside")
         )
         lost = means[policy]["gpu_h_lost"]
-        rows.append((policy, [max(0.0, held - lost), lost, beside, there - held - beside]))
+        idle, down = there - held - beside, means[policy].get("gpu_h_down") or 0.0
+        rows.append((policy, [max(0.0, held - lost), lost, beside, idle, down]))
     title = "Where the GPU time went"
     x = linear(0, max(sum(parts) for _, parts in rows) or 1)
     drawn = [

@@ -20,6 +20,7 @@ from aimass.simulator.clusters import Kinds, gpus_of
 from aimass.simulator.report import About, page
 from aimass.simulator.report_runs import Drawn, Watch, Write
 from aimass.simulator.run_summary import Row
+from aimass.simulator.size import spelled
 from aimass.simulator.sweep import code_digest
 
 
@@ -66,8 +67,9 @@ class ReportFolder:
     def _write(self) -> None:
         rows = [run.row for run in self._runs]
         manifest = manifest_of(rows, self._cluster, self._argv)
-        gpus = gpus_of(self._kinds)
-        about = About(rows[0]["trace"], self._cluster, gpus, shown(manifest))
+        name = Path(self._cluster).name  # of a file; of what is none, the same
+        cluster = name if name == self._cluster else f"{spelled(self._kinds)} of {name}"
+        about = About(rows[0]["trace"], cluster, gpus_of(self._kinds), shown(manifest))
         put(self._folder / "report.html", page(self._runs, about))
         put(self._folder / "summary.json", _pretty({"runs": rows}))
         put(self._folder / "manifest.json", _pretty(manifest))

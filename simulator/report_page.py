@@ -4,6 +4,7 @@ Its policy forbids the browser to fetch anything. Whatever comes from traces is 
 """
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from html import escape
 from aimass.simulator.chart import colour, dashes, shape
 from aimass.simulator.report_style import SCRIPT, STYLE
 
-BYTES_MAX = 1_000_000
+_UNIT, _NO_BREAK = re.compile(r"(?<=\d) (?=(?:%|d|h|min|s|GPUs|jobs)\b|%)"), "&nbsp;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Page:
             f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
             f"script-src 'sha256-{digest}'"
         )
-        lede = "".join(f"<p>{escape(line)}</p>" for line in self.lede)
+        lede = "".join(f"<p>{_UNIT.sub(_NO_BREAK, escape(line))}</p>" for line in self.lede)
         body = "\n".join(self._parts)
         return (
             "<!doctype html>\n"

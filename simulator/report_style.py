@@ -59,7 +59,8 @@ svg image {{ image-rendering: pixelated; }}
 .faint {{ opacity: .45; }}
 .work {{ fill: var(--c0); }} .lost {{ fill: var(--c1); }}
 .beside {{ fill: var(--c4); opacity: .75; }}
-.idle {{ fill: var(--soft); opacity: .25; }}
+.idle {{ fill: var(--soft); opacity: .25; }} .down {{ fill: var(--c6); }}
+.bar {{ fill: var(--c); }}
 .pointer {{ stroke: var(--soft); stroke-width: 1; }}
 .read {{ position: absolute; pointer-events: none; background: var(--paper); color: var(--ink);
   border: 1px solid var(--rule); border-radius: 6px; padding: .25rem .55rem; font-size: .82rem;

@@ -86,6 +86,7 @@ class Timeline:
         self._used: dict[NodeId, int] = {}
         self._row_of: dict[NodeId, int] = {}
         self._labels = list(self._rows(kinds))
+        self._first_nodes = len(self._row_of)
         self._row_there = [_Steps() for _ in self._labels]
         self._row_held = [_Steps() for _ in self._labels]
         self._beside, self._waiting, self._waiting_jobs = _Steps(), _Steps(), _Steps()
@@ -94,7 +95,7 @@ class Timeline:
     def _rows(self, kinds: Kinds) -> Iterator[str]:
         """The labels of the rows; nodes are named as clusters.registrations does."""
         total = sum(kind.nodes for kind in kinds)
-        each = -(-total // max(1, ROWS_MAX - len(kinds)))
+        each = self._each = -(-total // max(1, ROWS_MAX - len(kinds)))
         index = row = 0
         for kind in kinds:
             end = index + kind.nodes
@@ -132,14 +133,26 @@ class Timeline:
             self._wait(at_ms, job, 1)
 
     def resized(self, at_ms: int, node_id: NodeId, gpu_milli: int) -> None:
-        """So much of the node is in service from now on; a node that is new joins the last row."""
+        """So much of the node is in service from now on; it may be a new one."""
         at_ms = self._reached(at_ms)
-        row = self._row_of.setdefault(node_id, len(self._labels) - 1)
+        row = self._row_of.get(node_id)
+        if row is None:
+            row = self._row_of[node_id] = self._row_of_new(node_id)
         before, used = self._there.get(node_id, 0), self._used.setdefault(node_id, 0)
         self._there[node_id] = gpu_milli
         change = _beside(gpu_milli, used) - _beside(before, used)
         self._beside.add(at_ms, self._width_ms, change)
         self._row_there[row].add(at_ms, self._width_ms, gpu_milli - before)
+
+    def _row_of_new(self, node_id: NodeId) -> int:
+        """The last row that began with a new node, if it has room, else a row of its own."""
+        added = len(self._row_of) - self._first_nodes
+        is_full = added % self._each == 0 and len(self._labels) < 2 * ROWS_MAX
+        if is_full or not added:
+            self._labels.append(f"{node_id} added")
+            self._row_there.append(_Steps())
+            self._row_held.append(_Steps())
+        return len(self._labels) - 1
 
     def close(self, length_ms: int) -> Course:
         """The whole course, which ends so long after its beginning."""

@@ -51,7 +51,7 @@ class Read(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Keep what a reader sees."""
         if self._open and self._open[-1] not in ("style", "script"):
-            self.words.append(data)
+            self.words.append(data.replace("\xa0", " "))
 
 
 def checked(text: str) -> Read:

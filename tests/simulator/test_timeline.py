@@ -98,4 +98,6 @@ def test_a_node_out_of_service_idles_nowhere() -> None:
     watch.resized(3000, NodeId("n9"), 4000)  # bought
     course = watch.close(4000)
     assert course.there == [8_000_000, 4_000_000, 2_000_000, 6_000_000]
+    assert [row.label for row in course.rows] == ["n0 V100", "n1 V100", "n9 added"]
+    assert course.rows[2].there == [0, 0, 0, 4_000_000]
     assert course.beside == [3_000_000, 3_000_000, 1_000_000, 1_000_000]
