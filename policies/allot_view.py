@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from aimass.core.cluster import Cluster
 from aimass.core.lost_work import RESTART_MS, lost_ms
-from aimass.core.model import Job, JobId, JobState, Node, NodeState, Placement
+from aimass.core.model import Goal, Job, JobId, JobState, Node, NodeState, Placement
 from aimass.core.policy import Want
 from aimass.core.runtimes import run_estimate
 from aimass.core.spec import JobSpec
@@ -38,7 +38,7 @@ class LiveJob:
     or 0 where events will tell. left_ms: work left at normal speed; UNKNOWN: nobody knows.
     had_gpu_ms: GPU time that it has had. worked_ms: work done, at normal speed. restart_ms: what
     stopping it now, or resizing it, costs it: work lost and the time until it goes on. due_ms: when
-    it should be over; 0: whenever.
+    it should be over; 0: whenever. is_learning: it is elastic, and its program measures speeds.
     """
 
     id: JobId
@@ -60,6 +60,7 @@ class LiveJob:
     due_ms: int = 0
     elastic_role: int = -1
     shard_gpus: int = 1
+    is_learning: bool = False
 
     def speed(self, held: Held) -> int:
         """Its speed there, in millionths; that of the next smaller level where there is none."""
@@ -85,6 +86,7 @@ class View:
 
     models: with the GPUs that may be given out, those that live jobs hold among them. jobs: by
     submission. without_gpus: jobs that need none, each with the form in which it is to run.
+    leaving: jobs that were stopped for others and will wait again once they are gone.
     """
 
     now_ms: int
@@ -92,6 +94,7 @@ class View:
     jobs: tuple[LiveJob, ...]
     without_gpus: tuple[tuple[JobId, Want], ...] = ()
     weights: dict[str, int] = field(default_factory=dict)  # of queues; others count 1
+    leaving: tuple[LiveJob, ...] = ()
 
 
 def view_of(cluster: Cluster) -> View:
@@ -113,7 +116,8 @@ def view_of(cluster: Cluster) -> View:
             jobs.append(_live_job(cluster, job, has, models, memory))
     models = tuple(m._replace(gpus=max(0, n)) for m, n in zip(models, left, strict=True))
     weights = {name: queue.spec.weight for name, queue in cluster.queues.items()}
-    return View(cluster.now_ms, models, tuple(jobs), tuple(without), weights)
+    leaving = (_live_job(cluster, job, None, models, memory) for job in _leaving(cluster))
+    return View(cluster.now_ms, models, tuple(jobs), tuple(without), weights, tuple(leaving))
 
 
 def _live(cluster: Cluster) -> Iterable[Job]:
@@ -121,6 +125,13 @@ def _live(cluster: Cluster) -> Iterable[Job]:
     ids = {*cluster.waiting.ids(), *cluster.claims}
     active = (i for i, j in cluster.active.items() if j.state is not JobState.STOPPING)
     return sorted((cluster.jobs[i] for i in ids.union(active)), key=_submit_seq)
+
+
+def _leaving(cluster: Cluster) -> Iterable[Job]:
+    for job in cluster.active.values():
+        makes_way = job.current.stop_goal in (Goal.PREEMPT, Goal.REQUEUE)
+        if makes_way and job.id not in cluster.claims and _gpus(job.spec):
+            yield job
 
 
 def _submit_seq(job: Job) -> int:
@@ -201,6 +212,7 @@ def _live_job(
         spec.due_ms or spec.deadline_ms,
         role,
         spec.roles[role].need.devices if role >= 0 else 1,
+        role >= 0 and (bool(job.told.speeds) or not spec.speeds),
     )
 
 
