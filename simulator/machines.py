@@ -57,6 +57,7 @@ class Machines:
         self, cluster: Cluster, kinds: Kinds, models: Models, seed: int, meter: Meter
     ) -> None:
         self.silent: set[NodeId] = set()  # down, and their jobs not yet given up
+        self.leaving: dict[NodeId, None] = {}  # for good, when they are empty
         self.slow: dict[tuple[NodeId, int], int] = {}  # millionths, of GPUs that are slower
         self.failures = 0
         self.observer: Observer | None = None
@@ -70,7 +71,6 @@ class Machines:
         self._boots: dict[NodeId, int] = {}
         self._down: set[NodeId] = set()
         self._drains: dict[NodeId, int] = {}  # how many hold it
-        self._leaving: dict[NodeId, None] = {}  # for good, when they are empty
 
     def open(self, at_ms: int) -> None:
         """The first nodes join."""
@@ -133,18 +133,18 @@ class Machines:
         for at in range(first, index):
             self._tell(NodeId(f"n{at}"), at_ms)
         for node_id in (*change.remove, *change.drain):
-            if node_id in self._there and node_id not in self._leaving:
+            if node_id in self._there and node_id not in self.leaving:
                 self._drains[node_id] = self._drains.get(node_id, 0) + 1
                 why = "leaves" if node_id in change.remove else "maintenance"
                 apply(self._cluster, ev.NodeCordoned(at_ms, node_id, "plan", why, at_ms))
                 self._set_out(node_id, at_ms)
-        self._leaving.update(dict.fromkeys(n for n in change.remove if n in self._there))
+        self.leaving.update(dict.fromkeys(n for n in change.remove if n in self._there))
         self.retire(at_ms)
         for node_id in change.drain:
             self._later(at_ms + change.drain_ms, partial(self._undrain, node_id))
 
     def _undrain(self, node_id: NodeId, at_ms: int, jobs: Jobs) -> None:
-        if node_id not in self._there or node_id in self._leaving:
+        if node_id not in self._there or node_id in self.leaving:
             return
         self._drains[node_id] -= 1
         if not self._drains[node_id]:
@@ -154,8 +154,8 @@ class Machines:
 
     def retire(self, at_ms: int) -> None:
         """Nodes that leave for good go when nothing is held there any more. O(such nodes)."""
-        for node_id in [n for n in self._leaving if not self._cluster.nodes[n].holds]:
-            del self._leaving[node_id], self._there[node_id]
+        for node_id in [n for n in self.leaving if not self._cluster.nodes[n].holds]:
+            del self.leaving[node_id], self._there[node_id]
             if node_id not in self._down:
                 apply(self._cluster, ev.NodeSilent(at_ms, node_id, "it left"))
             apply(self._cluster, ev.LeaseExpired(at_ms, node_id))

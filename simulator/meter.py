@@ -84,14 +84,14 @@ class Meter:
 
         O(shards).
         """
-        capacity, used, total = self._capacity, self._used, 0
+        capacity, used, out, total = self._capacity, self._used, self._out, 0
         for placement in placements:
             node_id = placement.node_id
             milli = placement.share_milli * len(placement.devices)
             total += milli
             before = used[node_id]
             after = before + sign * milli
-            if node_id in self._out:
+            if node_id in out:
                 self._count(node_id, -1)
                 used[node_id] = after
                 self._count(node_id, 1)

@@ -32,10 +32,12 @@ class Specs:
         self._is_scattered = is_scattered
 
         @lru_cache(maxsize=4096)
-        def roles(need: Need, least: int, most: int) -> tuple[Role, ...]:
-            types = need.gpu_types
+        def roles(
+            gpu_milli: int, cpu_milli: int, mib: int, types: tuple[str, ...], least: int, most: int
+        ) -> tuple[Role, ...]:
+            need = Need(gpu_milli, cpu_milli, mib, types)
             suitable = [kind for kind in kinds if not types or kind.gpu_type in types]
-            gpus = need.gpu_milli // WHOLE_GPU_MILLI
+            gpus = gpu_milli // WHOLE_GPU_MILLI
             if not most:
                 node_gpus = 1 if is_scattered else max(kind.gpus for kind in suitable)
                 shards = gpus // shard_gpus(gpus, node_gpus) if gpus else 1
@@ -49,11 +51,11 @@ class Specs:
 
     def spec(self, job: TraceJob, at_ms: int) -> JobSpec:
         """What is submitted at that moment, with a run time for policies that want one."""
-        need = Need(job.gpu_milli, job.cpu_milli, job.memory_mib, job.gpu_types)
+        asked = (job.gpu_milli, job.cpu_milli, job.memory_mib, job.gpu_types)
         is_told = job.is_movable or ((bool(job.gpus_max) or self._is_scattered) and self._is_saved)
         return JobSpec(
             job.name,
-            self._roles(need, job.gpus_min, job.gpus_max),
+            self._roles(*asked, job.gpus_min, job.gpus_max),
             priority=job.priority,
             queue=job.queue,
             expected_ms=job.told_ms or max(1, job.work_ms),

@@ -123,6 +123,9 @@ class World:
             if not self._is_stale(entry):
                 happened = True
                 self._happen(entry[2], entry[3], at_ms)
+        machines_ms = self.machines.next_ms(True)
+        if machines_ms is None or machines_ms > at_ms:
+            return happened
         return self.machines.advance(at_ms, self) or happened
 
     def _is_stale(self, entry: tuple[int, int, int, JobId, int]) -> bool:
@@ -199,15 +202,16 @@ class World:
             self._later(run.save_ms, _SAVE, job_id, run)
 
     def _setting(self, run: Run) -> Setting:
-        """Where it runs; of several models of GPUs the one on which it is slowest."""
-        nodes, per_node = self.cluster.nodes, dict[str, int]()
-        models: dict[str, None] = {}
+        """Where it runs; of several models of GPUs the one on which it is slowest.
+
+        A node has GPUs of one model.
+        """
+        nodes, per_node, models = self.cluster.nodes, dict[NodeId, int](), dict[str, None]()
         for place in run.places:
-            held = place.devices
-            per_node[place.node_id] = per_node.get(place.node_id, 0) + len(held)
-            devices = nodes[place.node_id].devices
-            for index in held:
-                models[devices[index].spec.model] = None
+            node_id, held = place.node_id, place.devices
+            per_node[node_id] = per_node.get(node_id, 0) + len(held)
+            if held:
+                models[nodes[node_id].devices[held[0]].spec.model] = None
         shape = tuple(per_node.values())
         if len(models) < 2:
             return Setting(next(iter(models), ""), shape)
@@ -290,7 +294,8 @@ class World:
                 self._sink(run.record(at_ms, is_failed=True))
         elif not run.is_leaving:
             self._order_out(job_id, run, at_ms)
-        self.machines.retire(at_ms)
+        if self.machines.leaving:
+            self.machines.retire(at_ms)
 
     # ---- what machines do -----------------------------------------------------------------------
 

@@ -4,8 +4,17 @@ import random
 
 import pytest
 
+from aimass.core.decider import Decider
+from aimass.core.model import NodeId
 from aimass.core.speeds import NORMAL_MICRO, SpeedOn
+from aimass.policies.registry import make_policy
+from aimass.simulator.attempts import Record
+from aimass.simulator.clusters import parse_cluster
+from aimass.simulator.models import Change, Costs, Models
+from aimass.simulator.run import EPOCH_MS
+from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.work import Setting, TimedWork
+from aimass.simulator.world import World
 
 SPEEDS = (
     SpeedOn("A", 0, 0, 2_500_000),
@@ -50,3 +59,42 @@ def test_however_often_it_saves_nothing_is_rounded_away() -> None:
 def test_where_it_cannot_run_nobody_may_place_it() -> None:
     with pytest.raises(AssertionError, match="cannot run"):
         TimedWork(1000, 1, (SpeedOn("A", 0, 0, 0),)).duration_ms(Setting("A", (1,)))
+
+
+class _Reporting(TimedWork):
+    """Work that says every minute what is left, and that it is twice as fast on four GPUs."""
+
+    def __init__(self, work_ms: int) -> None:
+        super().__init__(work_ms)
+        self.report_every_ms = 60_000
+
+    def speeds(self) -> tuple[SpeedOn, ...]:
+        return (SpeedOn("A", 4, 0, 2 * NORMAL_MICRO),)
+
+
+def test_what_a_program_reports_reaches_the_scheduler_and_is_saved() -> None:
+    records: list[Record] = []
+    world = World(
+        parse_cluster("1x1xA"),
+        Costs(),
+        records.append,
+        work_of=lambda job: _Reporting(job.work_ms),
+        models=Models(changes=(Change(210_000, drain=(NodeId("n0"),), drain_ms=50_000),)),
+    )
+    world.open(EPOCH_MS)
+    world.submit(TraceJob("a", 0, 300_000, 1000), EPOCH_MS)
+    (job,) = world.cluster.jobs.values()
+    decider = Decider(make_policy("fifo"))
+    seen = []
+    while not records:
+        plan = decider.decide(world.cluster)
+        if not plan.is_empty:
+            world.carry_out(plan)
+        at_ms = world.next_ms()
+        assert at_ms is not None
+        world.advance(at_ms)
+        seen.append((at_ms - EPOCH_MS, job.told.left_ms))
+    assert seen[:3] == [(60_000, 240_000), (120_000, 180_000), (180_000, 120_000)]
+    assert job.told.speeds == (SpeedOn("A", 4, 0, 2 * NORMAL_MICRO),)
+    assert (records[0].worked_ms, records[0].lost_ms) == (300_000, 0)
+    assert seen[-1][0] == 350_000
