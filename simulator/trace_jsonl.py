@@ -5,18 +5,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aimass.core.speeds import NORMAL_MICRO, SpeedOn, Speeds
 from aimass.simulator.pack_files import FileProblem, quoted
 from aimass.simulator.trace_formats import GPUS_MAX, LineFormat
-from aimass.simulator.tracejob import QUEUE, TraceJob
+from aimass.simulator.tracejob import TraceJob
 
-NEEDED = ("id", "submit_s", "run_s", "gpus")
-FIELDS = (
-    *(*NEEDED, "user", "queue", "priority", "gpu_types", "slo_s", "speeds"),
-    *("app", "steps", "batch", "gpus_min", "gpus_max", "told_s", "cpus", "memory_mib"),
-)
 SETTING = ("gpu_type", "gpus", "nodes", "speed")
 SECONDS_MAX = 10**12
 PRIORITY_MAX = 1_000_000
@@ -33,9 +28,7 @@ SPEEDS = (
 def job_of_line(path: Path, number: int, line: str) -> TraceJob:
     """The job of one line. Raises FileProblem."""
     try:
-        value = json.loads(
-            line, parse_float=Decimal, parse_constant=_refused, object_pairs_hook=_once
-        )
+        value = _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         fix = "write one whole JSON object on every line"
         raise FileProblem(path, number, f"no JSON ({error})", fix) from None
@@ -67,44 +60,19 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _job(value: Any, number: int) -> TraceJob:
     if not isinstance(value, dict):
         raise ValueError("no JSON object; write the job as {...}")
-    unknown = [name for name in value if name not in FIELDS]
-    if unknown:
-        raise ValueError(f"no field is called {quoted(unknown[0])}; choose of {', '.join(FIELDS)}")
+    given: dict[str, Any] = {}
+    for name, word in value.items():
+        field = _FIELDS.get(name)
+        if field is None:
+            raise ValueError(f"no field is called {quoted(name)}; choose of {', '.join(FIELDS)}")
+        found = field.check(word)
+        if found is None:
+            raise ValueError(f"{name} is {quoted(str(word))}; give {field.allowed}")
+        given[field.attribute] = found
     missing = [name for name in NEEDED if name not in value]
     if missing:
         raise ValueError(f"no {missing[0]}; every job has {', '.join(NEEDED)}")
-
-    def field(name: str, check: Callable[[Any], Any], default: Any, allowed: str) -> Any:
-        if name not in value:
-            return default
-        found = check(value[name])
-        if found is None:
-            raise ValueError(f"{name} is {quoted(str(value[name]))}; give {allowed}")
-        return found
-
-    seconds = f"seconds from 0 to {SECONDS_MAX}, at most three decimals"
-    bound = f"a whole number from 1 to {GPUS_MAX}"
-    job = TraceJob(
-        field("id", _text, "", "a text or a whole number"),
-        field("submit_s", _ms, 0, seconds),
-        field("run_s", _ms, 0, seconds),
-        field("gpus", _gpu_milli, 0, f"whole GPUs up to {GPUS_MAX}, or a share such as 0.25"),
-        number,
-        user=field("user", _text, "", "a text"),
-        queue=field("queue", _text, QUEUE, "a text"),
-        priority=field("priority", _priority, 0, f"a whole number up to {PRIORITY_MAX}"),
-        gpu_types=field("gpu_types", _types, (), "a list of GPU types"),
-        slo_ms=field("slo_s", _ms, 0, seconds),
-        speeds=field("speeds", _speeds, (), f"{SPEEDS}, each above 0 and at most {SPEED_MAX}"),
-        app=field("app", _text, "", "a text"),
-        steps=field("steps", _whole(0, STEPS_MAX), 0, "a whole number of at least 0"),
-        batch=field("batch", _whole(0, STEPS_MAX), 0, "a whole number of at least 0"),
-        gpus_min=field("gpus_min", _whole(1, GPUS_MAX), 0, bound),
-        gpus_max=field("gpus_max", _whole(1, GPUS_MAX), 0, bound),
-        told_ms=field("told_s", _ms, 0, seconds),
-        cpu_milli=field("cpus", _cpu_milli, 0, f"cores up to {CPUS_MAX}, at most three decimals"),
-        memory_mib=field("memory_mib", _whole(0, MIB_MAX), 0, f"whole MiB up to {MIB_MAX}"),
-    )
+    job = TraceJob(line=number, **given)
     if job.gpus_min or job.gpus_max:
         _check_bounds(job)
     return job
@@ -189,6 +157,44 @@ def _speed_on(value: Any) -> SpeedOn | None:
 
 def _setting(one: SpeedOn) -> tuple[str, int, int]:
     return one.gpu_type, one.gpus, one.nodes
+
+
+class _Field(NamedTuple):
+    """What a field is of a TraceJob; its value there, or None: it cannot be; and what can."""
+
+    attribute: str
+    check: Callable[[Any], Any]
+    allowed: str
+
+
+_SECONDS = f"seconds from 0 to {SECONDS_MAX}, at most three decimals"
+_AMOUNT = "a whole number of at least 0"
+_BOUND = f"a whole number from 1 to {GPUS_MAX}"
+_GPUS = f"whole GPUs up to {GPUS_MAX}, or a share such as 0.25"
+_CORES = f"cores up to {CPUS_MAX}, at most three decimals"
+_FIELDS = {
+    "id": _Field("name", _text, "a text or a whole number"),
+    "submit_s": _Field("submit_ms", _ms, _SECONDS),
+    "run_s": _Field("work_ms", _ms, _SECONDS),
+    "gpus": _Field("gpu_milli", _gpu_milli, _GPUS),
+    "user": _Field("user", _text, "a text"),
+    "queue": _Field("queue", _text, "a text"),
+    "priority": _Field("priority", _priority, f"a whole number up to {PRIORITY_MAX}"),
+    "gpu_types": _Field("gpu_types", _types, "a list of GPU types"),
+    "slo_s": _Field("slo_ms", _ms, _SECONDS),
+    "speeds": _Field("speeds", _speeds, f"{SPEEDS}, each above 0 and at most {SPEED_MAX}"),
+    "app": _Field("app", _text, "a text"),
+    "steps": _Field("steps", _whole(0, STEPS_MAX), _AMOUNT),
+    "batch": _Field("batch", _whole(0, STEPS_MAX), _AMOUNT),
+    "gpus_min": _Field("gpus_min", _whole(1, GPUS_MAX), _BOUND),
+    "gpus_max": _Field("gpus_max", _whole(1, GPUS_MAX), _BOUND),
+    "told_s": _Field("told_ms", _ms, _SECONDS),
+    "cpus": _Field("cpu_milli", _cpu_milli, _CORES),
+    "memory_mib": _Field("memory_mib", _whole(0, MIB_MAX), f"whole MiB up to {MIB_MAX}"),
+}
+FIELDS = tuple(_FIELDS)
+NEEDED = FIELDS[:4]
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused, object_pairs_hook=_once)
 
 
 JSONL = LineFormat(
