@@ -23,6 +23,9 @@ class Choice(NamedTuple):
     reason: str
 
 
+ROUND_MS = 60_000  # while programs measure speeds; nothing else says that they know more
+
+
 class Chosen(NamedTuple):
     """What a kernel chose, and when time alone may change it (0: never)."""
 
@@ -96,6 +99,12 @@ def _capped(choice: Choice, due: Held | None) -> Choice:
         return choice
     sizes = [size for size, _ in job.levels[model] if size <= max(most)]
     return choice._replace(held=Held(model, max(sizes, default=gpus)))
+
+
+def next_round_ms(view: View) -> int:
+    """When to look again at what programs have measured; 0: none do."""
+    is_due = any(job.is_learning for job in view.jobs)
+    return (view.now_ms // ROUND_MS + 1) * ROUND_MS if is_due else 0
 
 
 def _rank(job: LiveJob) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from aimass.core.policy import Fuel
 from aimass.policies.allot_view import Held, LiveJob, View
-from aimass.policies.allotter import Allotter, Choice, Chosen
+from aimass.policies.allotter import Allotter, Choice, Chosen, next_round_ms
 from aimass.policies.mass_exchange import exchange, less_restart
 from aimass.policies.mass_shares import Shares
 from aimass.policies.mass_worth import Worth, next_step_ms, worths
@@ -40,7 +40,8 @@ class Mass(Allotter):
         choices = [
             Choice(j, held[j.seq], _reason(j, held[j.seq])) for j in view.jobs if j.seq in held
         ]
-        return Chosen(choices, next_step_ms(view.jobs, view.now_ms))
+        wakes = (next_step_ms(view.jobs, view.now_ms), next_round_ms(view))
+        return Chosen(choices, min((at_ms for at_ms in wakes if at_ms), default=0))
 
 
 def _as_if(view: View, held: dict[int, Held]) -> View:

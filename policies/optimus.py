@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from aimass.core.policy import Fuel
 from aimass.core.speeds import NORMAL_MICRO
 from aimass.policies.allot_view import UNKNOWN, Held, LiveJob, View
-from aimass.policies.allotter import Allotter, Choice, Chosen
+from aimass.policies.allotter import Allotter, Choice, Chosen, next_round_ms
 
 # By the Pollux artifact's workloads 6 and 1 with restarts of 30 s: 300 s is as good as any.
 HORIZON_MS = 300_000
@@ -31,7 +31,7 @@ class Optimus(Allotter):
         choices = [
             Choice(j, held[j.seq], _reason(j, held[j.seq])) for j in view.jobs if j.seq in held
         ]
-        return Chosen(choices)
+        return Chosen(choices, next_round_ms(view))
 
 
 def marginal(view: View) -> dict[int, Held]:

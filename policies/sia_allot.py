@@ -3,18 +3,17 @@
 Each job may choose one configuration: GPUs of one model, powers of two within a node or whole
 nodes. Its goodput there, as a multiple of that of its least configuration, counts to the power of
 P, which is fair between jobs; all but what it holds is discounted by what restarts have cost it.
-Made anew every minute and whenever somebody comes or goes.
+Made anew whenever somebody comes or goes, and every minute while programs measure their speeds.
 """
 
 from aimass.core.policy import Fuel
 from aimass.policies.allot_view import Held, LiveJob, View
-from aimass.policies.allotter import Allotter, Choice, Chosen
+from aimass.policies.allotter import Allotter, Choice, Chosen, next_round_ms
 from aimass.policies.optimus import keep_where_it_pays, marginal
 
 P = -0.5  # of the paper
 # What it costs to give a job nothing. The paper has 1.1; on the Pollux workloads 2 is 1 % better.
 IDLE_COST = 2.0
-ROUND_MS = 60_000
 
 
 class Sia(Allotter):
@@ -28,12 +27,10 @@ class Sia(Allotter):
         held = _solved(view)
         if held is None:
             held = keep_where_it_pays(view, marginal(view))
-        is_open = any(job.elastic_role >= 0 for job in view.jobs)
-        wake_ms = (view.now_ms // ROUND_MS + 1) * ROUND_MS if is_open else 0
         choices = [
             Choice(j, held[j.seq], _reason(j, held[j.seq])) for j in view.jobs if j.seq in held
         ]
-        return Chosen(choices, wake_ms)
+        return Chosen(choices, next_round_ms(view))
 
 
 def _solved(view: View) -> dict[int, Held] | None:
