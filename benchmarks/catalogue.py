@@ -18,6 +18,7 @@ from benchmarks import (
     place_live,
     restart,
     sim,
+    sim_pollux,
     submit_batch,
     submit_start,
     submit_unary,
@@ -85,6 +86,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "sim_tiresias": Benchmark(
         "jobs/s of traces through the scheduler in virtual time, in processor time", sim.run
     ),
+    "sim_pollux": Benchmark(
+        "jobs/s of the Pollux artifact's workloads, in rounds and in events, in processor time",
+        sim_pollux.run,
+    ),
     "cli": Benchmark("wall time of massctl beside `python -c pass`, ms", cli.run),
 }
 
@@ -94,7 +99,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
         *("preempt", "scale", "why", "memory"),
     ),
-    "sim": ("sim_tiresias",),
+    "sim": ("sim_tiresias", "sim_pollux"),
     "place": ("place_openb", "place_scale", "place_latency", "gang_scale", "moves", "warmup"),
 }
 
@@ -119,6 +124,12 @@ AIMS: dict[str, Aim] = {
         for order in sim.ORDERS
         for trace in sim.TRACES
         if sim.TIRESIAS.exists()
+    },
+    **{
+        f"{sim_pollux.label_of(policy, workload)}_of_reference": Aim(10, is_upper=False)
+        for policy, round_s in sim_pollux.RUNS.items()
+        for workload in sim_pollux.WORKLOADS
+        if round_s and sim_pollux.POLLUX.exists()
     },
     "scale_nodes_growth_10k": Aim(1.5, is_upper=True),
     "scale_nodes_growth_100k": Aim(1.5, is_upper=True),

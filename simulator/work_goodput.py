@@ -28,6 +28,7 @@ from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.work import Setting, Work
 
 REPORT_EVERY_MS = 60_000
+FIRST_REPORT_MS = 10_000  # of work in a new place, before it reports what it has measured there
 TRIALS_MAX = 8  # batches that are measured one after the other when work begins somewhere
 LEAST_SIGNAL = 1e-9  # of gradients that are nothing but noise, against that noise
 TINY = 1e-300
@@ -64,7 +65,7 @@ class GoodputWork:
         is_read: somebody reads what it reports; else it reports nothing. is_fixed: it trains with
         the batch that it asked for.
         """
-        self.report_every_ms = REPORT_EVERY_MS if is_read else 0
+        self.report_every_ms = FIRST_REPORT_MS if is_read else 0
         self._app, self._of_node = app, of_node
         self._fixed = batch if is_fixed else FIXED_BATCH.get(app.name, 0)
         self._limits = Limits(app.batch_first, app.batch_max, app.on_gpu_min, app.on_gpu_max)
@@ -107,12 +108,14 @@ class GoodputWork:
             at_s += max(0.0, end - progress) / rate
             progress = max(progress, end)
         self._at, self._at_s, self._end_s = 0, 0.0, at_s
+        self._report_next(FIRST_REPORT_MS)
         self._is_known = True
 
     def advance(self, on: Setting, elapsed_ms: int) -> None:
         """See Work. What was measured on the way counts when it goes on elsewhere."""
         if on.per_node != self._placement:
             self._go_on(on.per_node)
+        self._report_next(REPORT_EVERY_MS)
         self._at_s = min(self._end_s, self._at_s + elapsed_ms / 1000)
         before = self._at
         self._at = bisect_right(self._path, self._at_s, key=lambda stretch: stretch.from_s) - 1
@@ -121,6 +124,10 @@ class GoodputWork:
         now = self._path[self._at]
         self._epoch = now.epoch
         self._progress = now.progress + now.rate * (self._at_s - now.from_s)
+
+    def _report_next(self, in_ms: int) -> None:
+        if self.report_every_ms:
+            self.report_every_ms = in_ms
 
     # ---- what it knows --------------------------------------------------------------------------
 

@@ -99,9 +99,19 @@ def test_what_has_not_changed_is_the_same_object(app: App) -> None:
     assert all(len(str(entry.speed_micro).rstrip("0")) <= 3 for entry in told)
 
 
+def test_it_reports_soon_in_a_new_place_and_then_every_minute(app: App) -> None:
+    work = GoodputWork(app, 8, 1)
+    assert work.duration_ms(on(2)) > work.report_every_ms == 10_000
+    work.advance(on(2), 2000)
+    assert work.report_every_ms == 60_000
+    work.duration_ms(on(4))
+    assert work.report_every_ms == 10_000
+
+
 def test_nobody_reads_no_reports(app: App) -> None:
-    assert GoodputWork(app, 8, 1, is_read=False).report_every_ms == 0
-    assert GoodputWork(app, 8, 1).report_every_ms == 60_000
+    work = GoodputWork(app, 8, 1, is_read=False)
+    work.advance(on(2), 2000)
+    assert work.report_every_ms == 0
 
 
 def test_a_job_may_declare_what_the_tables_say(tmp_path: Path) -> None:
