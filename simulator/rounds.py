@@ -6,7 +6,7 @@ Jobs are submitted, work and end at their own times, in whole milliseconds. Who 
 on as it is; who holds GPUs without a share of time holds them, and does no work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aimass.core import events as ev
@@ -24,7 +24,7 @@ from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds, registrations
 from aimass.simulator.meter import Meter
 from aimass.simulator.models import Costs
-from aimass.simulator.parity_gavel import POLICIES
+from aimass.simulator.parity_gavel import POLICIES, Cheapest
 from aimass.simulator.perf import GavelTable
 from aimass.simulator.round_jobs import capacity_of, round_jobs, types_of
 from aimass.simulator.rounds_gavel import Round, Rounds
@@ -41,27 +41,33 @@ _STOPPED = Exit(reason=ExitReason.STOPPED)
 
 
 def play(
-    jobs: Sequence[TraceJob],
+    jobs: Iterable[TraceJob],
     kinds: Kinds,
     name: str,
     sink: Callable[[Record], None],
     round_s: int = 360,
     seed: int = 0,
     table: GavelTable | None = None,
+    prices: Mapping[str, float] | None = None,
     progress: Callable[[int], None] | None = None,
     observer: Observer | None = None,
 ) -> Outcome:
-    """Play the jobs, at least one, by submission time, to the end of the last one.
+    """Play the jobs, at least one, by submission time, to the end of the last one. O(jobs) memory.
 
     name: one of parity_gavel.POLICIES. table: the throughputs that the trace was made with, if any.
-    seed: of the order of types, under policies that do not tell them apart. sink, progress and
-    observer: as in run. Raises SimulationError.
+    seed: of the order of types, under policies that do not tell them apart. prices: by type, of
+    gavel-cost; 1 where there is none. sink, progress and observer: as in run.
+    Raises SimulationError.
     """
+    jobs = [*jobs]
     types = types_of(kinds, jobs)
+    policy = POLICIES[name]()
+    if prices:
+        policy = Cheapest(tuple(prices.get(name, 1.0) for name in types))
     loop = Rounds(
         round_jobs(jobs, types, table),
         capacity_of(kinds, types),
-        POLICIES[name](),
+        policy,
         seed,
         float(round_s),
         round_s * RESET_ROUNDS,

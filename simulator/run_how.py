@@ -10,6 +10,7 @@ from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import PLAIN, Costs, Models
 from aimass.simulator.parity_tiresias import as_tiresias
 from aimass.simulator.run import Outcome, run
+from aimass.simulator.run_gavel import GAVEL_NAMES, gavel_rounds
 from aimass.simulator.run_policies import Named
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob
@@ -93,6 +94,11 @@ def _rounds(how: How, label: str) -> Callable[..., Outcome]:
     if costs.start_ms or costs.stop_ms or not is_plain:
         raise ValueError("rounds know no such costs; fix: give --restart at most, with --round")
     name, form = label.partition(":")[0], how.tables[0] if how.tables else ""
+    if name in GAVEL_NAMES:
+        if restart_ms:
+            raise ValueError("Gavel's rounds know no restarts; fix: drop --restart, or --round")
+        tables = how.tables[1] if how.tables is not None and form == "gavel" else None
+        return gavel_rounds(label, tables, how.round_s, how.seed)
     if name.startswith("pollux-") and name == label:
         from aimass.simulator import rounds_pollux
         from aimass.simulator.perf_pollux import Apps

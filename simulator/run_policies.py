@@ -8,6 +8,7 @@ from itertools import pairwise
 from aimass.core.policy import Policy
 from aimass.policies.order_las import LasOrder
 from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS, make_policy
+from aimass.simulator.run_gavel import GAVEL_NAMES, GAVEL_OPTIONS, gavel_maker
 
 # How policies.md and the command line name them; each is an order of the daemon.
 NAMES = (
@@ -19,7 +20,7 @@ PUBLISHED: dict[str, Callable[[str, int], Policy]] = {
     "pollux-tiresias": lambda place, promises: _with_limits(make_policy("las", place), (57_600,)),
     "pollux-optimus": lambda place, promises: make_policy("optimus", place, promises),
 }
-OPTIONS = ("place", "promises", "limits")
+OPTIONS = ("place", "promises", "limits", *GAVEL_OPTIONS)
 PROMISES_MAX = 1000
 LEVELS_MAX = 16
 
@@ -50,10 +51,10 @@ def parse_policies(text: str) -> list[Named]:
 
 def _named(label: str) -> Named:
     name, _, rest = label.partition(":")
-    if name not in NAMES and name not in PUBLISHED:
-        known = ", ".join((*NAMES, *PUBLISHED))
+    if name not in NAMES and name not in PUBLISHED and name not in GAVEL_NAMES:
+        known = ", ".join((*NAMES, *PUBLISHED, *GAVEL_NAMES))
         raise ValueError(f"no policy {name!r}; fix: choose from {known}")
-    is_known = name in PUBLISHED or name in ALLOTTERS or name in ORDERS
+    is_known = any(name in names for names in (PUBLISHED, GAVEL_NAMES, ALLOTTERS, ORDERS))
     assert is_known, f"{name} is no policy of the daemon"
     options: dict[str, str] = {}
     for word in rest.split(",") if rest else ():
@@ -69,6 +70,10 @@ def _named(label: str) -> Named:
     promises = options.get("promises", "8")
     if not (promises.isascii() and promises.isdigit() and int(promises) <= PROMISES_MAX):
         raise ValueError(f"promises is {promises!r}; fix: a number from 0 to {PROMISES_MAX}")
+    if name in GAVEL_NAMES and "limits" not in options:
+        return Named(label, gavel_maker(name, place, options))
+    if alien := options.keys() & {*GAVEL_OPTIONS}:
+        raise ValueError(f"no option {min(alien)!r} of {name}; fix: only Gavel's policies have it")
     if "limits" not in options:
         make = PUBLISHED.get(name, partial(make_policy, name))
         return Named(label, lambda: make(place, int(promises)))
