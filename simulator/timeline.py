@@ -116,7 +116,7 @@ class Timeline:
             self._row_there[self._row_of[node_id]].value += milli
 
     def came(self, at_ms: int, job: TraceJob) -> None:
-        """The job was submitted and waits."""
+        """The job waits: it was submitted, or has lost its places."""
         self._wait(self._reached(at_ms), job, 1)
 
     def started(self, at_ms: int, job: TraceJob, places: Sequence[Placement]) -> None:
@@ -126,7 +126,7 @@ class Timeline:
         self._hold(at_ms, job, places, 1)
 
     def left(self, at_ms: int, job: TraceJob, places: Sequence[Placement], is_over: bool) -> None:
-        """The job has given its places back; if it is not over, it waits again."""
+        """These places are free, some or all of the job's; if it is not over, it waits again."""
         at_ms = self._reached(at_ms)
         self._hold(at_ms, job, places, -1)
         if not is_over:

@@ -265,22 +265,22 @@ class World:
 
     def _exit(self, job_id: JobId, run: Run, ranks: list[int], how: Exit, at_ms: int) -> None:
         """These shards end so."""
-        self._free(run, ranks, how, at_ms)
+        self._free(run, ranks, at_ms)
         for rank in ranks:
             apply(self.cluster, ev.ShardExited(at_ms, job_id, run.attempt, rank, how))
         if not self._is_even and self._is_shared(run):
             self.repace(at_ms, run.places[0].node_id)
         self._settle(job_id, run, how is _DONE, at_ms)
 
-    def _free(self, run: Run, ranks: list[int], how: Exit, at_ms: int) -> None:
+    def _free(self, run: Run, ranks: list[int], at_ms: int) -> None:
         """The places of these shards are free; with the last of them the attempt is over."""
         places: tuple[Placement, ...] = run.places
         some = places if len(ranks) == len(places) else tuple(places[rank] for rank in ranks)
         run.leave(at_ms, ranks, self.meter.change(some, -1))
+        if self._observer is not None:
+            self._observer.left(at_ms, run.job, some, is_over=True)
         if not run.ranks:
             self._placed -= 1
-            if self._observer is not None:
-                self._observer.left(at_ms, run.job, places, how is _DONE)
 
     def _settle(self, job_id: JobId, run: Run, is_done: bool, at_ms: int) -> None:
         """What the end of shards means: the job is over, or leaves the rest of its places."""
@@ -292,6 +292,8 @@ class World:
             if job is None or job.state.is_over:
                 del self._runs[job_id]
                 self._sink(run.record(at_ms, is_failed=True))
+            elif self._observer is not None:
+                self._observer.came(at_ms, run.job)
         elif not run.is_leaving:
             self._order_out(job_id, run, at_ms)
         if self.machines.leaving:
@@ -331,7 +333,7 @@ class World:
         """See machines.Jobs."""
         held = self._held_on(node_id)
         for job_id, ranks in held.items():
-            self._free(self._runs[job_id], ranks, _STOPPED, at_ms)
+            self._free(self._runs[job_id], ranks, at_ms)
         apply(self.cluster, event)
         for job_id in held:
             self._settle(job_id, self._runs[job_id], False, at_ms)

@@ -1,14 +1,18 @@
 """The course of a run, bin by bin: exact sums, bounded memory, and who held what."""
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aimass.core.model import NodeId, Placement
+from aimass.policies.registry import make_policy
+from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import parse_cluster
+from aimass.simulator.models import Costs, Models
 from aimass.simulator.run import Outcome, run
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.timeline import BINS, OTHERS, QUEUES_MAX, ROWS_MAX, Course, Timeline
 from aimass.simulator.tracejob import TraceJob
+from tests.simulator import test_sim_conserves as conserves
 
 HOUR_MS = 3_600_000
 
@@ -47,6 +51,48 @@ def test_the_course_adds_up_to_what_the_run_measured(
     for i, waiting in enumerate(course.waiting):
         asked = sum(queue.asked[i] for queue in course.queues)
         assert asked == course.held[i] + waiting
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    conserves.JOBS,
+    conserves.COSTS,
+    conserves.MODELS,
+    st.sampled_from(("fair", "srtf", "optimus")),
+    st.integers(0, 9),
+)
+def test_it_adds_up_whatever_breaks_and_grows(
+    drawn: list[tuple[int, int, dict[str, int], int]],
+    costs: Costs,
+    models: Models,
+    policy: str,
+    seed: int,
+) -> None:
+    kinds = (conserves.KIND,)
+    watch, over = Timeline(kinds), list[Record]()
+    outcome = run(
+        conserves.as_jobs(drawn),
+        kinds,
+        make_policy(policy),
+        over.append,
+        costs,
+        observer=watch,
+        models=models,
+        seed=seed,
+    )
+    course = watch.close(outcome.end_ms - outcome.begin_ms)
+    if all(record.end_ms >= 0 for record in over):
+        assert sum(course.held) == outcome.held == sum(record.held for record in over)
+        assert sum(course.waiting_jobs) == sum(
+            record.end_ms - record.job.submit_ms - record.held_ms for record in over
+        )
+        assert sum(course.waiting) == sum(
+            (record.end_ms - record.job.submit_ms - record.held_ms) * record.job.gpu_milli
+            for record in over
+        )
+    assert sum(course.there) <= outcome.held + outcome.idle
+    for values in (course.there, course.held, course.beside, course.waiting):
+        assert min(values) >= 0
 
 
 def test_what_waits_is_counted_from_submission_to_start() -> None:
