@@ -170,3 +170,12 @@ def test_a_run_on_such_a_cluster_costs_what_it_holds(
     assert real["jct_mean_s"] == pytest.approx(
         sound["jct_mean_s"] + 10 + 60 * 3 / 5
     )  # one pull a node
+
+
+def test_the_cluster_in_the_manual_can_be_used(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    _, _, after = page.partition("### A cluster in a file\n\n```yaml\n")
+    kinds, models = loaded(tmp_path, after.partition("```")[0])  # type: ignore[misc]
+    assert [kind.nodes for kind in kinds] == [16, 16]
+    assert models.faults == TOOLS.faults.changed(LLAMA3, {"gpu_fit": 20_000, "gpu_ms": HOUR_MS})
+    assert [len(change.remove) for change in models.changes] == [0, 0, 16]
