@@ -24,7 +24,7 @@ from aimass.cli_sim_options import (
 from aimass.cli_sim_report import report_folder_option, reporting
 from aimass.cli_sim_world import World, world_options
 from aimass.errors import MassError
-from aimass.output import Column, as_json, print_value, table
+from aimass.output import Column, as_json, hint, print_value, table
 
 
 class Tools(NamedTuple):
@@ -32,6 +32,7 @@ class Tools(NamedTuple):
 
     clusters: Any
     faults: Any
+    how: Any
     models: Any
     policies: Any
     report: Any
@@ -131,6 +132,8 @@ def run(
             round_s=round_s or 0,
             models=models,
         )
+        for text in tools.how.notes(tools.report.how_of(setting)):
+            hint(text)
         rows: list[Row] = []
         skips = Skips()
         steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
@@ -161,11 +164,12 @@ def _tools() -> Tools:
             faults,
             models,
             run,
+            run_how,
             run_policies,
             run_report,
             run_summary,
         )
-    return Tools(clusters, faults, models, run_policies, run_report, run, run_summary)
+    return Tools(clusters, faults, run_how, models, run_policies, run_report, run, run_summary)
 
 
 @contextlib.contextmanager

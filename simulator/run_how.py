@@ -1,10 +1,11 @@
 """play(how, ...): one run as it was asked for: in events, or in a published simulator's rounds."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from aimass.core.speeds import NORMAL_MICRO
 from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import PLAIN, Costs, Models
@@ -54,9 +55,11 @@ def play(
         )
     policy = named.make()
     work_of: Callable[[TraceJob], Work] = timed_work
+    models = how.models
     if how.tables is not None and how.tables[0] == "pollux":
         name = named.label.partition(":")[0]
         jobs, work_of = _pollux(how, how.tables[1], name, policy.allot is not None, jobs)
+        models = replace(models, paces=replace(models.paces, nodes_micro=NORMAL_MICRO))
     return run(
         jobs,
         how.kinds,
@@ -66,16 +69,33 @@ def play(
         how.is_parity,
         progress,
         observer,
-        how.models,
+        models,
         how.seed,
         work_of,
     )
 
 
+def notes(how: How) -> list[str]:
+    """What is to be known of all runs that are made so."""
+    if how.tables is None or how.tables[0] != "pollux":
+        return []
+    from aimass.simulator.perf_pollux_off_table import has_scipy
+
+    if has_scipy():
+        return []
+    return [
+        "without SciPy times off the tables are interpolated otherwise than in the artifact: "
+        "averages move by up to 4 %; fix: pip install 'aimass[pollux]'"
+    ]
+
+
 def _pollux(
     how: How, folder: Path, name: str, is_read: bool, jobs: Iterable[TraceJob]
 ) -> tuple[Iterable[TraceJob], Callable[[TraceJob], Work]]:
-    """Jobs choose their batches; under the artifact's own policies they keep what they ask for."""
+    """Jobs choose their batches; under the artifact's own policies they keep what they ask for.
+
+    What it costs to be on several nodes is in the tables.
+    """
     from aimass.simulator.perf_pollux import Apps
     from aimass.simulator.work_goodput import declared, fixed_works, goodput_works, rigid
 

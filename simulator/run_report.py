@@ -66,10 +66,7 @@ def simulate(
         if write is not None:
             write({"policy": named.label, "seed": seed, **job_row(record)})
 
-    jobs = change(_fitting(setting, seed, skip))
-    found = tables_at(setting.path, setting.form, setting.perf)
-    asked = (setting.kinds, setting.costs, setting.is_parity, setting.round_s)
-    how = How(*asked, found, seed, setting.models)
+    jobs, how = change(_fitting(setting, seed, skip)), how_of(setting, seed)
     outcome = play(how, named, jobs, note, progress, observer)
     took = {
         "wall_s": round(time.perf_counter() - began_s, 3),
@@ -85,6 +82,13 @@ def simulate(
         tally=tally,
         took=took,
     )
+
+
+def how_of(setting: Setting, seed: int = 0) -> How:
+    """What its runs are made of. Raises FileProblem."""
+    tables = tables_at(setting.path, setting.form, setting.perf)
+    asked = (setting.kinds, setting.costs, setting.is_parity, setting.round_s)
+    return How(*asked, tables, seed, setting.models)
 
 
 def _told(job: TraceJob, error_milli: int, seed: int) -> TraceJob:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from aimass import cli
+from aimass.simulator import perf_pollux_off_table
 from aimass.simulator.clusters import parse_cluster
-from aimass.simulator.models import Costs
+from aimass.simulator.models import Costs, Models, Paces
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.run_report import Setting, simulate
 from tests.simulator.pollux_apps import write_app
@@ -84,3 +85,19 @@ def test_the_command_takes_rounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["finished"] == 12
     assert cli.run(["sim", "run", *words[:-1], "fair", "--round", "60"]) == 2
     assert "fair is of no simulator with rounds" in capsys.readouterr().err
+
+
+def test_without_scipy_it_says_what_that_changes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--trace", "jobs.csv", "--cluster", "2x4xT4", "--policy", "pollux-tiresias"]
+    monkeypatch.setattr(perf_pollux_off_table, "_scipy", lambda: None)
+    assert cli.run(["sim", "run", *words]) == 0
+    assert "pip install 'aimass[pollux]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", ["fifo-skip", "optimus"])
+def test_tables_know_already_what_several_nodes_cost(policy: str) -> None:
+    (Path("jobs.csv")).write_text(WORKLOAD.splitlines()[0] + "\nwide,0,toy,8,64\n")
+    halved = Models(paces=Paces(nodes_micro=500_000))
+    assert ends(policy, models=halved) == ends(policy)
