@@ -86,7 +86,8 @@ def _may_leave(
         return {}
     takes = are_shared(search.cluster)
     found: dict[JobId, Job] = {}
-    for job in search.cluster.active.values():
+    active = sorted(search.cluster.active.values(), key=lambda job: job.submit_seq)
+    for job in active:  # in an order that a restored cluster has as well
         if job.state is JobState.STOPPING or job.id in search.evicted:
             continue
         grant = grants.get(job.id)

@@ -21,6 +21,7 @@ class Decider:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.last: Plan | None = None  # the last decision about everybody
+        self._waiting = 0  # jobs that the last decision left waiting
         self._eased = 0  # jobs noted as eased that it has been asked about whether to move them
         self._seen = 0  # additions to the waiting index that decisions have looked at
 
@@ -48,6 +49,9 @@ class Decider:
             plan = decide(cluster, self.policy, fuel_units)
             self.last = plan
             self._eased = cluster.eased.count
+            moving = [*plan.starts, *plan.claims]
+            gone = sum(one.job_id in cluster.waiting for one in moving)
+            self._waiting = len(cluster.waiting) - gone
         return plan
 
     def _is_eased(self, cluster: Cluster) -> bool:
@@ -71,10 +75,10 @@ class Decider:
         )
 
     def _nothing_new(self, cluster: Cluster, fresh: list[JobId], fuel_units: int) -> Plan | None:
-        """An allotment is about everybody: it stands as long as nobody comes."""
+        """An allotment is about everybody: it stands as long as nobody comes, and nobody goes."""
         last = self.last
         assert last is not None
-        if fresh:
+        if fresh or len(cluster.waiting) != self._waiting:
             return None
         return Plan(
             cluster.revision,

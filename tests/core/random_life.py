@@ -89,17 +89,22 @@ class Life:
     """One random life. seed draws the cluster; run() does the steps.
 
     is_strict: deciding again moves nobody at all; else it may take a few rounds to settle. moves:
-    as of the operator's options; then most jobs may be moved.
+    as of the operator's options; then most jobs may be moved. order: instead of one that is drawn.
     """
 
     def __init__(
-        self, seed: int, is_strict: bool = True, moves: int = 0, place: str = "best-fit"
+        self,
+        seed: int,
+        is_strict: bool = True,
+        moves: int = 0,
+        place: str = "best-fit",
+        order: str = "",
     ) -> None:
         draw = random.Random(seed)
         self.is_strict = is_strict
         self.moved = 0  # jobs, so far
-        order = draw.choice(("fair", "fair", "priority"))
-        self.world = World(make_policy(order, place, moves=moves))
+        drawn = draw.choice(("fair", "fair", "priority"))
+        self.world = World(make_policy(order or drawn, place, moves=moves))
         self.sizes = [draw.choice((1, 2, 4, 8)) for _ in range(draw.randint(1, 4))]
         self.sizes += [4, 4, 4, 4] if moves else []
         for number in range(len(self.sizes)):

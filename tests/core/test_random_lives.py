@@ -2,6 +2,7 @@
 
 import pytest
 
+from aimass.policies.registry import ALLOTTERS
 from tests.core.random_life import Life, steps_of
 
 # Each showed a fault once: a second move, a memory that misled, a crash, a plan that was rejected.
@@ -42,3 +43,10 @@ def test_lives_with_moves_settle() -> None:
     for seed, life in zip(MOVING, lives, strict=True):
         life.run(steps_of(seed, 120))
     assert sum(life.moved for life in lives) > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("order", ALLOTTERS)
+def test_a_life_under_an_allotment(order: str, seed: int) -> None:
+    """Shares and ends of jobs, holds and lost nodes: whoever is asked anew grants the same."""
+    Life(seed + 12, is_strict=False, order=order).run(steps_of(seed + 12, STEPS))
