@@ -24,7 +24,7 @@ KEYS = ("levels", "nodes", "failures", "slowdown", "changes")
 NODE_KEYS = (
     *("count", "gpus", "gpuMemory", "cpus", "memory", "nvlink", "perRack", "labels", "price"),
 )
-CHANGE_KEYS = ("at", "add", "remove", "drain", "for")
+CHANGE_KEYS = ("at", "add", "remove", "drain", "for", "notice")
 RATES = {"programs": "app", "gpus": "gpu", "nodes": "node", "racks": "rack", "slow": "slow"}
 TIMES = {"gpuRepair": "gpu", "nodeRepair": "node", "rackRepair": "rack", "slowFor": "slow"}
 FAILURE_KEYS = ("like", *RATES, *TIMES, "slowTo", "lease")
@@ -286,6 +286,8 @@ class _Cluster(_Failures):
         fields = self.fields(path, value, CHANGE_KEYS, ("at",))
         if ("drain" in fields) != ("for" in fields):
             self.note(path, "drain without for, or for without drain", "drain: [n0], for: 4h")
+        if "notice" in fields and "drain" not in fields:
+            self.note(path, "notice without drain", "drain: [n0], for: 4h, notice: 1d")
         if len(fields.keys() & {"add", "remove", "drain"}) == 0:
             self.note(path, "nothing changes", "one of add, remove, drain")
         return path, self.tools.models.Change(
@@ -294,6 +296,7 @@ class _Cluster(_Failures):
             self._names(path, fields, "remove"),
             self._names(path, fields, "drain"),
             self.one(path, fields, "for", _time, 1),
+            self.one(path, fields, "notice", _time, 0),
         )
 
     def _names(self, path: yamldoc.Path, fields: dict[str, Any], key: str) -> tuple[str, ...]:

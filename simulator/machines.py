@@ -15,6 +15,7 @@ from aimass.core import events as ev
 from aimass.core.apply import apply
 from aimass.core.cluster import Cluster
 from aimass.core.model import Exit, Inventory, NodeId
+from aimass.core.windows import WindowSpec
 from aimass.simulator.clusters import RACK, Kinds, inventories
 from aimass.simulator.faults import APP, GPU, NODE, SLOW, FaultStream, gpu_at
 from aimass.simulator.faults import RACK as RACK_FAULT
@@ -65,7 +66,7 @@ class Machines:
         self._stream = FaultStream(models.faults, seed)
         self._due: list[tuple[int, int, _Act]] = []
         self._sequence = 0
-        self._named = self._kinds_named = 0
+        self._named = self._kinds_named = self._windows = 0
         self._there: dict[NodeId, Inventory] = {}
         self._totals: list[int] = []
         self._boots: dict[NodeId, int] = {}
@@ -79,6 +80,9 @@ class Machines:
         self._join(self._kinds, at_ms)
         for change in sorted(self._models.changes, key=lambda change: change.at_ms):
             self._later(at_ms + change.at_ms, partial(self._change, change))
+            if change.notice_ms:
+                told_ms = at_ms + max(0, change.at_ms - change.notice_ms)
+                self._later(told_ms, partial(self._announce, change, at_ms + change.at_ms))
 
     # ---- time -----------------------------------------------------------------------------------
 
@@ -135,13 +139,22 @@ class Machines:
         for node_id in (*change.remove, *change.drain):
             if node_id in self._there and node_id not in self.leaving:
                 self._drains[node_id] = self._drains.get(node_id, 0) + 1
-                why = "leaves" if node_id in change.remove else "maintenance"
-                apply(self._cluster, ev.NodeCordoned(at_ms, node_id, "plan", why, at_ms))
+                leaves = node_id in change.remove
+                if leaves or not change.notice_ms:  # else its window begins
+                    why = "leaves" if leaves else "maintenance"
+                    apply(self._cluster, ev.NodeCordoned(at_ms, node_id, "plan", why, at_ms))
                 self._set_out(node_id, at_ms)
         self.leaving.update(dict.fromkeys(n for n in change.remove if n in self._there))
         self.retire(at_ms)
         for node_id in change.drain:
             self._later(at_ms + change.drain_ms, partial(self._undrain, node_id))
+
+    def _announce(self, change: Change, begin_ms: int, at_ms: int, jobs: Jobs) -> None:
+        """The scheduler is told of a maintenance window that begins then."""
+        self._windows += 1
+        name, nodes = f"plan-{self._windows}", tuple(map(str, change.drain))
+        spec = WindowSpec(name, begin_ms, change.drain_ms, nodes, maintenance=True)
+        apply(self._cluster, ev.WindowPut(at_ms, spec, "plan"))
 
     def _undrain(self, node_id: NodeId, at_ms: int, jobs: Jobs) -> None:
         if node_id not in self._there or node_id in self.leaving:

@@ -51,7 +51,8 @@ class Change:
     """What is planned for the cluster at_ms after the first submission.
 
     add: nodes that join. remove: nodes that leave for good; what runs there is stopped. drain:
-    nodes that are emptied for drain_ms.
+    nodes that are emptied for drain_ms. notice_ms: so long before that the scheduler is told, and
+    starts nothing there that would not be over; 0: it is not.
     """
 
     at_ms: int
@@ -59,6 +60,7 @@ class Change:
     remove: tuple[NodeId, ...] = ()
     drain: tuple[NodeId, ...] = ()
     drain_ms: int = 0
+    notice_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ failures: {like: llama3, programs: 1e-3, gpuRepair: 30m, slowTo: 0.5, lease: 2m}
 slowdown: {nodes: 0.6}
 changes:
   - {at: 30d, add: [8x8xH100, {gpus: 4xT4, nvlink: 2}], remove: [n16]}
-  - {at: 1d, drain: [n0-n3, n9], for: 4h}
+  - {at: 1d, drain: [n0-n3, n9], for: 4h, notice: 1d}
 """
 
 
@@ -68,7 +68,7 @@ def test_a_file_says_all_that_there_is(tmp_path: Path) -> None:
     drained = tuple(NodeId(f"n{at}") for at in (0, 1, 2, 3, 9))
     added = (NodeKind(8, 8, "H100"), NodeKind(1, 4, "T4", island_gpus=2))
     assert models.changes == (
-        Change(DAY_MS, drain=drained, drain_ms=4 * HOUR_MS),
+        Change(DAY_MS, drain=drained, drain_ms=4 * HOUR_MS, notice_ms=DAY_MS),
         Change(30 * DAY_MS, added, (NodeId("n16"),), drain_ms=1),
     )
     assert kinds_ever(kinds, models) == (*kinds, *added)
@@ -103,6 +103,7 @@ def test_a_few_letters_say_nothing_more() -> None:
         ("nodes: 9x8xA\nchanges: {at: 1d}\n", "nothing changes"),
         ("nodes: 9x8xA\nchanges: {at: 30, add: 1x1xA}\n", "changes.at: '30'; allowed: a time"),
         ("nodes: 9x8xA\nchanges: {at: 1d, remove: n9}\n", "no node n9; allowed: nodes that are"),
+        ("nodes: 9x8xA\nchanges: {at: 1d, add: 1x1xA, notice: 1h}\n", "notice without drain"),
         ("nodes: 9x8xA\nchanges: {at: 1d, drain: n1}\n", "drain without for"),
         ("nodes: 9x8xA\nchanges: {at: 1d, drain: n3-n1, for: 1h}\n", "names of nodes"),
         ("levels: [block]\nnodes:\n- {gpus: 8xA, perRack: 2}\n", "rack among them"),

@@ -43,6 +43,7 @@ CHANGES = st.builds(
     NODES,
     NODES,
     st.sampled_from((1, HOUR_MS)),
+    st.sampled_from((0, 0, HOUR_MS)),
 )
 MODELS = st.builds(
     Models,

@@ -175,6 +175,19 @@ def test_a_node_is_emptied_for_its_maintenance() -> None:
     assert outcome.down == 4000 * 3 * HOUR_MS
 
 
+def test_of_a_maintenance_that_was_announced_nothing_is_stopped_that_could_wait() -> None:
+    """A job that would not be over by then waits for its end; without notice it is stopped."""
+    for notice_ms, end_h, attempts in ((0, 7, 2), (5 * HOUR_MS, 10, 1)):
+        changes = (Change(5 * HOUR_MS, (), (), (NodeId("n0"),), HOUR_MS, notice_ms),)
+        jobs = [
+            TraceJob("a", 0, 2 * HOUR_MS, 4000),
+            TraceJob("b", HOUR_MS, 4 * HOUR_MS, 4000),
+        ]
+        records, outcome = played(jobs, "1x4xA", Models(changes=changes))
+        assert (records["b"].end_ms, records["b"].attempts) == (end_h * HOUR_MS, attempts)
+        assert outcome.down == 4000 * HOUR_MS
+
+
 def test_a_job_whose_nodes_left_is_listed_as_unfinished() -> None:
     changes = (Change(HOUR_MS, remove=(NodeId("n0"),)),)
     models = replace(failing(app_fit=1000), changes=changes)
