@@ -49,8 +49,8 @@ class Decider:
             plan = decide(cluster, self.policy, fuel_units)
             self.last = plan
             self._eased = cluster.eased.count
-            moving = [*plan.starts, *plan.claims]
-            gone = sum(one.job_id in cluster.waiting for one in moving)
+            moving = [*(s.job_id for s in plan.starts), *(c.job_id for c in plan.claims)]
+            gone = sum(job_id in cluster.waiting for job_id in moving)
             self._waiting = len(cluster.waiting) - gone
         return plan
 
