@@ -79,7 +79,7 @@ class GavelAllot:
 
     def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
         """See AllotPolicy.allot. Jobs of higher priority share first, the others what is left."""
-        view = view_of(cluster)
+        view = view_of(cluster, has_work=self._goal is not Goal.MAX_MIN)
         left = [model.gpus for model in view.models]
         choices: list[tuple[LiveJob, Held, str]] = []
         is_settled = True
