@@ -68,9 +68,9 @@ def check(cluster: Cluster, plan: Plan) -> tuple[Plan, tuple[Rejection, ...]]:
     unplanned = tuple(i for i in plan.unplanned if i in cluster.planned)
     wrong = [i for i in plan.unplanned if i not in cluster.planned]
     rejected += [Rejection(i, "has no promise to lose") for i in wrong]
-    plan = replace(plan, starts=tuple(accepted), planned=tuple(planned), unplanned=unplanned)
     if not rejected:
         return plan, ()
+    plan = replace(plan, starts=tuple(accepted), planned=tuple(planned), unplanned=unplanned)
     plan, more = check(cluster, plan)  # what was taken may have needed what was rejected
     return plan, (*rejected, *more)
 

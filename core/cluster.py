@@ -85,8 +85,10 @@ class WaitingIndex:
         count = self.additions - additions
         if count > len(self._newest):
             return None
-        newest = islice(self._newest, len(self._newest) - count, None)
-        return [job_id for job_id in dict.fromkeys(newest) if job_id in self]
+        if not count:
+            return []
+        newest = [*islice(reversed(self._newest), count)]  # a deque is walked from one of its ends
+        return [job_id for job_id in dict.fromkeys(reversed(newest)) if job_id in self]
 
     def __len__(self) -> int:
         return len(self._of) + len(self._new)
@@ -185,7 +187,8 @@ class Eased:
         more = self.count - count
         if not 0 <= more <= len(self._newest):
             return None
-        return list(dict.fromkeys(islice(self._newest, len(self._newest) - more, None)))
+        newest = [*islice(reversed(self._newest), more)]
+        return list(dict.fromkeys(reversed(newest)))
 
 
 class Cluster:

@@ -9,7 +9,6 @@ The least disruptive first. Who cannot start lets others pass, if they end befor
 or stay out of its way. Deciding again on its own result is to move nobody. Time is cluster.now_ms.
 """
 
-from dataclasses import replace
 from functools import cmp_to_key
 
 from aimass.core.allot import carry_out
@@ -56,7 +55,7 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         waits: dict[Group, Wait] = {}
         if policy.allot is not None:
             carry_out(search, policy.allot.allot(cluster, search.fuel), waits)
-            return _plan(search, policy, waits)
+            return _plan(search, policy, tuple(waits.values()))
         for _ in range(ROUNDS_MAX):
             before = _pass(search, waits)
             keep_standing(search)
@@ -71,7 +70,7 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
                 break
         if search.fuel.left:
             grow(search)
-        return _plan(search, policy, waits)
+        return _plan(search, policy, tuple(waits.values()))
 
 
 def _again(search: Search, waits: dict[Group, Wait], starts: int, moves: int) -> bool:
@@ -115,7 +114,7 @@ def decide_new(
     when they might take what another has, or a promise, everybody must be looked at again.
     """
     is_full = len(cluster.planned) >= policy.options.promises
-    waiting = {w.group for w in last.waits if not w.is_personal and (w.code or is_full)}
+    waiting = {w.group for w in last.waits if fresh and not w.is_personal and (w.code or is_full)}
     waits: dict[Group, Wait] = {}
     with Draft(cluster) as draft:
         search = Search(draft, policy, Fuel(fuel_units))
@@ -137,10 +136,12 @@ def decide_new(
             waits[group] = _wait(search, group, job.id, turned)
         if search.starts and search.at_work.left_ms(search.evicted):
             return None  # who waits for those who leave may have a better right
-        new = {wait.group for wait in waits.values()}
-        kept = (*(w for w in last.waits if w.group not in new), *waits.values())
+        kept = last.waits
+        if waits:
+            new = {wait.group for wait in waits.values()}
+            kept = (*(w for w in last.waits if w.group not in new), *waits.values())
         search.wake(last.wake_ms)
-        return replace(_plan(search, policy, {}), unplanned=(), waits=kept)
+        return _plan(search, policy, kept, is_about_all=False)
 
 
 def _may_displace(search: Search, job: Job, turned: Turned) -> bool:
@@ -184,7 +185,8 @@ def _pass(search: Search, waits: dict[Group, Wait]) -> tuple[int, int]:
             continue
         if job_id not in search.promises:
             search.lose(job)
-        waits.setdefault(group, _wait(search, group, job_id, turned))
+        if group not in waits:
+            waits[group] = _wait(search, group, job_id, turned)
         is_over = not turned.is_personal or not search.has_shorter(group)
         if is_over and job_id not in search.promises:  # else the next may ask for one as well
             blocked.add(group)
@@ -223,9 +225,7 @@ def _give_or_promise(
     if search.policy.order.is_strict or not search.has_slot(job, most - search.futile):
         search.hopeless.add(group)  # what its first could not get, the next cannot either
         return found
-    if not future:
-        future.append(Future(search))
-    planned = find_promise(search, future[0], job, can_wait)
+    planned = find_promise(search, future, job, can_wait)
     if planned is not None:
         search.promise(job, planned)
     else:
@@ -312,14 +312,19 @@ def _promised_after(search: Search, job: Job) -> list[Planned]:
     return [p for p in search.others() if p.start_ms >= ends_ms]
 
 
-def _plan(search: Search, policy: Policy, waits: dict[Group, Wait]) -> Plan:
+def _plan(
+    search: Search, policy: Policy, waits: tuple[Wait, ...], is_about_all: bool = True
+) -> Plan:
+    """What the search has come to. is_about_all: whoever was not promised a start has lost it."""
     for planned in search.promises.values():
         search.wake(planned.start_ms + 1)  # if it has not come true by then, it is made anew
     if policy.ranked is not None:
         search.wake(policy.ranked.next_change_ms(search.cluster))
     old = search.cluster.planned
     moving = {*search.starts, *(claim.job_id for claim in search.claims)}
-    ended: list[JobId] = [i for i in old if i not in search.promises and i not in moving]
+    ended: list[JobId] = []
+    if is_about_all:
+        ended = [i for i in old if i not in search.promises and i not in moving]
     return Plan(
         search.cluster.revision,
         policy.tag,
@@ -329,7 +334,7 @@ def _plan(search: Search, policy: Policy, waits: dict[Group, Wait]) -> Plan:
         tuple(sorted(search.dropped, key=lambda i: search.cluster.jobs[i].submit_seq)),
         tuple(p for i, p in search.promises.items() if old.get(i) != p),
         tuple(ended),
-        tuple(waits.values()),
+        waits,
         search.wake_ms,
         search.fuel.left,
     )

@@ -43,7 +43,9 @@ class Decider:
         else:
             assert self.last is not None
             plan = decide_new(cluster, self.policy, self.last, fresh, fuel_units)
-            if plan is not None:
+            if plan is not None and (
+                plan.waits is not self.last.waits or plan.wake_ms != self.last.wake_ms
+            ):
                 self.last = replace(self.last, waits=plan.waits, wake_ms=plan.wake_ms)
         if plan is None:
             plan = decide(cluster, self.policy, fuel_units)

@@ -14,6 +14,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.draft import Draft
 from aimass.core.model import HoldKey, Job, JobId, Node, NodeId, Placement
 from aimass.core.plan import Planned, Start
+from aimass.core.queues import ROOT
 from aimass.core.quota import is_guaranteed
 from aimass.core.runtimes import expected_end_ms, run_estimate
 from aimass.core.spec import WHOLE_GPU_MILLI
@@ -36,6 +37,7 @@ class Kept:
         self.is_later = False  # a promise moved: whoever it turned away may fare better now
         self._told_ms: dict[JobId, int] = {}
         self._kept_free: tuple[bool, int, bool] | None = None  # see could_help
+        self._ends_ms: dict[JobId, int] = {}  # expected of active jobs
         self._given: dict[JobId, tuple[Planned, list[tuple[capacity.Credit, ...]]]] = {}
 
     def stand(self) -> None:
@@ -164,6 +166,8 @@ class Kept:
 
     def _is_owed(self, job: Job) -> bool:
         """True when the job would stay within what its queue is guaranteed."""
+        if not self.cluster.queues[ROOT].tree.ruled:
+            return False  # nobody is guaranteed anything
         return is_guaranteed(self.cluster, job, amounts_least(job, self.cluster.now_ms))
 
     def others(self) -> list[Planned]:
@@ -221,17 +225,21 @@ class Kept:
                 dict.fromkeys(placement.devices, placement.share_milli),
             )
             for key, placement in sorted(node.holds.items(), key=self._by_submission)
-            if key not in node.leaving and self._end_ms(key.job_id) <= start_ms
+            if key not in node.leaving and self.end_ms(key.job_id) <= start_ms
         ]
 
     def _by_submission(self, held: tuple[HoldKey, Placement]) -> tuple[int, int]:
         return (self.cluster.jobs[held[0].job_id].submit_seq, held[0].rank)
 
-    def _end_ms(self, job_id: JobId) -> int:
+    def end_ms(self, job_id: JobId) -> int:
+        """When the active job, or one that the decision starts, should end. O(1)."""
         job = self.cluster.jobs[job_id]
         if job_id in self.starts:
             return self.cluster.now_ms + run_estimate(self.cluster, job)[0]
-        return expected_end_ms(self.cluster, job)[0]
+        end_ms = self._ends_ms.get(job_id)
+        if end_ms is None:
+            end_ms = self._ends_ms[job_id] = expected_end_ms(self.cluster, job)[0]
+        return end_ms
 
     def could_help(self, job: Job) -> bool:
         """False when no shard of the job could use what promises keep: too few GPUs are free there.

@@ -5,7 +5,7 @@ check(), so a wrong policy can waste capacity but not break the cluster.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from aimass.core.cluster import Cluster, Group
@@ -207,10 +207,10 @@ class Policy:
     options: Options = Options()
     ranked: RankedOrder | None = None  # the order once more, if it preempts by itself
     allot: AllotPolicy | None = None
+    tag: str = field(init=False, compare=False)  # names, versions, options: in every plan
 
-    @property
-    def tag(self) -> str:
-        """Names, versions and options, as written into every plan."""
+    def __post_init__(self) -> None:
+        """Make the tag once: every decision writes it."""
         seams = (self.order, self.place, self.victims, self.resize)
         names = "+".join(f"{seam.name}@{seam.version}" for seam in seams)
         if self.allot is not None:
@@ -218,4 +218,5 @@ class Policy:
         options = self.options
         budget = f" move-budget={options.move_budget_gpu_ms / 3_600_000:g}gpuh"
         moves = f"moves={options.moves}{budget if options.moves else ''}"
-        return f"{names} promises={options.promises} {moves}"
+        tag = f"{names} promises={options.promises} {moves}"
+        object.__setattr__(self, "tag", tag)

@@ -10,19 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
+from aimass.core.capacity import PromiseKey
 from aimass.core.draft import Draft
-from aimass.core.model import Job, JobState
+from aimass.core.model import Job, JobState, NodeId, NodeState, Placement
 from aimass.core.plan import Claim, Planned, Start
 from aimass.core.policy import Placed
 from aimass.core.runtimes import UNKNOWN_MS, expected_end_ms, run_estimate, stop_ms
 from aimass.core.search import Search
+from aimass.core.spec import WHOLE_GPU_MILLI
+from aimass.core.suits import still_suit
 from aimass.core.wants import forms
 from aimass.core.windows import occurrences
 
 WINDOWS_TRIED = 8  # occurrences of one window that a promise looks past
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every active job
 class _Point:
     """A time at which capacity comes back, and what gives it back on a draft."""
 
@@ -119,9 +122,12 @@ def claim_end_ms(search: Search, claim: Claim) -> int:
     return max(ends) + run_estimate(cluster, cluster.jobs[claim.job_id])[0]
 
 
-def find_promise(search: Search, future: Future, job: Job, is_soon: bool = False) -> Planned | None:
+def find_promise(
+    search: Search, future: list[Future], job: Job, is_soon: bool = False
+) -> Planned | None:
     """The promise that the job keeps, or the earliest that can be made; None: no time is known.
 
+    future: empty, or the one look into the future that this pass has taken.
     is_soon: it waits for those who are leaving, so what it was promised before may be too late.
     O(ends before it) steps on the draft, and O(log of them) placements.
     """
@@ -167,14 +173,16 @@ def improve_first(search: Search) -> None:
         return
     job = search.cluster.jobs[first.job_id]
     search.lift([first])
-    new = _earliest(search, Future(search), job, first.start_ms)
+    new = _earliest(search, [], job, first.start_ms)
     best = new if new is not None and new.start_ms < first.start_ms else first
     search.lower([best])
     search.promises[job.id] = best
 
 
-def _earliest(search: Search, future: Future, job: Job, before_ms: int) -> Planned | None:
-    points = future.points()
+def _earliest(search: Search, future: list[Future], job: Job, before_ms: int) -> Planned | None:
+    if not future:
+        future.append(Future(search))
+    points = future[0].points()
     if before_ms:
         points = [point for point in points if point.at_ms < before_ms]
     found = _first_fit(search, job, points)
@@ -251,6 +259,48 @@ def _place(search: Search, job: Job, at_ms: int) -> Placed | None:
     return placed
 
 
+def _is_clear(search: Search, job: Job, old: Planned) -> bool | None:
+    """Whether nobody will be on the whole devices promised; None: only a trial on the draft says.
+
+    O(what is held and promised on their nodes).
+    """
+    nodes, starts = search.cluster.nodes, search.starts
+    if not still_suit(search.cluster, job, old.placements):
+        return False
+    asked: dict[NodeId, list[Placement]] = {}
+    for place in old.placements:
+        if place.share_milli != WHOLE_GPU_MILLI or place.exclusive:
+            return None
+        asked.setdefault(place.node_id, []).append(place)
+    for node_id, places in asked.items():
+        node = nodes[node_id]
+        if node.state is not NodeState.READY:
+            return False
+        staying = []
+        for key, held in node.holds.items():
+            start = starts.get(key.job_id)
+            if held.exclusive or (start is not None and start.attempt != key.attempt):
+                return None
+            if search.end_ms(key.job_id) > old.start_ms:
+                staying.append(held)
+        for key, kept in node.claims.items():
+            promise = search.promises.get(key.job_id) or search.standing.get(key.job_id)
+            if promise is None or kept.exclusive or type(key) is not PromiseKey:
+                return None
+            if promise.end_ms > old.start_ms and promise.start_ms < old.end_ms:
+                staying.append(kept)
+        busy = {index for place in staying for index in place.devices}
+        if any(index in busy for place in places for index in place.devices):
+            return False
+        every = (*staying, *places)
+        if (
+            sum([place.cpu_milli for place in every]) > node.inventory.cpu_milli
+            or sum([place.memory_mib for place in every]) > node.inventory.memory_mib
+        ):
+            return None
+    return True
+
+
 def holds(search: Search, job: Job, old: Planned) -> bool:
     """True when the promise can still be kept: its places will be free, and still suit the job."""
     cluster = search.cluster
@@ -261,6 +311,9 @@ def holds(search: Search, job: Job, old: Planned) -> bool:
     nodes = list(dict.fromkeys(p.node_id for p in old.placements))
     if search.closed_for(job, old.start_ms).intersection(nodes):
         return False
+    is_clear = _is_clear(search, job, old)
+    if is_clear is not None:
+        return is_clear
     draft = search.draft
     mark = draft.checkpoint()
     for node_id in nodes:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aimass.core.among import among_promises, as_promised, fits_without_promises
 from aimass.core.at_work import AtWork
 from aimass.core.beside import Beside
 from aimass.core.cluster import FitKey, Group
@@ -19,7 +20,7 @@ from aimass.core.feasible import suits_some_role
 from aimass.core.kept import Kept
 from aimass.core.model import Job, JobId, NodeId, StopRule
 from aimass.core.own_limit import OwnLimits
-from aimass.core.plan import Claim, Planned, Start, Stop
+from aimass.core.plan import Claim, Start, Stop
 from aimass.core.policy import Fuel, Placed, Policy, Want
 from aimass.core.queues import ROOT, Amounts
 from aimass.core.quota import quota_refusal
@@ -85,7 +86,7 @@ class Search(Kept):
         refusal = self.refusal_before_place(job)
         if refusal is not None:
             return Turned(refusal)
-        is_waiting = self._is_waiting_for_locality(job)
+        is_waiting = self.is_waiting_for_locality(job)
         no_room = replace(NO_ROOM, is_personal=True) if is_waiting else NO_ROOM
         if (fit, is_waiting) in self._no_room:
             return no_room
@@ -104,9 +105,9 @@ class Search(Kept):
         with self.closing(job, self.cluster.now_ms):
             closed = self.draft.closed
             placed = (
-                self._as_promised(job, own, quota)
-                or self._in_some_form(job, quota)
-                or self._among_promises(job, quota)
+                as_promised(self, job, own, quota)
+                or self.in_some_form(job, quota)
+                or among_promises(self, job, quota)
             )
             if placed is not None:
                 return placed
@@ -114,7 +115,7 @@ class Search(Kept):
                 return self._by_quota(job, quota[0])
             if not self.fuel.left:
                 return Turned(Refusal(Code.SEARCH_LIMIT, "the search budget is spent"))
-            if self.could_help(job) and self._fits_without_promises(job):
+            if self.could_help(job) and fits_without_promises(self, job):
                 if is_usual:
                     run_ms = run_estimate(self.cluster, job)[0]
                     self._too_long[fit] = min(run_ms, self._too_long.get(fit, run_ms))
@@ -152,7 +153,7 @@ class Search(Kept):
     def start_among(self, job: Job, fit: FitKey) -> Placed | Turned:
         """As start(), but all promises of the cluster count: for a job that comes after a pass."""
         is_first = not self.promises and self.cluster.planned
-        if is_first and (fit, self._is_waiting_for_locality(job)) not in self._no_room:
+        if is_first and (fit, self.is_waiting_for_locality(job)) not in self._no_room:
             mark = self.draft.checkpoint()
             found = self.start(job, fit)
             self.draft.rollback(mark)
@@ -217,7 +218,8 @@ class Search(Kept):
         if job.array_id and not job.state.is_active:  # who goes on elsewhere counts already
             self._started[job.array_id] = self._started.get(job.array_id, 0) + 1
 
-    def _is_waiting_for_locality(self, job: Job) -> bool:
+    def is_waiting_for_locality(self, job: Job) -> bool:
+        """True while the job may start on its preferred level of the topology only."""
         if not job.spec.topology.preferred:
             return False
         ends_ms = locality_ends_ms(job)
@@ -239,7 +241,7 @@ class Search(Kept):
             return frozenset()
         return blocked_nodes(self.cluster, job, from_ms, from_ms + open_run_ms(self.cluster, job))
 
-    def _in_some_form(self, job: Job, quota: list[Refusal]) -> Placed | None:
+    def in_some_form(self, job: Job, quota: list[Refusal]) -> Placed | None:
         """The first form that quota and nodes allow, at the largest size up to what is asked."""
         for want in forms(job, self.cluster.now_ms):
             placed = self.at_largest(job, want, quota)
@@ -304,7 +306,8 @@ class Search(Kept):
         quota.append(refusal)
         return None if want.gpu_types is not None else self._by_one_model(job, want, quota)
 
-    def _is_beside(self, job: Job) -> bool:
+    def is_beside(self, job: Job) -> bool:
+        """True when no queue loses a cell that it has in reserve by where the job lies now."""
         return self.beside is None or self.beside.is_kept(job)
 
     def _put(self, job: Job, want: Want, quota: list[Refusal]) -> Placed | None:
@@ -323,54 +326,6 @@ class Search(Kept):
             if placed is not None:
                 return placed
         return None
-
-    # ---- promises -------------------------------------------------------------------------------
-
-    def _as_promised(self, job: Job, own: Planned | None, quota: list[Refusal]) -> Placed | None:
-        """Start where it was promised, if that is free: elsewhere it might be in others' way."""
-        if own is None or self._is_waiting_for_locality(job):
-            return None
-        if {p.node_id for p in own.placements} & self.draft.closed:
-            return None
-        refusal = quota_refusal(self.cluster, job, amounts_placed(self.cluster, own.placements))
-        if refusal is not None:
-            quota.append(refusal)
-            return None
-        with self.setting_aside(job):
-            later = self.later_than(job)
-            self.lift(later)
-            mark = self.draft.checkpoint()
-            is_free = self.draft.hold_exactly(job, own.placements) and self._is_beside(job)
-            if not is_free:
-                self.draft.rollback(mark)
-            self.lower(later)
-        return Placed(own.placements, f"as promised: {own.reason}") if is_free else None
-
-    def _among_promises(self, job: Job, quota: list[Refusal]) -> Placed | None:
-        """Use what is promised: to lower jobs; and to others from when the job will have ended."""
-        if not self.could_help(job):
-            return None
-        with self.setting_aside(job):
-            placed = self._in_some_form(job, quota) if self.aside else None
-            later = [] if placed is not None else self.later_than(job)
-            if not later:
-                return placed
-            self.lift(later)
-            placed = self._in_some_form(job, quota)
-            self.lower(later)
-        if placed is None:
-            return None
-        first = min(later, key=lambda promise: promise.start_ms).job_id
-        note = f"backfilled: ends before {first} starts as promised"
-        return Placed(placed.placements, placed.reason, (*placed.trail, note))
-
-    def _fits_without_promises(self, job: Job) -> bool:
-        mark = self.draft.checkpoint()
-        everybody = self.others()
-        self.lift(everybody)
-        placed = self._in_some_form(job, [])
-        self.draft.rollback(mark)
-        return placed is not None
 
     def has_shorter(self, group: Group) -> bool:
         """False when nobody of the group runs for less than what a promise has turned away.

@@ -15,7 +15,7 @@ from aimass.core.draft import Draft
 from aimass.core.model import Job, JobId, Placement
 from aimass.core.plan import Claim, Planned, Start, Stop
 from aimass.core.policy import Fuel, Policy
-from aimass.core.promise import Future, find_promise
+from aimass.core.promise import find_promise
 from aimass.core.search import Search
 from aimass.core.settle import settle_claims
 from aimass.core.spec import JobSpec
@@ -116,7 +116,7 @@ class Trial:
         if own is not None:
             search.lift([own])
         with search.setting_aside(job):
-            return find_promise(search, Future(search), job)
+            return find_promise(search, [], job)
 
     def is_passed_over(self, job: Job) -> bool:
         """True when a strict order lets somebody else go first."""
