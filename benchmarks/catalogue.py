@@ -18,7 +18,9 @@ from benchmarks import (
     place_live,
     restart,
     sim,
+    sim_gavel,
     sim_pollux,
+    sim_solve,
     submit_batch,
     submit_start,
     submit_unary,
@@ -90,6 +92,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         "jobs/s of the Pollux artifact's workloads, in rounds and in events, in processor time",
         sim_pollux.run,
     ),
+    "sim_solve": Benchmark(
+        "ms of one allotment for everybody, 64 and 2,048 GPUs, in processor time", sim_solve.run
+    ),
+    "sim_gavel": Benchmark(
+        "jobs/s of Gavel's traces under max-min fairness, in rounds and in events", sim_gavel.run
+    ),
     "cli": Benchmark("wall time of massctl beside `python -c pass`, ms", cli.run),
 }
 
@@ -99,7 +107,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
         *("preempt", "scale", "why", "memory"),
     ),
-    "sim": ("sim_tiresias", "sim_pollux"),
+    "sim": ("sim_tiresias", "sim_pollux", "sim_solve"),
     "place": ("place_openb", "place_scale", "place_latency", "gang_scale", "moves", "warmup"),
 }
 
@@ -113,6 +121,8 @@ AIMS: dict[str, Aim] = {
     "gang_rate_8": Aim(2_000, is_upper=False),
     "gang_rate_1024": Aim(2_000, is_upper=False),
     "preempt_p99": Aim(20, is_upper=True),
+    **{f"solve_{policy}_64_p99": Aim(50, is_upper=True) for policy in ("sia", "mass")},
+    **{f"solve_{policy}_2048_p99": Aim(1_000, is_upper=True) for policy in ("sia", "mass")},
     **{
         f"sim_tiresias_{order}_{trace}": Aim(5_000, is_upper=False)
         for order in sim.ORDERS
@@ -130,6 +140,12 @@ AIMS: dict[str, Aim] = {
         for policy, round_s in sim_pollux.RUNS.items()
         for workload in sim_pollux.WORKLOADS
         if round_s and sim_pollux.POLLUX.exists()
+    },
+    **{
+        f"sim_gavel_{what}_{trace}_of_reference": aim
+        for trace in sim_gavel.TRACES
+        for what, aim in (("loop", Aim(10, is_upper=False)), ("jct", Aim(1, is_upper=True)))
+        if sim_gavel.GAVEL.exists()
     },
     "scale_nodes_growth_10k": Aim(1.5, is_upper=True),
     "scale_nodes_growth_100k": Aim(1.5, is_upper=True),
