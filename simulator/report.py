@@ -152,16 +152,25 @@ def _says_something(figure: str, means: Means) -> bool:
     return is_known and (figure not in _OFTEN_NOTHING or any(values))
 
 
+def _with_missed(row: Row) -> Row:
+    met = row["slo_attainment"]
+    return {**row, "slo_missed": None if met is None else 1 - met}
+
+
 def _trade_offs(made: Page, means: Means, styles: figures.Styles, rows: Sequence[Row]) -> None:
     """Policies against each other in two figures at a time; differences if there are seeds."""
     made.section("What the choice trades", "Each policy as a dot, for two figures at a time.")
     found = [figures.trade_off(means, styles, "jct_p99_s", "what 1 % of the jobs exceed")]
     if any(row["cost"] is not None for row in means.values()):
-        found.append(figures.trade_off(means, styles, "cost", "cost", False))
+        found.append(figures.trade_off(means, styles, "cost", "cost", "number"))
     elif any(row["gpu_h_lost"] for row in means.values()):
-        found.append(figures.trade_off(means, styles, "gpu_h_lost", "GPU-hours lost", False))
+        found.append(figures.trade_off(means, styles, "gpu_h_lost", "GPU-hours lost", "number"))
     else:
         found.append(figures.trade_off(means, styles, "makespan_s", "time until the last end"))
+    if any(row["slo_attainment"] is not None for row in means.values()):
+        missed = {policy: _with_missed(row) for policy, row in means.items()}
+        title = "jobs that missed their goal"
+        found.append(figures.trade_off(missed, styles, "slo_missed", title, "percent"))
     if len({row["seed"] for row in rows}) > 1:
         pairs = differences([{"cluster": "", "load": 1, **row} for row in rows])
         named = [{**pair, "name": pair["policy"]} for pair in pairs]

@@ -198,14 +198,20 @@ def money(means: Means, styles: Styles) -> Figure | None:
 # ---- trade-offs ----------------------------------------------------------------------------------
 
 
-def trade_off(means: Means, styles: Styles, other: str, title: str, is_time: bool = True) -> Figure:
-    """Average completion time against another figure; less of both is better."""
+WRITERS = {"time": span, "percent": percent, "number": number}
+
+
+def trade_off(means: Means, styles: Styles, other: str, title: str, kind: str = "time") -> Figure:
+    """Average completion time against another figure; less of both is better.
+
+    kind: of the other, one of WRITERS.
+    """
     known = {
         policy: row
         for policy, row in means.items()
         if row["jct_mean_s"] is not None and row[other] is not None
     }
-    write = span if is_time else number
+    write = WRITERS[kind]
     kept = front(known, "jct_mean_s", other)
     dots = [
         Dot(
@@ -217,10 +223,9 @@ def trade_off(means: Means, styles: Styles, other: str, title: str, is_time: boo
         )
         for policy, row in known.items()
     ]
-    x = _around([dot.x for dot in dots], is_time=True)
-    y = _around([dot.y for dot in dots], is_time)
+    x = _around([dot.x for dot in dots], "time")
+    y = _around([dot.y for dot in dots], kind)
     steps = _steps([(known[p]["jct_mean_s"], known[p][other]) for p in kept], x.high, y.high)
-    kind = "time" if is_time else "number"
     axes = Axes(x, y, "average completion time", title, "time", kind)
     heading = f"Average completion time and {title}"
     table = Table(
@@ -236,14 +241,16 @@ def trade_off(means: Means, styles: Styles, other: str, title: str, is_time: boo
     return Figure(heading, scatter(axes, heading, dots, steps), caption, table)
 
 
-def _around(values: Sequence[float], is_time: bool) -> Scale:
+def _around(values: Sequence[float], kind: str) -> Scale:
     """An axis with room on both sides of the values."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = max(0.15 * (high - low), 0.03 * high) or 1.0
     low, high = max(0.0, low - room), high + room
     if low < 0.35 * high:
         low = 0.0
-    return time_axis(low, high) if is_time else linear(low, high)
+    if kind == "time":
+        return time_axis(low, high)
+    return linear(low, high, percent if kind == "percent" else None)
 
 
 def time_axis(low: float, high: float) -> Scale:

@@ -4,6 +4,7 @@ Chromium is driven by its own flags, so nothing needs to be installed for it but
 """
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -89,6 +90,27 @@ def test_its_script_runs_under_its_own_policy(report: Path, tmp_path: Path) -> N
     assert console == []
     drawn = report.read_text().count("data-box=")
     assert page.count('class="read"') == drawn > 0
+
+
+def test_a_pointer_reads_values_back_from_the_lines(report: Path, tmp_path: Path) -> None:
+    pointed = """<script>
+      const svg = document.querySelector("svg[data-box]"), box = svg.getBoundingClientRect();
+      const [, , right] = svg.dataset.box.split(" ").map(Number);
+      const x = box.left + (right - 0.5) / svg.viewBox.baseVal.width * box.width;
+      svg.dispatchEvent(new PointerEvent("pointermove", { clientX: x, clientY: box.top + 50 }));
+    </script></body>"""
+    opened = re.sub(r"<meta http-equiv=.*?>", "", report.read_text())
+    pointing = tmp_path / "pointing.html"
+    pointing.write_text(opened.replace("</body>", pointed))
+    page, console = browse(pointing, tmp_path, "--dump-dom")
+    assert console == []
+    read = re.search(r'<div class="read"[^>]*>([^<]*)</div>', page)
+    assert read is not None
+    at, *lines = read[1].split("\n")
+    assert re.fullmatch(r"[\d.,]+ (s|min|h|d)", at)
+    # At the right edge of a distribution, nobody took longer.
+    assert {line.split("  ")[1] for line in lines} <= {"fair", "srtf", "fifo"}
+    assert all(line.startswith("100 %  ") for line in lines)
 
 
 def test_it_prints(report: Path, tmp_path: Path) -> None:
