@@ -50,6 +50,8 @@ class Described:
 PLACE = Option("place", "best-fit", "where gangs go: best-fit, spread, or mass")
 PROMISES = Option("promises", "8", "how many that wait are promised a start; 1 is EASY backfill")
 LIMITS = Option("limits", "3250/7200", "where its levels end, in GPU-seconds")
+INTERVAL = Option("interval", "360", "seconds that who was started keeps its GPUs; not in rounds")
+PRICES = Option("prices", "all 1", "of a GPU by model: V100=2.48/K80=0.45")
 
 _NO_TIME = "A job of unknown length counts as a year."
 _NO_SPEED = "A model that nothing is said of counts as fast as any."
@@ -232,7 +234,13 @@ _ELASTIC = (
 
 
 def _gavel(
-    name: str, line: str, does: str, *needs: str, is_typed: bool = True, without: str = _NO_SPEED
+    name: str,
+    line: str,
+    does: str,
+    *needs: str,
+    is_typed: bool = True,
+    without: str = _NO_SPEED,
+    options: tuple[Option, ...] = (PLACE, INTERVAL),
 ) -> Described:
     return Described(
         name,
@@ -243,6 +251,7 @@ def _gavel(
         without=without if needs else "",
         is_preempting=True,
         is_typed=is_typed,
+        options=options,
         rounds_s=360,
     )
 
@@ -254,12 +263,14 @@ _GAVELS = (
         "In the order of submission, each on one model. As its artifact has it, nearly all jobs "
         "end up on the last model and take turns there: gavel-fifo-perf is the honest baseline.",
         is_typed=False,
+        options=(),
     ),
     _gavel(
         "gavel-fifo-perf",
         "Gavel's first come, first served, each on its fastest model",
         "In the order of submission, each on the model on which it is fastest of those free.",
         SPEEDS,
+        options=(),
     ),
     _gavel(
         "gavel-max-min",
@@ -303,6 +314,7 @@ _GAVELS = (
         f"{_GAVEL_DOES} Most progress for what the GPUs cost, as long as who is due gets enough.",
         *(RUN_TIME, SPEEDS, DEADLINE),
         without=f"{_NO_SPEED} Without prices all models cost the same.",
+        options=(PLACE, INTERVAL, PRICES),
     ),
 )
 
