@@ -25,9 +25,14 @@ from aimass.errors import MassError
     metavar="NAME[:OPTION=VALUE,…]",
     help="The policy that the daemon had, where the journal's own cannot be read from it.",
 )
+@click.option(
+    "--own-delays",
+    is_flag=True,
+    help="Each start and stop as long as that one took: how much of a deviation is delays?",
+)
 @output_option("table", "json", "yaml")
 @common_options
-def validate(journal_folder: Path, policy: str | None, form: str) -> None:
+def validate(journal_folder: Path, policy: str | None, own_delays: bool, form: str) -> None:
     """Simulate what a journal recorded, and print by how much the simulation is off.
 
     The jobs come as they came, on the journal's own nodes, and do the work that they did; decisions
@@ -38,7 +43,7 @@ def validate(journal_folder: Path, policy: str | None, form: str) -> None:
         recorded = tools.recorded.read(journals.events(existing(journal_folder)))
     label, made = policy_of(tools, recorded, policy)
     with broken_off(tools):
-        found = tools.validate.compare(recorded, made)
+        found = tools.validate.compare(recorded, made, has_own_delays=own_delays)
     if not found.compared:
         raise MassError("no job of the journal ran and ended", fix="wait until some have")
     tell_unknown(recorded)

@@ -33,20 +33,26 @@ _ON_NODES = (
     ev.WindowPut,
     ev.WindowDeleted,
 )
+_STOP_NOBODY = (ev.JobSubmitted, ev.JobUpdated, ev.QueuePut)
 _STOPPED = Exit(reason=ExitReason.STOPPED)
 _LOST = Exit(reason=ExitReason.NODE_LOST)
 _BEGIN, _SAVE, _END, _LEAVE, _LEAVE_EARLY, _RANK = range(6)  # _RANK + n: rank n ends
 _LEAVING = (_LEAVE, _LEAVE_EARLY)
 
 
-def again(recorded: Recorded, policy: Policy, kinds: Kinds | None = None) -> Observer:
+def again(
+    recorded: Recorded, policy: Policy, kinds: Kinds | None = None, has_own_delays: bool = False
+) -> Observer:
     """What would have become of the recorded jobs. kinds: on these nodes instead of its own.
+
+    Starts and stops take the medians; has_own_delays: what they took of the same attempt, where the
+    journal has one. That is known only afterwards: it tells how much of a deviation is delays.
 
     Nodes of other kinds are there from the first event on and never fail; reservations of nodes do
     not come then. Raises SimulationError.
     """
     outside = recorded.outside if kinds is None else list(_elsewhere(recorded.outside, kinds))
-    replay = _Again(recorded, outside, policy)
+    replay = _Again(recorded, outside, policy, has_own_delays)
     while replay.step():
         pass
     return replay.seen
@@ -70,12 +76,15 @@ class _Run:
     speed: int
     begin_ms: int = -1
     is_stopped: bool = False
-    stopped_ms: int = 0
     saves: bool = False  # on notice: before it is gone
+    saved_ms: int = 0
 
 
 class _Again:
-    def __init__(self, recorded: Recorded, outside: list[ev.Event], policy: Policy) -> None:
+    def __init__(
+        self, recorded: Recorded, outside: list[ev.Event], policy: Policy, has_own_delays: bool
+    ) -> None:
+        self._has_own_delays = has_own_delays
         self.seen = Observer()
         self._cluster = Cluster()
         self._decider = Decider(policy)
@@ -96,7 +105,7 @@ class _Again:
         came = self._outside_until(at_ms)
         if not (happened or came):
             self._tell(ev.Tick(at_ms))
-        if came or is_timed:
+        if is_timed or any(not isinstance(event, _STOP_NOBODY) for event in came):
             self._follow()
         self._decide()
         return True
@@ -122,15 +131,15 @@ class _Again:
 
     # ---- what came from outside -----------------------------------------------------------------
 
-    def _outside_until(self, at_ms: int) -> bool:
-        """Let it come again; False when nothing did."""
+    def _outside_until(self, at_ms: int) -> list[ev.Event]:
+        """Let it come again; what did."""
         first = self._next
         while self._next < len(self._outside) and self._outside[self._next].at_ms <= at_ms:
             event = self._outside[self._next]
             self._next += 1
             if self._is_possible(event, at_ms):
                 self._tell(replace(event, at_ms=at_ms))
-        return self._next > first
+        return self._outside[first : self._next]
 
     def _is_possible(self, event: ev.Event, at_ms: int) -> bool:
         """Whether it can happen here as well; makes room for an agent that begins anew."""
@@ -206,20 +215,21 @@ class _Again:
         self._left[job_id] = (number, legs[number].work_ms)
         shards = len(job.current.shards)
         if how.is_success:
-            for each in range(shards):
-                self._tell(ev.ShardExited(at_ms, job_id, run.attempt, each, how))
+            for each, shard in enumerate(job.current.shards):
+                if shard.state is not ShardState.EXITED:
+                    self._tell(ev.ShardExited(at_ms, job_id, run.attempt, each, how))
         else:
             self._tell(ev.ShardExited(at_ms, job_id, run.attempt, min(rank, shards - 1), how))
         run.begin_ms = -1  # what it did counts already
         self._halt(job, run, at_ms)
 
     def _leave_early(self, job_id: JobId, run: _Run, at_ms: int) -> None:
-        """All shards of the stopped attempt but the last are gone."""
+        """All shards of the stopped attempt but the last that lives are gone."""
         shards = self._cluster.jobs[job_id].current.shards
         self._answer(job_id, run, at_ms)
-        for rank, shard in enumerate(shards[:-1]):
-            if shard.state is not ShardState.EXITED:
-                self._tell(ev.ShardExited(at_ms, job_id, run.attempt, rank, _STOPPED))
+        live = [n for n, shard in enumerate(shards) if shard.state is not ShardState.EXITED]
+        for rank in live[:-1]:
+            self._tell(ev.ShardExited(at_ms, job_id, run.attempt, rank, _STOPPED))
 
     def _leave(self, job_id: JobId, run: _Run, at_ms: int) -> None:
         """The stopped attempt is gone."""
@@ -232,7 +242,7 @@ class _Again:
     def _answer(self, job_id: JobId, run: _Run, at_ms: int) -> None:
         """Tell of the checkpoint that it made on notice."""
         if run.saves:
-            age_ms = max(0, at_ms - run.stopped_ms - self._delays.save_ms)
+            age_ms = at_ms - run.saved_ms
             self._tell(ev.CheckpointReported(at_ms, job_id, run.attempt, age_ms))
             run.saves = False
 
@@ -251,22 +261,27 @@ class _Again:
         if not run.is_stopped:
             story = self._stories[job.id]
             elapsed_ms = at_ms - run.begin_ms if run.begin_ms >= 0 else 0
-            run.is_stopped, run.stopped_ms = True, at_ms
+            run.is_stopped = True
             run.saves = is_there and elapsed_ms > 0 and story.saves_when_told
             kept_ms = elapsed_ms - elapsed_ms % story.save_every_ms if story.save_every_ms else 0
+            first_ms, last_ms = self._stop_ms(job, run)
             if run.saves:
-                kept_ms = elapsed_ms + self._delays.save_ms
+                run.saved_ms = at_ms + min(first_ms, self._delays.save_ms)
+                kept_ms = run.saved_ms - run.begin_ms
             self._keep(job.id, kept_ms * run.speed // NORMAL_MICRO)
             if is_there:
-                self._leave_later(job, run, at_ms)
+                if first_ms < last_ms:
+                    self._later(at_ms + first_ms, _LEAVE_EARLY, job.id, run)
+                self._later(at_ms + last_ms, _LEAVE, job.id, run)
         if not is_there:
             del self._runs[job.id]
 
-    def _leave_later(self, job: Job, run: _Run, at_ms: int) -> None:
-        stop_ms, spread_ms = self._delays.stop_ms, self._delays.stop_spread_ms
-        if spread_ms and len(job.current.shards) > 1:
-            self._later(at_ms + max(0, stop_ms - spread_ms), _LEAVE_EARLY, job.id, run)
-        self._later(at_ms + stop_ms, _LEAVE, job.id, run)
+    def _stop_ms(self, job: Job, run: _Run) -> tuple[int, int]:
+        """How long after the order all shards but the last are gone, and that one."""
+        own_ms = self._stories[job.id].stops_ms if self._has_own_delays else {}
+        stop_ms = own_ms.get(run.attempt, self._delays.stop_ms)
+        is_gang = len(job.attempts[-1].shards) > 1
+        return max(0, stop_ms - self._delays.stop_spread_ms) if is_gang else stop_ms, stop_ms
 
     def _keep(self, job_id: JobId, work_ms: int) -> None:
         number, left_ms = self._left_of(job_id)
@@ -299,8 +314,10 @@ class _Again:
             for start in plan.starts:
                 speed = speed_micro(cluster, cluster.jobs[start.job_id], start.placements)
                 run = self._runs[start.job_id] = _Run(start.attempt, speed)
-                delays = self._delays
+                delays, story = self._delays, self._stories[start.job_id]
+                own_ms = story.starts_ms if self._has_own_delays else {}
                 is_first = start.attempt == 1
-                wait_ms = delays.first_start_ms if is_first else delays.next_start_ms
-                self._later(at_ms + wait_ms, _BEGIN, start.job_id, run)
+                median_ms = delays.first_start_ms if is_first else delays.next_start_ms
+                begin_ms = at_ms + own_ms.get(start.attempt, median_ms)
+                self._later(begin_ms, _BEGIN, start.job_id, run)
         raise SimulationError(f"{ROUNDS_MAX} decisions at {cluster.now_ms}, and no end")

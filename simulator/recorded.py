@@ -63,9 +63,12 @@ class Story:
 
     save_every_ms: 0: never by itself. saves_when_told: it answers a notice with a checkpoint.
     is_guessed: it had not ended, or never ran; its work is what it said, or the median of others.
+    starts_ms, stops_ms: what these took of its attempts, by number.
     """
 
     legs: list[Leg] = field(default_factory=list)
+    starts_ms: dict[int, int] = field(default_factory=dict)
+    stops_ms: dict[int, int] = field(default_factory=dict)
     save_every_ms: int = 0
     saves_when_told: bool = False
     is_guessed: bool = False
@@ -137,6 +140,7 @@ class _Fold:
         saves = self._saves.pop(job.id, [])
         if attempt.running_ms:
             took_ms = attempt.running_ms - attempt.placed_ms
+            story.starts_ms[attempt.number] = took_ms
             (self._first if attempt.number == 1 else self._next).append(took_ms)
         stopped = attempt.stop_goal is not None
         self._learn_saves(story, job, attempt, saves)
@@ -153,7 +157,10 @@ class _Fold:
             early_ms = _early_ms(attempt) if how.is_success else ()
             story.legs.append(Leg(max(1, work_ms), how, rank, early_ms))
         self._ended.discard(job.id) if own is None else self._ended.add(job.id)
-        if stopped and any(s.exit and s.exit.reason is ExitReason.STOPPED for s in attempt.shards):
+        if not stopped:
+            return
+        story.stops_ms[attempt.number] = attempt.ended_ms - attempt.stopping_ms
+        if any(s.exit and s.exit.reason is ExitReason.STOPPED for s in attempt.shards):
             self._stops.append(attempt.ended_ms - attempt.stopping_ms)
             if len(attempt.shards) > 1:
                 self._spreads.append(max(_early_ms(attempt)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aimass.core.model import JobId
 from aimass.core.policy import Policy
-from aimass.policies.registry import ORDERS, PLACERS, make_policy
+from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS, make_policy
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.counterfactual import again
 from aimass.simulator.observed import Life, figures
@@ -44,9 +44,11 @@ class Comparison:
     deviations: tuple[Deviation, ...]
 
 
-def compare(recorded: Recorded, policy: Policy, kinds: Kinds | None = None) -> Comparison:
-    """Replay the journal under this policy, on these nodes or its own. Raises SimulationError."""
-    live, simulated = recorded.seen, again(recorded, policy, kinds)
+def compare(
+    recorded: Recorded, policy: Policy, kinds: Kinds | None = None, has_own_delays: bool = False
+) -> Comparison:
+    """Replay the journal, see counterfactual.again. Raises SimulationError."""
+    live, simulated = recorded.seen, again(recorded, policy, kinds, has_own_delays)
     both = [job_id for job_id in live.lives if job_id in simulated.lives]
     held = [j for j in both if live.lives[j].attempts or simulated.lives[j].attempts]
     pairs = [(live.lives[job_id], simulated.lives[job_id]) for job_id in held]
@@ -93,7 +95,9 @@ def recorded_policy(recorded: Recorded) -> tuple[str, Policy]:
         raise ValueError(f"the journal holds no plan, so no policy; fix: {fix}")
     tag = recorded.tags[-1]
     names = [seam.partition("@")[0] for seam in tag.split(" ")[0].split("+")]
-    if len(names) < 2 or names[0] not in ORDERS or names[1] not in PLACERS:
+    if names[0] in ALLOTTERS:
+        names = names[1:]  # its order has its name
+    if len(names) < 2 or names[0] not in (*ORDERS, *ALLOTTERS) or names[1] not in PLACERS:
         raise ValueError(f"the journal's policy {tag!r} is not known here; fix: {fix}")
     options = {m[1] or m[3]: m[2] or m[4] for m in _OPTION.finditer(tag)}
     budget = options.get("move-budget")
