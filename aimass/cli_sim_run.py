@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from aimass.cli_base import Command, common_options, output_option
+from aimass.cli_base import Command, common_options, live, output_option
 from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_options import (
     FIX,
@@ -56,6 +56,7 @@ class Tools(NamedTuple):
 @click.option(
     "--policy",
     "policy_text",
+    shell_complete=live("policy_names"),
     default="fair",
     show_default=True,
     metavar="NAME[:OPTION=VALUE,…]",
@@ -64,6 +65,7 @@ class Tools(NamedTuple):
 @click.option(
     "--compare",
     "others",
+    shell_complete=live("policy_names"),
     default="",
     metavar="NAME[,…]",
     help="More policies on the same jobs.",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from aimass.cli_base import Command, Parsed, common_options, output_option
+from aimass.cli_base import Command, Parsed, common_options, live, output_option
 from aimass.cli_sim_base import Row, installed, refusals
 from aimass.cli_sim_options import (
     FIX,
@@ -74,6 +74,7 @@ class Asked(NamedTuple):
 @world_options
 @click.option(
     "--policy",
+    shell_complete=live("policy_names"),
     default="fair",
     show_default=True,
     metavar="NAME[:OPTION=VALUE,…]",
@@ -167,7 +168,7 @@ def size(
     write_page(
         report_file,
         lambda made: tools.page.size_page(trials, wanted, kinds, about, made),
-        input_sha256=tools.traces.digest(trace_file),
+        input_sha256=tools.traces.digest(trace_file, trace_form, perf_path),
     )
 
 

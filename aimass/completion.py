@@ -37,6 +37,14 @@ def window_names(incomplete: str) -> list[str]:
     )
 
 
+def policy_names(incomplete: str) -> list[str]:
+    """Give names of policies that go on with the last word of a list; no scheduler is asked."""
+    from aimass.policies.described import POLICIES
+
+    before, comma, word = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in POLICIES if name.startswith(word)]
+
+
 def _names(incomplete: str, ask: "Callable[[Client], Iterable[str]]") -> list[str]:
     """Give what a scheduler answers; an empty list on any failure, without a word."""
     with contextlib.suppress(Exception):  # an error message would land in the middle of typing

@@ -5,6 +5,7 @@ manifest.json. Equal runs give equal bytes, but for what was measured (summary.j
 """
 
 import gzip
+import hashlib
 import io
 import json
 import platform
@@ -67,8 +68,8 @@ class ReportFolder:
     def _write(self) -> None:
         rows = [run.row for run in self._runs]
         manifest = manifest_of(rows, self._cluster, self._argv)
-        name = Path(self._cluster).name  # of a file; of what is none, the same
-        cluster = name if name == self._cluster else f"{spelled(self._kinds)} of {name}"
+        path = Path(self._cluster)
+        cluster = f"{spelled(self._kinds)} of {path.name}" if path.is_file() else self._cluster
         about = About(rows[0]["trace"], cluster, gpus_of(self._kinds), shown(manifest))
         put(self._folder / "report.html", page(self._runs, about))
         put(self._folder / "summary.json", _pretty({"runs": rows}))
@@ -86,10 +87,15 @@ def manifest_of(rows: Sequence[Row], cluster: str, argv: Sequence[str]) -> Row:
         "trace": rows[0]["trace"],
         "input_sha256": rows[0]["input_sha256"],
         "cluster": cluster,
+        **({"cluster_sha256": _sha256(Path(cluster))} if Path(cluster).is_file() else {}),
         "policies": list(dict.fromkeys(row["policy"] for row in rows)),
         "seeds": list(dict.fromkeys(row["seed"] for row in rows)),
         **made_by(),
     }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def made_by() -> Row:

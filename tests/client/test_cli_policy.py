@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from click import Context
 
 from aimass import cli
 from aimass.cli_policy import describe
+from aimass.cli_sim_run import run
 from aimass.policies.described import NEEDS, POLICIES, example
 from aimass.policies.registry import ALLOTTERS, ORDERS, RANKED
 from aimass.simulator import parity_gavel, parity_pollux, run_policies
@@ -92,6 +94,13 @@ def test_a_description_says_all_that_there_is(
 def test_an_unknown_policy_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["policy", "describe", "fare"]) == 3
     assert "did you mean fair?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["policy_text", "others"])
+def test_tab_completes_the_last_of_several_policies(option: str) -> None:
+    (param,) = (param for param in run.params if param.name == option)
+    found = param.shell_complete(Context(run), "fair,srt")
+    assert [item.value for item in found] == ["fair,srtf", "fair,srtf-gpu"]
 
 
 def test_tab_completes_names() -> None:

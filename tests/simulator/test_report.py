@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,18 @@ def test_seeds_are_bands_and_intervals() -> None:
     assert "Difference in average completion time, against fair" in text
 
 
+def test_a_cluster_in_a_file_is_named_by_its_kinds_and_its_hash() -> None:
+    Path("c.yaml").write_text("nodes: {count: 3, gpus: 4xA100, price: 2}\n")
+    words = ["--trace", "jobs.jsonl", "--cluster", "c.yaml", "--compare", "las", "--report", "r"]
+    assert cli.run(["sim", "run", *words]) == 0
+    manifest = json.loads(Path("r/manifest.json").read_text())
+    assert manifest["cluster_sha256"] == sha256(Path("c.yaml").read_bytes()).hexdigest()
+    _, read = page()
+    assert "jobs.jsonl on 3x4xA100 of c.yaml" in read.words
+    assert "Average completion time and cost" in read.words
+
+
+@pytest.mark.slow
 def test_many_policies_still_fit() -> None:
     policies = [f"las:limits={limit}" for limit in range(100, 2100, 100)]
     sim("--policy", "fair", "--compare", ",".join(policies), "--report", "r")

@@ -38,6 +38,7 @@ def page(*words: str) -> tuple[str, Read]:
     return text, checked(text)
 
 
+@pytest.mark.slow
 def test_a_sweep_shows_lines_over_load_and_size_and_intervals() -> None:
     text, read = page("sweep", "grid.yaml", "--workers", "1")
     assert "Average completion time, jobs.jsonl on 2x4xA100" in read.words
