@@ -139,22 +139,22 @@ class Machines:
         for node_id in (*change.remove, *change.drain):
             if node_id in self._there and node_id not in self.leaving:
                 self._drains[node_id] = self._drains.get(node_id, 0) + 1
-                leaves = node_id in change.remove
-                if leaves or not change.notice_ms:  # else its window begins
-                    why = "leaves" if leaves else "maintenance"
-                    apply(self._cluster, ev.NodeCordoned(at_ms, node_id, "plan", why, at_ms))
+                why = "leaves" if node_id in change.remove else "maintenance"
+                apply(self._cluster, ev.NodeCordoned(at_ms, node_id, "plan", why, at_ms))
                 self._set_out(node_id, at_ms)
+                if node_id not in change.remove:
+                    self._later(at_ms + change.drain_ms, partial(self._undrain, node_id))
         self.leaving.update(dict.fromkeys(n for n in change.remove if n in self._there))
         self.retire(at_ms)
-        for node_id in change.drain:
-            self._later(at_ms + change.drain_ms, partial(self._undrain, node_id))
 
     def _announce(self, change: Change, begin_ms: int, at_ms: int, jobs: Jobs) -> None:
-        """The scheduler is told of a maintenance window that begins then."""
-        self._windows += 1
-        name, nodes = f"plan-{self._windows}", tuple(map(str, change.drain))
-        spec = WindowSpec(name, begin_ms, change.drain_ms, nodes, maintenance=True)
-        apply(self._cluster, ev.WindowPut(at_ms, spec, "plan"))
+        """The scheduler is told of a maintenance that begins then, on the nodes that it knows."""
+        nodes = tuple(str(node_id) for node_id in change.drain if node_id in self._there)
+        if nodes:
+            self._windows += 1
+            name, length_ms = f"plan-{self._windows}", change.drain_ms
+            spec = WindowSpec(name, begin_ms, length_ms, nodes, maintenance=True)
+            apply(self._cluster, ev.WindowPut(at_ms, spec, "plan"))
 
     def _undrain(self, node_id: NodeId, at_ms: int, jobs: Jobs) -> None:
         if node_id not in self._there or node_id in self.leaving:

@@ -188,6 +188,27 @@ def test_of_a_maintenance_that_was_announced_nothing_is_stopped_that_could_wait(
         assert outcome.down == 4000 * HOUR_MS
 
 
+def test_a_maintenance_may_be_announced_before_its_nodes_join() -> None:
+    node = parse_cluster("1x4xA")
+    changes = (
+        Change(2 * HOUR_MS, add=node),
+        Change(3 * HOUR_MS, (), (), (NodeId("n0"), NodeId("n1")), HOUR_MS, 2 * HOUR_MS),
+    )
+    jobs = [long_job(3, 4, "a"), TraceJob("b", 2 * HOUR_MS, 2 * HOUR_MS, 4000)]
+    records, outcome = played(jobs, node, Models(changes=changes))
+    assert records["a"].attempts == 1
+    assert (records["b"].end_ms, records["b"].attempts) == (5 * HOUR_MS, 2)
+    assert outcome.down == 2 * 4000 * HOUR_MS
+
+
+def test_what_is_planned_for_a_node_that_is_not_there_yet_is_of_no_account() -> None:
+    node, later = parse_cluster("1x4xA"), NodeId("n1")
+    changes = (Change(0, drain=(later,), drain_ms=HOUR_MS), Change(0, node, remove=(later,)))
+    records, outcome = played([long_job(3, 4)], node, Models(changes=changes))
+    assert (records["a"].end_ms, records["a"].attempts) == (3 * HOUR_MS, 1)
+    assert (outcome.down, outcome.capacity_milli) == (0, 4000)
+
+
 def test_a_job_whose_nodes_left_is_listed_as_unfinished() -> None:
     changes = (Change(HOUR_MS, remove=(NodeId("n0"),)),)
     models = replace(failing(app_fit=1000), changes=changes)
