@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aimass.policies.lp_highs import Floats, Solver
-from aimass.policies.lp_shares import KEPT, Answer, Crowd, Layout, max_min, water_filled
+from aimass.policies.lp_shares import KEPT, Answer, Crowd, Layout, highest, max_min, water_filled
 
-FAIRNESS_STEPS = 50  # it takes three to six
+FAIRNESS_STEPS = 50  # it takes three to seven
 FAIRNESS_EPSILON = 1e-6
 
 
@@ -46,23 +46,30 @@ def finish_time_fair(
 ) -> Answer | None:
     """Make the largest of (age + left / rate) / alone as small as can be; level: how large.
 
-    start: any feasible X. Each program asks for the rates that the last answer's largest ratio
-    needs, and gives every job as much above these as it can; the ratio falls, faster and faster
-    (Dinkelbach's method), and one more interior solution is taken where it ends. Programs: 4 to 8.
+    start: any feasible X. A ratio asks for rates, and z is how many times these everybody can have:
+    the ratio is sought at which z is 1, by Newton's method, whose slope is in the rows' prices. At
+    the end an interior solution. Four to eight programs.
     """
+    layout = Layout(crowd)
+    least = float((clocks.age / clocks.alone).max())  # of who would be done at once
     ratio = _ratio(rates, clocks, start)
-    answer = None
     for _ in range(FAIRNESS_STEPS):
-        allowed = ratio * clocks.alone - clocks.age
-        found = max_min(solver, crowd, rates * (allowed / clocks.left)[:, None])
-        if found is None:
-            return answer
-        answer = Answer(found.shares, ratio)
-        lower = _ratio(rates, clocks, found.shares)
-        if not lower < ratio * (1 - FAIRNESS_EPSILON):
-            return answer
-        ratio = lower
-    return answer
+        worth = rates * ((ratio * clocks.alone - clocks.age) / clocks.left)[:, None]
+        scale = highest(worth)
+        zeros = np.zeros(layout.jobs)
+        solved = solver.vertex(layout.program(worth / scale, layout.of_level(), zeros))
+        if solved is None:
+            return None
+        z, prices = float(solved.x[-1]) * scale, np.abs(solved.row_dual[: layout.jobs])
+        rate = (rates * layout.shares(solved.x)).sum(axis=1)
+        slope = float((prices * rate * clocks.alone / clocks.left).sum())
+        if abs(z - 1) < FAIRNESS_EPSILON or slope <= 0:
+            break
+        ratio = max(ratio - (z - 1) / slope, (ratio + 9 * least) / 10)
+    found = max_min(
+        solver, crowd, rates * ((ratio * clocks.alone - clocks.age) / clocks.left)[:, None]
+    )
+    return None if found is None else Answer(found.shares, ratio)
 
 
 def _ratio(rates: Floats, clocks: Clocks, shares: Floats) -> float:

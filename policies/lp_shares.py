@@ -95,7 +95,7 @@ def max_min(solver: Solver, crowd: Crowd, worth: Floats) -> Answer | None:
     Who could have more than the least need not get it; see `water_filled`.
     """
     layout = Layout(crowd)
-    scale = _highest(worth)
+    scale = highest(worth)
     program = layout.program(worth / scale, layout.of_level(), np.zeros(layout.jobs))
     solved = solver.interior(program)
     if solved is None:
@@ -111,7 +111,7 @@ def water_filled(solver: Solver, crowd: Crowd, worth: Floats) -> Answer | None:
     any optimum (complementary slackness), and is final.
     """
     layout = Layout(crowd)
-    scale = _highest(worth)
+    scale = highest(worth)
     solved = solver.vertex(layout.program(worth / scale, layout.of_level(), np.zeros(layout.jobs)))
     least: float | None = None
     rising: Flags = np.ones(layout.jobs, np.bool_)
@@ -127,7 +127,7 @@ def water_filled(solver: Solver, crowd: Crowd, worth: Floats) -> Answer | None:
     return None
 
 
-def _highest(worth: Floats) -> float:
+def highest(worth: Floats) -> float:
     """What the least level cannot exceed: the solver's tolerances are for values about 1."""
     return max(float(worth.max(axis=1).min()), 1e-300)
 
