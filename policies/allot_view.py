@@ -14,7 +14,7 @@ from aimass.core.model import Goal, Job, JobId, JobState, Node, NodeState, Place
 from aimass.core.policy import Want
 from aimass.core.runtimes import run_estimate
 from aimass.core.spec import JobSpec
-from aimass.core.speeds import NORMAL_MICRO, Speeds
+from aimass.core.speeds import NORMAL_MICRO, Speeds, Told
 from aimass.policies.allot_speeds import Levels, Model, levels_of
 
 UNKNOWN = -1
@@ -116,7 +116,7 @@ def view_of(cluster: Cluster, has_work: bool = True) -> View:
             if has is not None:
                 left[has.model] -= has.gpus
         else:
-            jobs.append(_live_job(cluster, job, has, models, memory, has_work))
+            jobs.append(memory.live_job(cluster, job, has, models, has_work))
     models = tuple(m._replace(gpus=max(0, n)) for m, n in zip(models, left, strict=True))
     weights = {name: queue.spec.weight for name, queue in cluster.queues.items()}
     leaving = tuple(
@@ -311,18 +311,38 @@ def _works_from_ms(job: Job) -> int:
 
 
 class _Memory:
-    """Levels of jobs of one cluster, with what they rest on. Losing it costs making them again."""
+    """What jobs of one cluster come to, with what it rests on. Losing it costs making it again."""
 
-    __slots__ = ("_kept", "_models")
+    __slots__ = ("_kept", "_models", "_waiting")
 
     def __init__(self) -> None:
         self._models: tuple[Model, ...] = ()
         self._kept: dict[JobId, tuple[JobSpec, Speeds, tuple[Levels, ...]]] = {}
+        self._waiting: dict[JobId, tuple[JobSpec, Told, int, bool, LiveJob]] = {}
 
     def begin(self, models: tuple[Model, ...], jobs: int) -> None:
         """Forget what rests on other nodes, and jobs that are over when they are many."""
         if models != self._models or len(self._kept) > 2 * jobs + _SLACK:
-            self._models, self._kept = models, {}
+            self._models, self._kept, self._waiting = models, {}, {}
+
+    def live_job(
+        self,
+        cluster: Cluster,
+        job: Job,
+        has: Held | None,
+        models: tuple[Model, ...],
+        has_work: bool,
+    ) -> LiveJob:
+        """The job; while it waits, and says how long it runs, the one that was made before."""
+        spec = job.spec
+        if has is not None or not spec.run_ms or spec.deadline_ms:
+            return _live_job(cluster, job, has, models, self, has_work)
+        rests_on = (spec, job.told, job.queued_ms, has_work)
+        kept = self._waiting.get(job.id)
+        if kept is None or kept[0] is not spec or kept[1:4] != rests_on[1:]:
+            kept = (*rests_on, _live_job(cluster, job, has, models, self, has_work))
+            self._waiting[job.id] = kept
+        return kept[4]
 
     def levels(self, job: Job, models: tuple[Model, ...]) -> tuple[Levels, ...]:
         """By model, made again when the spec or what the program measured is another."""

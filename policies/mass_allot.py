@@ -31,22 +31,28 @@ class Mass(Allotter):
 
     def choose(self, view: View, fuel: Fuel) -> Chosen:
         """See Allotter.choose. Chosen again until it agrees with itself."""
-        held = _once(view)
+        settled, held = view, _once(view)
         for _ in range(SETTLE_MAX):
-            again = _once(_as_if(view, held))
-            if again == held:
+            seen = _as_if(settled, held)
+            if seen is settled:
                 break
-            held = again
+            settled, held = seen, _once(seen)
         choices = [
             Choice(j, held[j.seq], _reason(j, held[j.seq])) for j in view.jobs if j.seq in held
         ]
-        wakes = (next_step_ms(view.jobs, view.now_ms), next_round_ms(view))
+        wakes = (next_step_ms(settled.jobs, view.now_ms), next_round_ms(view))
         return Chosen(choices, min((at_ms for at_ms in wakes if at_ms), default=0))
 
 
 def _as_if(view: View, held: dict[int, Held]) -> View:
-    """The view when everybody holds that."""
-    return replace(view, jobs=tuple(replace(job, has=held.get(job.seq)) for job in view.jobs))
+    """The view when everybody holds that; the same one when they do."""
+    if all(held.get(job.seq) == job.has for job in view.jobs):
+        return view
+    jobs = (
+        job if held.get(job.seq) == job.has else replace(job, has=held.get(job.seq))
+        for job in view.jobs
+    )
+    return replace(view, jobs=tuple(jobs))
 
 
 class _Step(NamedTuple):
@@ -69,7 +75,7 @@ def _once(view: View) -> dict[int, Held]:
     later: list[_Step] = []
     for heap, is_within in ((steps, True), (later, False)):
         heapify(heap)
-        while heap:
+        while heap and any(left):
             step = heappop(heap)
             job, now = jobs[step.seq], held.get(step.seq)
             if now is not None and (now.model != step.model or not step.at):
