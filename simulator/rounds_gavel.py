@@ -209,9 +209,11 @@ class Rounds:
         slices: list[Slice] = []
         for type_ in order:
             left = self.capacity[type_]
-            for live in sorted(everybody, key=lambda one: _owed(one, type_), reverse=True):
+            owed = [_owed(live, type_) for live in everybody]
+            for at in sorted(range(len(everybody)), key=owed.__getitem__, reverse=True):
                 if not left:
                     break
+                live = everybody[at]
                 job, rate = live.job, live.job.rates[type_]
                 if live.index in holding or rate <= 0 or job.gpus > left:
                     continue
