@@ -20,7 +20,7 @@ from aimass.policies.mass_shares import Shares
 from aimass.policies.mass_worth import Worth, next_step_ms, worths
 from aimass.policies.optimus import keep_where_it_pays
 
-SETTLE_MAX = 4  # how often it looks at its own result before that has to do
+SETTLE_MAX = 8  # how often it looks at its own result before that has to do
 
 
 class Mass(Allotter):
@@ -30,17 +30,23 @@ class Mass(Allotter):
         super().__init__(name)
 
     def choose(self, view: View, fuel: Fuel) -> Chosen:
-        """See Allotter.choose. Chosen again until it agrees with itself."""
-        settled, held = view, _once(view)
+        """See Allotter.choose. Chosen again until it agrees with itself, or comes round.
+
+        Of choices that follow each other in a circle the first is taken: what is held, if that is
+        among them.
+        """
+        seen = [{job.seq: job.has for job in view.jobs if job.has is not None}]
         for _ in range(SETTLE_MAX):
-            seen = _as_if(settled, held)
-            if seen is settled:
+            held = _once(_as_if(view, seen[-1]))
+            if held in seen:
                 break
-            settled, held = seen, _once(seen)
+            seen.append(held)
+        else:
+            held = seen[-1]
         choices = [
             Choice(j, held[j.seq], _reason(j, held[j.seq])) for j in view.jobs if j.seq in held
         ]
-        wakes = (next_step_ms(settled.jobs, view.now_ms), next_round_ms(view))
+        wakes = (next_step_ms(_as_if(view, held).jobs, view.now_ms), next_round_ms(view))
         return Chosen(choices, min((at_ms for at_ms in wakes if at_ms), default=0))
 
 
