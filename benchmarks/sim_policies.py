@@ -83,7 +83,8 @@ def figures(name: str, policy: str, records: list[Record], kinds: Kinds) -> dict
         "jct_mean_s": sum(times_s) / len(times_s),
         "jct_p99_s": times_s[min(len(times_s) - 1, len(times_s) * 99 // 100)],
         "worst_ftf": max(fairness(records, kinds)),
-        "makespan_s": max(r.end_ms for r in records) / 1000 - records[0].job.submit_ms / 1000,
+        "makespan_s": (max(r.end_ms for r in records) - min(r.job.submit_ms for r in records))
+        / 1000,
         "restarts": sum(r.attempts - 1 for r in records) / len(records),
         "in_time": sum(r.end_ms <= r.job.submit_ms + r.job.slo_ms for r in due) if due else None,
     }

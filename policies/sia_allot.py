@@ -7,6 +7,7 @@ Made anew whenever somebody comes or goes, and every minute while programs measu
 """
 
 from aimass.core.policy import Fuel
+from aimass.core.speeds import NORMAL_MICRO
 from aimass.policies.allot_view import Held, LiveJob, View
 from aimass.policies.allotter import Allotter, Choice, Chosen, next_round_ms
 from aimass.policies.optimus import keep_where_it_pays, marginal
@@ -66,10 +67,10 @@ def costs_of(view: View, job: LiveJob) -> list[tuple[Held, float]]:
             held = Held(index, gpus)
             if gpus <= model.gpus:
                 found.append((held, speed))
-    if job.has is not None and job.has not in [held for held, _ in found]:
-        found.append((job.has, job.speed(job.has)))
-    least = min((speed for _, speed in found if speed), default=1)
+    least = min((speed for _, speed in found if speed), default=NORMAL_MICRO)
     fewest = min((held.gpus for held, _ in found), default=1)
+    if job.has is not None and job.has not in [held for held, _ in found]:
+        found.append((job.has, job.speed(job.has)))  # what it would not choose now scales nothing
     factor = _restart_factor(view.now_ms - job.submitted_ms, job.restarts, job.restart_ms)
     costs = []
     for held, speed in found:
