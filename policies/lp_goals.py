@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aimass.policies.lp_highs import Floats, Solver
-from aimass.policies.lp_shares import KEPT, Answer, Crowd, Layout, highest, max_min, water_filled
+from aimass.policies.lp_shares import KEPT, Answer, Crowd, Layout, highest, max_min
 
-FAIRNESS_STEPS = 50  # it takes three to seven
+FAIRNESS_STEPS = 50  # it takes about four
 FAIRNESS_EPSILON = 1e-6
 
 
@@ -108,17 +108,3 @@ def cheapest(
     cost: Floats = np.append(-gains / max(float(gains.max()), 1e-300), 0.0)
     solved = solver.vertex(layout.program(rates, cost, needs, rises=False))
     return None if solved is None else Answer(layout.shares(solved.x), 0.0)
-
-
-def hierarchical(
-    solver: Solver, crowd: Crowd, rates: Floats, queue_weights: Floats, queue_of: list[int]
-) -> Answer | None:
-    """Water-filled max-min fairness in which a queue's weight is shared by its jobs.
-
-    queue_weights: (queues,). queue_of: of each job.
-    """
-    index = np.array(queue_of)
-    counts = np.bincount(index, minlength=len(queue_weights))
-    weights = queue_weights[index] / counts[index]
-    weights = weights * len(index) / weights.sum()
-    return water_filled(solver, crowd, of_fairness(crowd, rates, weights))

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aimass.core.events import QueuePut
 from aimass.core.model import Exit, ExitReason, Job
-from aimass.core.queues import QueueSpec
 from aimass.core.speeds import SpeedOn
 from aimass.policies.allot_view import Held
 from aimass.policies.gavel_allot import GAVEL, INTERVAL_MS, Candidate, GavelAllot, choose
@@ -101,9 +99,6 @@ def test_nothing_wakes_whoever_has_all_of_its_share() -> None:
 
 
 def test_queues_share_by_weight_however_many_jobs_they_bring() -> None:
-    world = world_of(a=4)
-    world.do(QueuePut, spec=QueueSpec("many"))
-    world.do(QueuePut, spec=QueueSpec("few"))
     table = Table(Goal.MAX_MIN, (4,), (row("few"), *[row("many")] * 4), weights=(("many", 3),))
     few, *many = shares_of(table).micro
     assert few == (1_000_000,)

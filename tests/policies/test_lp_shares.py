@@ -9,7 +9,6 @@ from aimass.policies.lp_goals import (
     Clocks,
     cheapest,
     finish_time_fair,
-    hierarchical,
     of_fairness,
     of_makespan,
     within,
@@ -112,12 +111,6 @@ def test_deadlines_that_cannot_all_be_kept_are_missed_alike() -> None:
     assert levels(answer, rates) == pytest.approx([0.5, 0.5], abs=1e-4)
     never = cheapest(Solver(), crowd, rates, np.ones(1), np.array([5.0, 0.0]))
     assert levels(never, rates) == pytest.approx([1.0, 0.0], abs=1e-4)
-
-
-def test_a_queue_shares_its_weight_among_its_jobs() -> None:
-    crowd, rates = crowd_of([1, 1, 1], [1], [[1.0], [1.0], [1.0]])
-    answer = hierarchical(Solver(), crowd, rates, np.array([1.0, 1.0]), [0, 1, 1])
-    assert levels(answer, rates) == pytest.approx([0.5, 0.25, 0.25], abs=EPSILON)
 
 
 def test_what_has_no_optimum_is_none() -> None:
