@@ -59,7 +59,7 @@ class Shares(NamedTuple):
 
 
 def shares_of(table: Table) -> Shares:
-    """The shares that the goal asks for. Four to eight programs at most, or one for each level."""
+    """The shares that the goal asks for. About five programs, or one for each level."""
     try:
         found = _solved(table)
     except ImportError:

@@ -48,7 +48,7 @@ def finish_time_fair(
 
     start: any feasible X. A ratio asks for rates, and z is how many times these everybody can have:
     the ratio is sought at which z is 1, by Newton's method, whose slope is in the rows' prices. At
-    the end an interior solution. Four to eight programs.
+    the end an interior solution. About five programs.
     """
     layout = Layout(crowd)
     least = float((clocks.age / clocks.alone).max())  # of who would be done at once
