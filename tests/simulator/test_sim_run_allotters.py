@@ -78,6 +78,14 @@ def test_mass_needs_less_than_half_of_what_waiting_in_line_takes() -> None:
     assert sum(mass) / len(mass) <= min(sum(fifo) / len(fifo) / 2, 14_623)
 
 
+@shared
+def test_mass_comes_to_rest_where_two_alike_want_the_fast_model() -> None:
+    """100 jobs at once; two as long as each other once took turns for ever at one moment."""
+    path = SHARED / "gavel" / "physical_minimize_makespan.trace"
+    times = jct_s(records("mass", list(read_trace(path)), "8x1xv100+16x1xp100+24x1xk80", path))
+    assert sum(times) / len(times) <= 27_000
+
+
 def elastic(name: str, submit_ms: int, work_ms: int, **others: int) -> TraceJob:
     """A job on 1, 2 or 4 GPUs, twice as fast on four as on one."""
     speeds = tuple(SpeedOn("", n, 0, s) for n, s in ((1, 10**6), (2, 1_500_000), (4, 2 * 10**6)))
