@@ -22,9 +22,19 @@ def capacity_of(kinds: Kinds, types: Sequence[str]) -> tuple[int, ...]:
 
 
 def types_of(kinds: Kinds, jobs: Sequence[TraceJob]) -> tuple[str, ...]:
-    """The cluster's types, fastest last, by what the speeds of all jobs add up to, then by name."""
+    """The cluster's types, fastest last, then by name.
+
+    By how fast the jobs are that run there, on average, each as a part of its own best: a few that
+    are several times faster somewhere do not settle it for all.
+    """
     names = sorted({kind.gpu_type for kind in kinds})
-    return tuple(sorted(names, key=lambda name: sum(_speed_micro(job, name) for job in jobs)))
+    parts: dict[str, list[int]] = {name: [] for name in names}
+    for job in jobs:
+        speeds = [_speed_micro(job, name) for name in names]
+        for name, speed in zip(names, speeds, strict=True):
+            if speed:
+                parts[name].append(speed * NORMAL_MICRO // max(speeds))
+    return tuple(sorted(names, key=lambda name: sum(parts[name]) // max(1, len(parts[name]))))
 
 
 def round_jobs(

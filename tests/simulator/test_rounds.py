@@ -75,6 +75,14 @@ def test_a_trace_without_a_table_goes_by_its_speeds() -> None:
     }
 
 
+def test_a_few_jobs_that_are_far_faster_somewhere_do_not_make_that_the_fastest_type() -> None:
+    """As on Gavel's trace single4, where its P100 would come before its V100."""
+    usual = (SpeedOn("P100", 0, 0, 600_000),)
+    odd = (SpeedOn("P100", 0, 0, 9_000_000),)
+    jobs = [trace_job(f"{n}", 1000, speeds=usual if n else odd) for n in range(5)]
+    assert types_of(parse_cluster("1x1xP100+1x1xV100"), jobs) == ("P100", "V100")
+
+
 @shared
 @pytest.mark.parametrize("policy", ["gavel-fifo", "gavel-max-min-perf"])
 def test_the_production_core_ends_every_job_when_the_loop_does(policy: str) -> None:
