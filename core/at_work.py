@@ -8,6 +8,11 @@ from aimass.core.queues import ROOT
 from aimass.core.runtimes import expected_end_ms, stop_ms
 
 
+def idle_milli(cluster: Cluster) -> int:
+    """Milli-GPU that nobody owns once all have left who are leaving, whole or not. O(1)."""
+    return cluster.index.totals.with_failed("gpu") - cluster.queues[ROOT].owned("gpu")
+
+
 class AtWork:
     """The active jobs of a cluster; for as long as none starts or ends."""
 

@@ -13,10 +13,10 @@ says who may take from whom.
 from bisect import bisect_right
 from itertools import accumulate
 
+from aimass.core.at_work import idle_milli
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.policy import Placed, RankedOrder, Standing, Want
 from aimass.core.preempt import claiming, enter
-from aimass.core.queues import ROOT
 from aimass.core.search import Search
 from aimass.core.stop_rules import are_shared
 from aimass.core.victims import Victim, evict, keep, smallest_forms, stoppable
@@ -45,7 +45,7 @@ def may_by_order(search: Search, job: Job) -> bool:
         return False
     held = _held_later(search, order, job)
     least_milli = amounts_least(job, search.cluster.now_ms)["gpu"]
-    return held > 0 and _idle_milli(search) + held >= least_milli
+    return held > 0 and idle_milli(search.cluster) + held >= least_milli
 
 
 def preempt_by_order(search: Search, job: Job) -> bool:
@@ -120,7 +120,7 @@ def _choose(
 ) -> tuple[Placed, list[Victim]] | None:
     """Evict on the draft, the last first, until the job fits; then let stay who still can."""
     draft, gpu_milli = search.draft, amounts_asked(job, want)["gpu"]
-    if _idle_milli(search) + sum(victim.cost for victim in later) < gpu_milli:
+    if idle_milli(search.cluster) + sum(victim.cost for victim in later) < gpu_milli:
         return None
     chosen: list[Victim] = []
     next_try = 1
@@ -130,7 +130,7 @@ def _choose(
         chosen.append(victim)
         if len(chosen) < next_try and victim is not later[-1]:
             continue
-        if _idle_milli(search) < gpu_milli:
+        if idle_milli(search.cluster) < gpu_milli:
             next_try = len(chosen) + 1
             continue
         mark = draft.checkpoint()
@@ -144,7 +144,7 @@ def _choose(
     needed = []
     for victim in reversed(chosen):
         keep(search, victim)
-        if _idle_milli(search) >= gpu_milli:
+        if idle_milli(search.cluster) >= gpu_milli:
             mark = draft.checkpoint()
             stays = search.place(job, want, []) is not None
             draft.rollback(mark)
@@ -154,9 +154,3 @@ def _choose(
         needed.append(victim)
     placed = search.place(job, want, [])
     return (placed, needed) if placed is not None else None
-
-
-def _idle_milli(search: Search) -> int:
-    """Milli-GPU that nobody owns once all have left who are leaving, whole or not."""
-    cluster = search.cluster
-    return cluster.index.totals.with_failed("gpu") - cluster.queues[ROOT].owned("gpu")

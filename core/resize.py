@@ -4,6 +4,7 @@ A resize restarts the gang: its attempt is stopped and its next one claims place
 can come in between. To move is to resize to the same size.
 """
 
+from aimass.core.at_work import idle_milli
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobState, StopRule
 from aimass.core.plan import Claim, Stop
@@ -93,7 +94,8 @@ def _grow_one(search: Search, job: Job) -> None:
     cluster, draft, gain_of = search.cluster, search.draft, search.policy.resize.gain
     has, mark = size_of(job), draft.checkpoint()
     best, chosen = 0, None
-    for shards in elastic_of(job).sizes(elastic_of(job).max_shards):
+    most = min(elastic_of(job).max_shards, has + _most_more(search, job))
+    for shards in elastic_of(job).sizes(most):
         if shards <= has or not search.fuel.left:
             break
         if gain_of(cluster, job, shards) <= best:
@@ -114,6 +116,12 @@ def _grow_one(search: Search, job: Job) -> None:
     shards = chosen.sizes[job.spec.elastic_role]
     reason = f"grows from {has} to {shards} shards into what idles"
     restart(search, job, StopRule.GROW, None, reason, again)
+
+
+def _most_more(search: Search, job: Job) -> int:
+    """Shards that the GPUs which nobody owns are enough for, wherever they are."""
+    gpu_milli = job.spec.roles[job.spec.elastic_role].need.gpu_milli
+    return idle_milli(search.cluster) // gpu_milli if gpu_milli else elastic_of(job).max_shards
 
 
 def _place_larger(search: Search, job: Job, want: Want) -> Placed | None:

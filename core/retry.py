@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from aimass.core.cluster import Cluster
+from aimass.core.feasible import shards_when_empty
 from aimass.core.model import Exit, ExitReason, Goal, Job, Node, NodeId, NodeState
 from aimass.core.spec import Retry, RetryAction, RetryRule
 
@@ -77,22 +78,24 @@ def avoid(job: Job, node_id: NodeId) -> None:
 def note_fault(cluster: Cluster, job: Job, node: Node) -> None:
     """An attempt was lost to this node: not the job's failure, but perhaps its bad company.
 
-    A node that takes it down again and again is avoided where another like it is ready.
+    A node that takes it down again and again is avoided where the others could hold it without.
     """
     job.losses += 1
     job.faults = (*job.faults, node.id)[-FAULTS_KEPT:]
-    if job.faults.count(node.id) > FAULTS_FREE and _has_peer(cluster, job, node):
+    if job.faults.count(node.id) > FAULTS_FREE and _fits_elsewhere(cluster, job, node):
         avoid(job, node.id)
 
 
-def _has_peer(cluster: Cluster, job: Job, node: Node) -> bool:
-    return any(
-        other.id != node.id
-        and other.id not in job.avoid
-        and other.state is NodeState.READY
-        and not other.cordon
-        and len(other.devices) >= len(node.devices)
+def _fits_elsewhere(cluster: Cluster, job: Job, node: Node) -> bool:
+    """True when the other ready nodes could hold each role, were they idle. O(nodes * devices)."""
+    others = [
+        other
         for other in cluster.nodes.values()
+        if other.id != node.id and other.state is NodeState.READY and not other.cordon
+    ]
+    return all(
+        sum(shards_when_empty(other, job, role.need) for other in others) >= role.least
+        for role in job.spec.roles
     )
 
 

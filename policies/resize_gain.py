@@ -7,6 +7,7 @@ from aimass.core.cluster import Cluster
 from aimass.core.model import Job, Placement
 from aimass.core.runtimes import expected_end_ms
 from aimass.core.spec import WHOLE_GPU_MILLI, JobKind
+from aimass.core.speeds import speed_on
 from aimass.policies.allreduce import Group, all_reduce
 from aimass.policies.devices import sets_of
 
@@ -23,15 +24,15 @@ class GrowForGain:
     """
 
     name = "gain"
-    version = 2
+    version = 3
 
     def gain(
         self, cluster: Cluster, job: Job, shards: int, places: Sequence[Placement] = ()
     ) -> int:
         """See ResizePolicy.gain. At least one interval is taken to be left.
 
-        Speed-up is linear, less the time that all-reduces take longer at these places than where it
-        runs now. O(places).
+        Speed-up is what the job says of its speeds; else linear, less the time that all-reduces
+        take longer at these places than where it runs now. O(places + speeds).
         """
         elastic = job.spec.roles[job.spec.elastic_role].elastic
         assert elastic is not None
@@ -45,11 +46,40 @@ class GrowForGain:
         if not job.spec.checkpoint.signal:  # it cannot be asked to save what it has done
             attempt = job.current
             lost_ms += cluster.now_ms - max(attempt.running_ms, attempt.checkpoint_ms)
+        worked_ms = max(0, left_ms - elastic.cost_ms)
+        said = _speeds(cluster, job, shards, places)
+        if said is not None:
+            now_micro, then_micro = said
+            return has * (then_micro - now_micro) * worked_ms // now_micro - has * lost_ms
         step_us, now_us = _step_us(cluster, job, places), STEP_US
         if step_us > STEP_US:
             now_us = min(step_us, _step_us(cluster, job, job.current.placements))
-        worked_ms = max(0, left_ms - elastic.cost_ms)
         return (shards * now_us - has * step_us) * worked_ms // step_us - has * lost_ms
+
+
+def _speeds(
+    cluster: Cluster, job: Job, shards: int, places: Sequence[Placement]
+) -> tuple[int, int] | None:
+    """Its speed now and with so many shards, in millionths; None where it does not say both."""
+    speeds = job.told.speeds or job.spec.speeds
+    if not speeds:
+        return None
+    held = job.current.placements
+    now = [place for place in held if place.devices]
+    if not now:
+        return None
+    node = cluster.nodes[now[0].node_id]
+    model = node.devices[now[0].devices[0]].spec.model
+    each = job.spec.roles[job.spec.elastic_role].need.devices
+    has = sum(len(place.devices) for place in now)
+    more = (shards - sum(p.role == job.spec.elastic_role for p in held)) * each
+    nodes = len({place.node_id for place in places if place.devices}) or 1
+    now_micro = speed_on(speeds, model, has, len({place.node_id for place in now}))
+    then_micro = speed_on(speeds, model, has + more, nodes)
+    if then_micro is None:  # at least what it says of the largest size below
+        below = (entry.gpus for entry in speeds if entry.gpus <= has + more)
+        then_micro = speed_on(speeds, model, max(below, default=0), nodes)
+    return (now_micro, then_micro) if now_micro and then_micro is not None else None
 
 
 def _step_us(cluster: Cluster, job: Job, places: Sequence[Placement]) -> int:

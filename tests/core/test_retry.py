@@ -145,6 +145,21 @@ def test_lost_nodes_never_count_but_delay_from_the_third_in_a_row() -> None:
     assert fail(world, job, LOST) == 0
 
 
+def test_a_node_that_a_gang_cannot_do_without_is_not_avoided() -> None:
+    """Two nodes, and a gang that needs both: without the one that failed it would wait for ever."""
+    world = World()
+    for name in ("n1", "n2"):
+        world.join(name, inventory(name, gpus(name, 4)))
+    job = world.submit(one_role(2, gpus=4))
+    for _ in range(5):
+        world.wait(3_600_000)
+        world.plan()
+        assert job.state is JobState.PLACED
+        world.exit(job, [0], Exit(reason=ExitReason.NODE_REBOOT))
+        world.exit(job, how=Exit(reason=ExitReason.STOPPED))
+    assert job.avoid == ()
+
+
 def test_a_node_is_avoided_after_its_third_fault_where_another_is_like_it() -> None:
     """Never the only one that could take the job."""
     world = a_world()

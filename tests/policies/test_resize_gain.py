@@ -4,12 +4,19 @@ import pytest
 
 from aimass.core.model import Exit, ExitReason, Job
 from aimass.core.spec import Checkpoint, Elastic, JobKind
+from aimass.core.speeds import SpeedOn, Speeds
 from tests.core.world import World, gpus, inventory, one_role
 
 MINUTE_MS = 60_000
 
 
-def grown(idle: int, kind: JobKind = JobKind.TRAIN, beside: int = 0, each: float = 1) -> int:
+def grown(
+    idle: int,
+    kind: JobKind = JobKind.TRAIN,
+    beside: int = 0,
+    each: float = 1,
+    speeds: Speeds = (),
+) -> int:
     """The size of an elastic job of 8 GPUs with NVLink after ten minutes, with hours to go.
 
     idle: GPUs that are free on another node. beside: on its own.
@@ -21,6 +28,7 @@ def grown(idle: int, kind: JobKind = JobKind.TRAIN, beside: int = 0, each: float
         walltime_ms=600 * MINUTE_MS,
         checkpoint=Checkpoint("SIGUSR1", 1000),
         kind=kind,
+        speeds=speeds,
     )
     world.plan()
     world.start(job)
@@ -57,3 +65,10 @@ def test_who_does_not_reduce_over_whole_gpus_grows_anywhere() -> None:
     """Batch jobs, and shares of GPUs."""
     assert grown(2, JobKind.BATCH) == 10
     assert grown(2, each=0.5) == 20
+
+
+@pytest.mark.parametrize(("speed_micro", "size"), [(1_001_000, 8), (1_600_000, 16), (500_000, 8)])
+def test_what_a_job_says_of_its_speeds_counts_instead(speed_micro: int, size: int) -> None:
+    """On 8 more GPUs it is hardly faster, or much, or slower: it knows its own network."""
+    speeds = (SpeedOn("H100", 8, 0, 1_000_000), SpeedOn("H100", 16, 0, speed_micro))
+    assert grown(8, speeds=speeds) == size
