@@ -19,6 +19,7 @@ from benchmarks import (
     restart,
     sim,
     sim_gavel,
+    sim_large,
     sim_pollux,
     sim_solve,
     submit_batch,
@@ -98,6 +99,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     "sim_gavel": Benchmark(
         "jobs/s of Gavel's traces under max-min fairness, in rounds and in events", sim_gavel.run
     ),
+    "sim_philly": Benchmark(
+        "63,911 jobs under fair share, backfill and racks on 2,474 GPUs: s and MiB",
+        sim_large.run_philly,
+    ),
+    "sim_million": Benchmark(
+        "a million jobs on 100,000 GPUs under fifo-backfill, and less of both: minutes",
+        sim_large.run_million,
+    ),
     "cli": Benchmark("wall time of massctl beside `python -c pass`, ms", cli.run),
 }
 
@@ -107,7 +116,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("decide_submit", "decide_backlog", "decide_exit", "place_rate", "gang_rate"),
         *("preempt", "scale", "why", "memory"),
     ),
-    "sim": ("sim_tiresias", "sim_pollux", "sim_solve"),
+    "sim": (
+        *("sim_tiresias", "sim_gavel", "sim_pollux", "sim_solve"),
+        *("sim_philly", "sim_million"),
+    ),
     "place": ("place_openb", "place_scale", "place_latency", "gang_scale", "moves", "warmup"),
 }
 
@@ -147,6 +159,10 @@ AIMS: dict[str, Aim] = {
         for what, aim in (("loop", Aim(10, is_upper=False)), ("jct", Aim(1, is_upper=True)))
         if sim_gavel.GAVEL.exists()
     },
+    "sim_philly_cpu": Aim(60, is_upper=True),
+    "sim_philly_memory": Aim(500, is_upper=True),
+    "sim_million_wall": Aim(600, is_upper=True),
+    "sim_million_memory": Aim(4_096, is_upper=True),
     "scale_nodes_growth_10k": Aim(1.5, is_upper=True),
     "scale_nodes_growth_100k": Aim(1.5, is_upper=True),
     "scale_pending_growth_10k": Aim(1.5, is_upper=True),
