@@ -1,5 +1,8 @@
 """solve(): a table of gavel_shares.py as arrays, and its goal's program solved."""
 
+from itertools import compress
+from operator import mul
+
 import numpy as np
 
 from aimass.core.speeds import NORMAL_MICRO
@@ -17,7 +20,20 @@ from aimass.policies.lp_shares import KEPT, Answer, Crowd, proportional, water_f
 
 
 def solve(table: Table) -> list[list[float]] | None:
-    """Shares by job and model; None: no answer. Raises ImportError where highspy is missing."""
+    """Shares by job and model; None: no answer. Raises ImportError where highspy is missing.
+
+    Who can run only where nothing is left for it has no share, and no part in the program.
+    """
+    served = [any(map(mul, row.speeds, table.capacity)) for row in table.rows]
+    rows = tuple(compress(table.rows, served))
+    found = _solved(table._replace(rows=rows)) if rows else []
+    if found is None:
+        return None
+    shares, nothing = iter(found), [0.0] * len(table.capacity)
+    return [next(shares) if is_served else nothing for is_served in served]
+
+
+def _solved(table: Table) -> list[list[float]] | None:
     rates: Floats = np.array([row.speeds for row in table.rows], float) / NORMAL_MICRO
     gpus = np.array([row.gpus for row in table.rows], float)
     crowd = Crowd(gpus, np.array(table.capacity, float), rates > 0)

@@ -4,10 +4,12 @@ To add one: write its file, add a line here, add a scenario. Nothing else knows 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from aimass.core.policy import AllotPolicy, Options, OrderPolicy, PlacePolicy, Policy, RankedOrder
 from aimass.core.spec import Strategy
 from aimass.policies.gang import ChooseNodes, GangPlacer
+from aimass.policies.gavel_allot import GAVEL, GavelAllot
 from aimass.policies.order_fair import FairOrder
 from aimass.policies.order_fifo import FifoOrder, PassingFifo
 from aimass.policies.order_las import LasOrder
@@ -77,6 +79,7 @@ ALLOTTERS: dict[str, Callable[[], AllotPolicy]] = {
     "elasticflow": _elasticflow,
     "sia": _sia,
     "mass": _mass_allot,
+    **{name: partial(GavelAllot, name) for name in GAVEL},
 }
 # Whatever the options say: where the policy preempts, who fills a gap is stopped in time.
 PROMISE_NOBODY = {"fifo-skip", *RANKED, *ALLOTTERS}

@@ -52,7 +52,7 @@ def parse_policies(text: str) -> list[Named]:
 def _named(label: str) -> Named:
     name, _, rest = label.partition(":")
     if name not in NAMES and name not in PUBLISHED and name not in GAVEL_NAMES:
-        known = ", ".join((*NAMES, *PUBLISHED, *GAVEL_NAMES))
+        known = ", ".join(dict.fromkeys((*NAMES, *PUBLISHED, *GAVEL_NAMES)))
         raise ValueError(f"no policy {name!r}; fix: choose from {known}")
     is_known = any(name in names for names in (PUBLISHED, GAVEL_NAMES, ALLOTTERS, ORDERS))
     assert is_known, f"{name} is no policy of the daemon"
