@@ -9,7 +9,8 @@ _Amounts = dict[str, int]
 class Totals:
     """The sum over nodes that are not lost: "gpu" (healthy), "gpu:MODEL", "cpu", "memory".
 
-    put() only notes which nodes to look at again; amounts() looks. O(nodes that changed).
+    put() only notes which nodes to look at again; amounts() looks. O(nodes that changed). puts:
+    how often a node changed, for who keeps what follows from them.
     """
 
     def __init__(self) -> None:
@@ -17,10 +18,12 @@ class Totals:
         self._failed: _Amounts = {}
         self._of: dict[int, tuple[_Amounts, _Amounts]] = {}  # by index of the node
         self._new: dict[int, Node] = {}
+        self.puts = 0
 
     def put(self, node: Node) -> None:
         """The node joined, or its hardware, health or state changed."""
         self._new[node.index] = node
+        self.puts += 1
 
     def amounts(self) -> _Amounts:
         """The present capacity by resource. Not to be changed."""

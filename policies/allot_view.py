@@ -98,14 +98,14 @@ class View:
 
 
 def view_of(cluster: Cluster, has_work: bool = True) -> View:
-    """Read the cluster. O(devices + live jobs * (attempts kept + shards)).
+    """Read the cluster. O(live jobs * (attempts kept + shards)), and O(devices) if a node changed.
 
     has_work: False where nobody asks for work left and done, which takes half of the time.
     """
-    models = _models(cluster)
+    memory = _memory(cluster)
+    models = memory.models
     index = {model.name: i for i, model in enumerate(models)}
     left = [model.gpus for model in models]
-    memory = _memory(cluster, models)
     jobs: list[LiveJob] = []
     without: list[tuple[JobId, Want]] = []
     for job in _live(cluster):
@@ -313,17 +313,22 @@ def _works_from_ms(job: Job) -> int:
 class _Memory:
     """What jobs of one cluster come to, with what it rests on. Losing it costs making it again."""
 
-    __slots__ = ("_kept", "_models", "_waiting")
+    __slots__ = ("_kept", "_puts", "_waiting", "models")
 
     def __init__(self) -> None:
-        self._models: tuple[Model, ...] = ()
+        self.models: tuple[Model, ...] = ()
+        self._puts = -1
         self._kept: dict[JobId, tuple[JobSpec, Speeds, tuple[Levels, ...]]] = {}
         self._waiting: dict[JobId, tuple[JobSpec, Told, int, bool, LiveJob]] = {}
 
-    def begin(self, models: tuple[Model, ...], jobs: int) -> None:
+    def begin(self, cluster: Cluster) -> None:
         """Forget what rests on other nodes, and jobs that are over when they are many."""
-        if models != self._models or len(self._kept) > 2 * jobs + _SLACK:
-            self._models, self._kept, self._waiting = models, {}, {}
+        puts, models = cluster.index.totals.puts, self.models
+        if puts != self._puts:
+            self._puts, models = puts, _models(cluster)
+        many = 2 * (len(cluster.waiting) + len(cluster.active)) + _SLACK
+        if models != self.models or len(self._kept) > many:
+            self.models, self._kept, self._waiting = models, {}, {}
 
     def live_job(
         self,
@@ -355,11 +360,11 @@ class _Memory:
         return levels
 
 
-def _memory(cluster: Cluster, models: tuple[Model, ...]) -> _Memory:
+def _memory(cluster: Cluster) -> _Memory:
     memory = cluster.index.mirrors.get(_MIRROR)
     if not isinstance(memory, _Memory):
         memory = cluster.index.mirrors[_MIRROR] = _Memory()
-    memory.begin(models, len(cluster.waiting) + len(cluster.active))
+    memory.begin(cluster)
     return memory
 
 
