@@ -2,7 +2,8 @@
 
 Completion times in s, worst finish-time fairness, due jobs in time. Every policy has the same jobs,
 restarts of 30 s, and gangs of single GPUs, so that any free ones of a model will do. A published
-policy that looks only at GPUs in rounds is run in events like all others.
+policy that looks only at GPUs in rounds is run in events like all others. With --seeds on draws of
+the traces, which sim_policies_paired compares.
 """
 
 import argparse
@@ -11,14 +12,16 @@ import sys
 import time
 from collections.abc import Iterator
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aimass.cli_sim_base import parse_seeds
 from aimass.core.speeds import NORMAL_MICRO, speed_on
 from aimass.simulator.attempts import Record
 from aimass.simulator.clusters import Kinds, parse_cluster
 from aimass.simulator.models import Costs
+from aimass.simulator.reshape import drawn
 from aimass.simulator.run_how import How, play
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.tracejob import TraceJob, spelled
@@ -34,6 +37,17 @@ class Workload(NamedTuple):
 
     path: str
     cluster: str
+    jobs: int = 100_000
+
+
+class Draw(NamedTuple):
+    """The first so many jobs of what a seed draws: blocks of successive ones, as `sim sweep` does.
+
+    All policies get the same jobs of a seed.
+    """
+
+    seed: int
+    block: int
     jobs: int = 100_000
 
 
@@ -57,18 +71,22 @@ POLICIES = (
 )
 
 
-def measure(name: str, policy: str) -> dict[str, Any]:
-    """One run of a workload: the figures of a row."""
+def measure(name: str, policy: str, draw: Draw | None = None) -> dict[str, Any]:
+    """One run of a workload, or of a draw from it: the figures of a row."""
     workload = WORKLOADS[name]
     kinds = parse_cluster(workload.cluster)
     path = SHARED / workload.path
     jobs = [spelled(job, kinds) for job in islice(read_trace(path), workload.jobs)]
+    if draw is not None:
+        jobs = list(islice(drawn(jobs, draw.block, draw.seed), draw.jobs))
     how = How(kinds, COSTS, is_parity=True, tables=tables_at(path))
     records: list[Record] = []
     began_s = time.process_time()
     (named,) = parse_policies(policy)
     play(how, named, jobs, records.append)
-    return figures(name, policy, records, kinds) | {"cpu_s": time.process_time() - began_s}
+    cpu_s = time.process_time() - began_s
+    row = figures(name, policy, records, kinds) | {"cpu_s": cpu_s}
+    return row if draw is None else row | {"seed": draw.seed, "block": draw.block}
 
 
 def figures(name: str, policy: str, records: list[Record], kinds: Kinds) -> dict[str, Any]:
@@ -141,14 +159,20 @@ def main() -> int:
     parser.add_argument("--workload", default=",".join(WORKLOADS))
     parser.add_argument("--policy", default=",".join(POLICIES))
     parser.add_argument("--out", type=Path, help="append here as well")
+    parser.add_argument("--seeds", type=parse_seeds, help="draws of the traces, such as 0-9")
+    parser.add_argument("--block", type=int, default=20, help="successive jobs that stay together")
+    parser.add_argument("--jobs", type=int, default=100_000, help="of a draw; at most the trace's")
     options = parser.parse_args()
-    for name in options.workload.split(","):
-        for policy in options.policy.split(","):
-            line = json.dumps(measure(name, policy))
-            print(line, flush=True)
-            if options.out is not None:
-                with options.out.open("a") as file:
-                    file.write(line + "\n")
+    draws: list[Draw | None] = [
+        Draw(seed, options.block, options.jobs) for seed in options.seeds or ()
+    ] or [None]
+    asked = (options.workload.split(","), draws, options.policy.split(","))
+    for name, draw, policy in product(*asked):
+        line = json.dumps(measure(name, policy, draw))
+        print(line, flush=True)
+        if options.out is not None:
+            with options.out.open("a") as file:
+                file.write(line + "\n")
     return 0
 
 
