@@ -21,7 +21,7 @@ FIGURES = ("jct_mean_s", "jct_p99_s", "worst_ftf")  # less is better in each
 OWN = "mass"
 
 Row = dict[str, Any]
-Runs = dict[str, dict[int, Row]]  # of a workload, by policy and seed
+Runs = dict[str, dict[int, Row]]  # of one workload, by policy and seed
 
 
 class Gap(NamedTuple):
@@ -47,10 +47,10 @@ class Gap(NamedTuple):
 
 
 def by_workload(rows: Sequence[Row]) -> dict[str, Runs]:
-    """Rows by workload, policy and seed; of equal ones the last."""
+    """Rows by workload and number of jobs, policy and seed; of equal ones the last."""
     found: dict[str, Runs] = {}
     for row in rows:
-        runs = found.setdefault(row["workload"], {})
+        runs = found.setdefault(f"{row['workload']}, {row['jobs']} jobs", {})
         runs.setdefault(row["policy"], {})[row["seed"]] = row
     return found
 

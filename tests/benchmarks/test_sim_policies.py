@@ -14,16 +14,16 @@ from benchmarks.sim_policies import Draw, Workload, fairness, measure
 from benchmarks.sim_policies_paired import FIGURES, best_other, by_workload, dominators, gap
 
 
-def row(policy: str, seed: int, *figures: float) -> dict[str, Any]:
+def row(policy: str, seed: int, *figures: float, jobs: int = 8) -> dict[str, Any]:
     """A run of a workload called w."""
     named = dict(zip(FIGURES, figures, strict=True))
-    return {"workload": "w", "policy": policy, "seed": seed, **named}
+    return {"workload": "w", "jobs": jobs, "policy": policy, "seed": seed, **named}
 
 
 def runs(**policies: list[tuple[float, float, float]]) -> sim_policies_paired.Runs:
     """Figures of the seeds 0, 1 and so on, by policy."""
     rows = [row(p, seed, *own) for p, some in policies.items() for seed, own in enumerate(some)]
-    return by_workload(rows)["w"]
+    return by_workload(rows)["w, 8 jobs"]
 
 
 def record(name: str, submit_ms: int, end_ms: int, work_ms: int, gpus: int) -> Record:
@@ -73,7 +73,7 @@ def test_rows_of_draws_become_a_table(
     assert sim_policies_paired.main() == 0
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 3
-    assert table[2].startswith("| small | 6 | `")
+    assert table[2].startswith("| small, 12 jobs | 6 | `")
 
 
 def test_a_gap_is_a_part_of_the_others_mean_over_the_seeds_of_both() -> None:
@@ -90,6 +90,15 @@ def test_a_gap_is_a_part_of_the_others_mean_over_the_seeds_of_both() -> None:
     assert few is not None
     assert few.pairs == 5
     assert not few.is_shown
+
+
+def test_draws_of_other_lengths_are_not_compared() -> None:
+    """They are other work, also of one seed."""
+    rows = [row("mass", 0, 1, 1, 1), row("las", 0, 2, 2, 2, jobs=4)]
+    assert {name: [*found] for name, found in by_workload(rows).items()} == {
+        "w, 8 jobs": ["mass"],
+        "w, 4 jobs": ["las"],
+    }
 
 
 def test_the_best_other_is_another_one_for_each_figure() -> None:
