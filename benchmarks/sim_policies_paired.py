@@ -67,9 +67,14 @@ def gap(runs: Runs, one: str, other: str, figure: str) -> Gap | None:
 
 
 def best_other(runs: Runs, figure: str) -> tuple[str, Gap] | None:
-    """The policy that is furthest ahead of OWN, or least behind it, in a figure by its mean."""
+    """The policy that is furthest ahead of OWN, or least behind it, in a figure by its mean.
+
+    Of those that ran with the most seeds: means over other seeds are of other jobs.
+    """
     gaps = {p: found for p in runs if p != OWN and (found := gap(runs, OWN, p, figure))}
-    return max(gaps.items(), key=lambda item: (item[1].part, item[0])) if gaps else None
+    most = max((found.pairs for found in gaps.values()), default=0)
+    whole = [(p, found) for p, found in gaps.items() if found.pairs == most]
+    return max(whole, key=lambda item: (item[1].part, item[0]), default=None)
 
 
 def dominators(runs: Runs) -> Iterator[tuple[str, bool]]:
