@@ -6,6 +6,7 @@ import click
 
 from aimass.cli_base import Command, common_options
 from aimass.cli_sim_base import installed, refusals
+from aimass.cli_sim_files import keep_apart, trace_files
 from aimass.cli_sim_options import FIX, Skips, format_option, perf_option
 from aimass.errors import InvalidRequest
 from aimass.output import hint
@@ -56,6 +57,7 @@ def convert(
         raise InvalidRequest(what, fix=fix)
     skips = Skips()
     with refusals(FIX):
+        keep_apart([out_file], trace_files(in_file, trace_form, perf_path))
         skip = skips.add if lenient else None
         jobs = traces.read_trace(in_file, trace_form, skip, perf_path)
         made = trace_targets.TARGETS[target](jobs, out_file)

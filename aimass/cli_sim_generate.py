@@ -10,6 +10,7 @@ import click
 from aimass import units
 from aimass.cli_base import Command, Parsed, common_options
 from aimass.cli_sim_base import installed, refusals
+from aimass.cli_sim_files import keep_apart, trace_files
 from aimass.cli_sim_options import FIX, FORMATS, out_option, perf_option
 from aimass.cli_sim_requests import Requests, requests_options, write_replicas
 from aimass.errors import InvalidRequest
@@ -210,6 +211,7 @@ def generate(
         if any(value is not None for value in drawn):
             fix = "leave out --jobs, --arrival, --rate, --durations, --slo and --like"
             raise InvalidRequest("--requests says when jobs come and how long they run", fix=fix)
+        keep_apart([out_file], [requests.file])
         write_replicas(
             requests.file, requests, sizes or [(1000, 1.0)], types or [((), 1.0)], out_file
         )
@@ -229,6 +231,7 @@ def generate(
                 types or [((), 1.0)],
             )
         else:
+            keep_apart([out_file], trace_files(like_file, like_form, perf_path))
             like = tools.fit.fit(tools.traces.read_trace(like_file, like_form, None, perf_path))
             default, kinds, per_hour = like.jobs, like.kinds, like.arrivals.per_hour
         arrivals = _arrivals(tools, arrival, rate, per_hour)

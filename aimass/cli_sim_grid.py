@@ -10,6 +10,7 @@ from typing import Any
 from aimass import units, yamldoc
 from aimass.cli_sim_base import parse_seeds
 from aimass.cli_sim_cluster import SUFFIXES, load_cluster, load_failures
+from aimass.cli_sim_files import trace_files, world_files
 from aimass.cli_sim_options import FORMATS, parse_error
 from aimass.errors import InvalidRequest
 from aimass.yamldoc import Document, Problem
@@ -39,6 +40,21 @@ def load_grid(path: Path, tools: Any) -> Any:
         what = "no grid"
         raise _refusal(path, [Problem(1, 1, "", what, f"fields, of {', '.join(KEYS)}")])
     return _Reader(path, document, tools).grid()
+
+
+def grid_inputs(path: Path, grid: Any) -> list[Path]:
+    """All files that the sweep reads: its own, those that it names, and what is read with these.
+
+    Raises FileProblem and OSError.
+    """
+    fields = yamldoc.read(path.read_bytes()).value
+    world = [word for name in ("cluster", "failures") for word in _texts(fields.get(name))]
+    read = [one for trace in grid.traces for one in trace_files(trace, grid.form, grid.perf)]
+    return [path, *(path.parent / one for one in world_files(*world)), *read]
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def _refusal(path: Path, problems: list[Problem]) -> InvalidRequest:

@@ -57,6 +57,15 @@ class Report:
             self._folder.take(row)
 
 
+def report_files(folder: Path | None) -> list[Path]:
+    """What --report DIR writes."""
+    if folder is None:
+        return []
+    with installed():
+        from aimass.simulator.report_files import FILES
+    return [folder / name for name in FILES]
+
+
 def prepare(path: Path | None) -> None:
     """Make the folder of a page before hours of runs, rather than fail after. Raises OSError."""
     if path is not None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import click
 
 from aimass.cli_base import Command, common_options, live, output_option
 from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_files import keep_apart, stopped_clean, trace_files
 from aimass.cli_sim_options import (
     FIX,
     SEEDS_MAX,
@@ -21,7 +21,8 @@ from aimass.cli_sim_options import (
     seed_option,
     trace_option,
 )
-from aimass.cli_sim_report import report_folder_option, reporting
+from aimass.cli_sim_progress import Progress
+from aimass.cli_sim_report import report_files, report_folder_option, reporting
 from aimass.cli_sim_world import World, world_options
 from aimass.errors import MassError
 from aimass.output import Column, as_json, hint, print_value, table
@@ -134,22 +135,30 @@ def run(
             round_s=round_s or 0,
             models=models,
         )
+        read = [*trace_files(trace_file, trace_form, perf_path), *world.files]
+        keep_apart([jobs_file, *report_files(report_folder)], read)
         for text in tools.how.notes(tools.report.how_of(setting)):
             hint(text)
         rows: list[Row] = []
+        progress = Progress()
         skips = Skips()
         steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
         with (
+            stopped_clean(lambda: f"after {progress.ended:,} jobs"),
             _records(jobs_file, tools.summary.JOB_FIELDS) as write,
             reporting(report_folder, kinds, world.cluster) as report,
         ):
             for one, at in steps:
                 skip = skips.add if lenient and not rows else _nothing if lenient else None
-                told = _progress(f"{one.label}, run {len(rows) + 1} of {len(steps)}")
-                sight = report.watch(write)
-                watched = {"write": sight.write, "progress": told, "observer": sight.observer}
+                what = f"{one.label}, run {len(rows) + 1} of {len(steps)}"
+                sight = report.watch(progress.watch(what, write))
+                watched = {"write": sight.write, "observer": sight.observer}
                 try:
-                    rows.append(tools.report.simulate(setting, one, at, skip, **watched))
+                    rows.append(
+                        tools.report.simulate(
+                            setting, one, at, skip, progress=progress.come, **watched
+                        )
+                    )
                 except tools.run.SimulationError as error:
                     raise MassError(
                         f"the simulation of {one.label} broke off", why=str(error)
@@ -180,7 +189,9 @@ def _records(path: Path | None, fields: tuple[str, ...]) -> Iterator[Callable[[R
     if path is None:
         yield None
         return
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with installed():
+        from aimass.simulator.trace_write import replaced
+    with replaced(path) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":
             writer = csv.DictWriter(file, ("policy", "seed", *fields), lineterminator="\n")
             writer.writeheader()
@@ -191,15 +202,6 @@ def _records(path: Path | None, fields: tuple[str, ...]) -> Iterator[Callable[[R
 
 def _nothing(problem: object) -> None:
     """What was left out was said in the first run."""
-
-
-def _progress(what: str) -> Callable[[int], None] | None:
-    """Overwrite one line of a terminal; say nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-    return lambda come: print(
-        f"\r{what}: {come} jobs have come", end="", file=sys.stderr, flush=True
-    )
 
 
 def _print(rows: list[Row], seeds_count: int, form: str) -> None:

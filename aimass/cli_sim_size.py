@@ -9,6 +9,7 @@ import click
 
 from aimass.cli_base import Command, Parsed, common_options, live, output_option
 from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_files import keep_apart, trace_files
 from aimass.cli_sim_options import (
     FIX,
     SEEDS_MAX,
@@ -145,6 +146,8 @@ def size(
         setting = tools.report.Setting(
             trace_file, kinds, trace_form, costs, error_milli, perf=perf_path, models=models
         )
+        read = [*trace_files(trace_file, trace_form, perf_path), *world.files]
+        keep_apart([report_file], read)
         prepare(report_file)
         shapes = _shapes(tools, setting, lenient)
         wanted = tuple(tools.size.Goal(**goal) for goal in goals)

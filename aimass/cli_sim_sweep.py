@@ -14,7 +14,8 @@ from aimass import units
 from aimass.background import raising_on
 from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_sim_base import Row, installed, refusals
-from aimass.cli_sim_grid import load_grid
+from aimass.cli_sim_files import keep_apart
+from aimass.cli_sim_grid import grid_inputs, load_grid
 from aimass.cli_sim_options import FIX
 from aimass.cli_sim_report import prepare, report_file_option, write_page
 from aimass.errors import InvalidRequest, MassError
@@ -100,6 +101,7 @@ def sweep(
     tools = _tools()
     with refusals(FIX):
         grid = load_grid(grid_file, tools)
+        keep_apart([report_file], grid_inputs(grid_file, grid))
         problem = tools.sweep.problem(grid)
         if problem is not None:
             raise problem

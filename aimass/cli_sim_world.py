@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
 from aimass.cli_base import DURATION, Function
 from aimass.cli_sim_cluster import load_cluster, load_failures
+from aimass.cli_sim_files import world_files
 from aimass.cli_sim_options import cost_options
 
 _OPTIONS = (
@@ -62,6 +64,11 @@ class World:
     resize_every_ms: int
     failures: str
     realistic: bool
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are read."""
+        return world_files(self.cluster, self.failures)
 
     def load(self, tools: Any) -> tuple[Any, Any, Any]:
         """Give (kinds of nodes, costs, models). Raises InvalidRequest.

@@ -11,7 +11,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -23,10 +23,14 @@ from aimass.simulator.report_runs import Drawn, Watch, Write
 from aimass.simulator.run_summary import Row
 from aimass.simulator.size import spelled
 from aimass.simulator.sweep import code_digest
+from aimass.simulator.trace_write import replaced
+
+FILES = ("report.html", "summary.json", "manifest.json", "jobs.jsonl.gz", "timeline.jsonl.gz")
+"""All that is written into the folder."""
 
 
 class ReportFolder:
-    """Writes one report. Use as a context: the files are whole when it ends without an error.
+    """Writes one report. Use as a context: the files are there when it ends without an error.
 
     argv: the words of the command; cluster: as it was written. Raises OSError.
     """
@@ -36,8 +40,9 @@ class ReportFolder:
         self._runs: list[Drawn] = []
         self._watch: Watch | None = None
         self._stack = ExitStack()
+        self._is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        self._jobs = self._stack.enter_context(packed(folder / "jobs.jsonl.gz"))
+        self._jobs = self._stack.enter_context(packed(self._beside("jobs.jsonl.gz")))
 
     def __enter__(self) -> "ReportFolder":
         return self
@@ -45,9 +50,20 @@ class ReportFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._stack.close()
-        if kind is None:
-            self._write()
+        try:
+            with self._stack:  # files take their names when all of them are whole
+                if error is not None:
+                    raise error
+                self._write()
+        except BaseException:
+            if self._is_new:
+                with suppress(OSError):
+                    self._folder.rmdir()
+            raise
+
+    def _beside(self, name: str) -> Path:
+        """Where to write the file of that name until all went well."""
+        return self._stack.enter_context(replaced(self._folder / name))
 
     def watch(self, write: Write | None = None) -> Watch:
         """What sees the next run. write: gets the row of every job besides."""
@@ -71,10 +87,10 @@ class ReportFolder:
         path = Path(self._cluster)
         cluster = f"{spelled(self._kinds)} of {path.name}" if path.is_file() else self._cluster
         about = About(rows[0]["trace"], cluster, gpus_of(self._kinds), shown(manifest))
-        put(self._folder / "report.html", page(self._runs, about))
-        put(self._folder / "summary.json", _pretty({"runs": rows}))
-        put(self._folder / "manifest.json", _pretty(manifest))
-        with packed(self._folder / "timeline.jsonl.gz") as file:
+        self._beside("report.html").write_text(page(self._runs, about), encoding="utf-8")
+        self._beside("summary.json").write_text(_pretty({"runs": rows}), encoding="utf-8")
+        self._beside("manifest.json").write_text(_pretty(manifest), encoding="utf-8")
+        with packed(self._beside("timeline.jsonl.gz")) as file:
             for run in self._runs:
                 for line in timeline_lines(run):
                     file.write(_line(line))
@@ -168,9 +184,8 @@ def _line(value: Row) -> str:
 
 def put(path: Path, text: str) -> None:
     """Write the file whole or not at all. Raises OSError."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    with replaced(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def packed(path: Path) -> "closing[IO[str]]":

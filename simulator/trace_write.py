@@ -75,11 +75,22 @@ def written(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A name beside it to write to; the file takes its place when nothing went wrong."""
+    """A name beside it to write to; the file takes its place when nothing went wrong.
+
+    A pipe or device, as /dev/null, is written to as it is; a link goes on leading where it does.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    name = str(path)
+    path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield beside
         beside.replace(path)
+    except OSError as error:  # in the words of who named the file
+        error.filename = name if error.filename == str(beside) else error.filename
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

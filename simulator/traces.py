@@ -25,6 +25,7 @@ from aimass.simulator.trace_parquet import is_parquet, parquet_jobs
 from aimass.simulator.trace_philly import PHILLY
 from aimass.simulator.trace_pollux import POLLUX
 from aimass.simulator.trace_swf import SWF
+from aimass.simulator.trace_swf_write import side_path
 from aimass.simulator.trace_tiresias import TIRESIAS
 from aimass.simulator.tracejob import TraceJob
 
@@ -54,10 +55,26 @@ def digest(path: Path, name: str = "auto", perf: Path | None = None) -> str:
 
 def _tables(path: Path, name: str, perf: Path | None) -> list[str]:
     """Digests of the performance tables of the trace."""
+    return [_sha256(one) for one in _table_files(path, _form_of(path, name), perf)]
+
+
+def _table_files(
+    path: Path, form: CsvFormat | LineFormat | None, perf: Path | None
+) -> Iterator[Path]:
+    if form is not None and form.tables:
+        yield from tables_of(located(path, perf, form.tables), form.tables)
+
+
+def files_of(path: Path, name: str = "auto", perf: Path | None = None) -> list[Path]:
+    """All files that are read for the trace: itself, its tables, and what lies beside an SWF.
+
+    Arguments as of read_trace. Raises FileProblem.
+    """
+    if not path.is_file():
+        return [path]
     form = _form_of(path, name)
-    if form is None or not form.tables:
-        return []
-    return [_sha256(one) for one in tables_of(located(path, perf, form.tables), form.tables)]
+    beside = [side_path(path)] if form is SWF else []
+    return [path, *beside, *_table_files(path, form, perf)]
 
 
 def tables_at(path: Path, name: str = "auto", perf: Path | None = None) -> tuple[str, Path] | None:
