@@ -5,9 +5,9 @@ Who is worth most chooses first, and takes the fastest model even where another 
 
 from collections.abc import Mapping
 
-from aimass.policies.allot_view import UNKNOWN, Held, LiveJob, View
+from aimass.policies.allot_view import Held, LiveJob, View
 from aimass.policies.mass_worth import Worth
-from aimass.policies.optimus import HORIZON_MS
+from aimass.policies.optimus import horizon_ms
 
 PASSES = 3  # over all pairs of models: a change makes others worth while
 _Gains = list[tuple[int, int]]
@@ -17,13 +17,12 @@ _Gains = list[tuple[int, int]]
 def less_restart(job: LiveJob, model: int, value: int) -> int:
     """What something is worth on the model, less what going there costs who runs on another.
 
-    Twice the restart is to pay within a quarter of the time that is left: by then it may go again.
+    Twice the restart is to pay within horizon_ms.
     """
     if job.has is None or job.has.model == model:
         return value
-    known_ms = job.worked_ms if job.left_ms == UNKNOWN else job.left_ms
-    horizon_ms = max(HORIZON_MS, known_ms // 4)
-    return value * max(0, horizon_ms - 2 * job.restart_ms) // horizon_ms * 9 // 10
+    within_ms = horizon_ms(job)
+    return value * max(0, within_ms - 2 * job.restart_ms) // within_ms * 9 // 10
 
 
 def exchange(view: View, worth: Mapping[int, Worth], held: dict[int, Held]) -> None:

@@ -84,9 +84,17 @@ def test_optimus_grows_whom_a_gpu_saves_most_time() -> None:
 
 def test_optimus_restarts_nobody_for_a_gain_below_twice_the_cost() -> None:
     """Twice a restart of 30 s is a fifth of the horizon: 1.2 times as fast is not enough."""
-    holds = Held(0, 1)
-    assert gpus(Optimus(), job(1, curve(1.0, 1.2), has=holds)) == [1]
-    assert gpus(Optimus(), job(1, curve(1.0, 1.3), has=holds)) == [2]
+    nearly_over = {"has": Held(0, 1), "left_ms": 5 * MINUTE}
+    assert gpus(Optimus(), job(1, curve(1.0, 1.2), **nearly_over)) == [1]
+    assert gpus(Optimus(), job(1, curve(1.0, 1.3), **nearly_over)) == [2]
+
+
+@pytest.mark.parametrize("name", ["optimus", "mass", "elasticflow"])
+def test_the_longer_a_job_has_to_go_the_dearer_a_restart_may_be(name: str) -> None:
+    """Half as fast again pays 2 x 100 s within 600 s: a quarter of 40 minutes, not of 39."""
+    grows = {"has": Held(0, 1), "restart_ms": 100_000}
+    assert gpus(ALLOTTERS[name](), job(1, curve(1.0, 1.5), left_ms=39 * MINUTE, **grows)) == [1]
+    assert gpus(ALLOTTERS[name](), job(1, curve(1.0, 1.5), left_ms=40 * MINUTE, **grows)) == [2]
 
 
 def test_optimus_takes_from_nobody_what_nobody_needs() -> None:
