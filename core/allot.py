@@ -10,27 +10,85 @@ another: there `reclaim` says who may take from whom.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from aimass.core.cluster import Group
 from aimass.core.feasible import Code, Refusal
 from aimass.core.lost_work import lost_gpu_ms
 from aimass.core.model import Job, JobId, JobState, Node, Placement, StopRule
-from aimass.core.plan import Stop, Wait
-from aimass.core.policy import Allotment, Grant, Placed, Want
+from aimass.core.plan import Claim, Start, Stop, Wait
+from aimass.core.policy import Allotment, AllotPolicy, Grant, Placed, Want
 from aimass.core.preempt import claiming, enter
 from aimass.core.resize import may_resize, restart
 from aimass.core.search import Search
 from aimass.core.stop_rules import ByNode, are_shared, takers_of
+from aimass.core.survey import survey
 from aimass.core.victims import stoppable
 from aimass.core.wants import models_of, sizes_of
 
+ASKS_MAX = 4  # times the policy is asked in one decision
 
-def carry_out(search: Search, allotment: Allotment, waits: dict[Group, Wait]) -> None:
-    """Enter starts, claims and stops for the allotment; `waits` gets who is left waiting, and why.
 
-    O(active jobs + grants) and a placement for each grant that is not held already.
+def carry_out(search: Search, policy: AllotPolicy, waits: dict[Group, Wait]) -> None:
+    """Enter starts, claims and stops for an allotment; `waits` gets who is left waiting, and why.
+
+    Whoever cannot have what it is granted, however much idles, is left out and the policy asked
+    again: or else that would idle. O(active jobs + grants) and a placement for each grant that is
+    not held already; that ASKS_MAX times at most.
     """
-    search.wake(allotment.wake_ms)
+    without: frozenset[JobId] = frozenset()
+    refused: dict[JobId, Refusal] = {}
+    for asked in range(1, ASKS_MAX + 1):
+        allotment = policy.allot(search.cluster, search.fuel, without)
+        search.wake(allotment.wake_ms)
+        before = _Entered.of(search)
+        new = _enter(search, allotment)
+        refused |= new
+        hopeless = [job_id for job_id in new if _is_hopeless(search, job_id, new[job_id])]
+        if not hopeless or asked == ASKS_MAX:
+            break
+        before.bring_back(search)
+        without = without.union(hopeless)
+    _note_waits(search, policy, refused, waits)
+
+
+class _Entered(NamedTuple):
+    """What a decision has entered so far, to go back to."""
+
+    mark: int
+    starts: dict[JobId, Start]
+    stops: list[Stop]
+    claims: list[Claim]
+    evicted: set[JobId]
+    started: dict[JobId, int]
+
+    @classmethod
+    def of(cls, search: Search) -> "_Entered":
+        """As it is now. O(starts + stops + claims)."""
+        return cls(
+            search.draft.checkpoint(),
+            dict(search.starts),
+            list(search.stops),
+            list(search.claims),
+            set(search.evicted),
+            dict(search.started),
+        )
+
+    def bring_back(self, search: Search) -> None:
+        """Take back all since."""
+        search.draft.rollback(self.mark)
+        search.starts, search.stops, search.claims = self.starts, self.stops, self.claims
+        search.evicted, search.started = self.evicted, self.started
+
+
+def _is_hopeless(search: Search, job_id: JobId, refusal: Refusal) -> bool:
+    """True when a rule keeps the job from its grant, or idle nodes could not hold it either."""
+    job = search.cluster.jobs[job_id]
+    return refusal.code is not Code.GPUS_BUSY or not survey(search.cluster, job).is_possible
+
+
+def _enter(search: Search, allotment: Allotment) -> dict[JobId, Refusal]:
+    """Enter what can be had of the allotment; who waits and was turned away."""
     jobs = search.cluster.jobs
     ordered = sorted(allotment.grants, key=lambda grant: -jobs[grant.job_id].spec.priority)
     grants = {grant.job_id: grant for grant in ordered}
@@ -46,7 +104,7 @@ def carry_out(search: Search, allotment: Allotment, waits: dict[Group, Wait]) ->
     for job_id, placed in moved.items():
         restart(search, jobs[job_id], StopRule.RESHAPE, None, grants[job_id].reason, placed)
     _stop_for(search, list(leaving.values()))
-    _note_waits(search, grants, refused, waits)
+    return refused
 
 
 # ---- who leaves ---------------------------------------------------------------------------------
@@ -90,6 +148,8 @@ def _may_leave(
     for job in active:  # in an order that a restored cluster has as well
         if job.state is JobState.STOPPING or job.id in search.evicted:
             continue
+        if job.current.placed_ms == search.cluster.now_ms:
+            continue  # or else some might take turns without end at one moment
         grant = grants.get(job.id)
         if grant is not None and is_held(search, job, grant.want):
             continue
@@ -251,24 +311,17 @@ def _stop_for(search: Search, leaving: list[Job]) -> None:
 
 
 def _note_waits(
-    search: Search,
-    grants: dict[JobId, Grant],
-    refused: dict[JobId, Refusal],
-    waits: dict[Group, Wait],
+    search: Search, policy: AllotPolicy, refused: dict[JobId, Refusal], waits: dict[Group, Wait]
 ) -> None:
     """Why the others wait: no room for what they are granted, or nothing is granted."""
-    waiting, allot = search.cluster.waiting, search.policy.allot
-    assert allot is not None
     is_cut_short = not search.fuel.left
-    for group in waiting.groups.values():
+    for group in search.cluster.waiting.groups.values():
         left = [i for _, i in group.jobs if i not in search.starts and not search.is_claimed(i)]
         if not left:
             continue
-        first = next((i for i in left if i in grants), left[0])
-        refusal = refused.get(first)
-        if first not in grants:
-            text = f"{allot.name} gives the GPUs to others for now"
-            waits[group] = Wait(group.key, first, Code.ORDER.value, text, True, is_cut_short)
-        elif refusal is not None:
-            code, text = (refusal.code.value, refusal.text) if refusal.text else ("", "")
-            waits[group] = Wait(group.key, first, code, text, True, is_cut_short)
+        first = next((i for i in left if i in refused), left[0])
+        code, text = Code.ORDER.value, f"{policy.name} gives the GPUs to others for now"
+        if first in refused:
+            text = refused[first].text
+            code = refused[first].code.value if text else ""
+        waits[group] = Wait(group.key, first, code, text, True, is_cut_short)

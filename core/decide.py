@@ -54,7 +54,7 @@ def decide(cluster: Cluster, policy: Policy, fuel_units: int = FUEL) -> Plan:
         search.stand()
         waits: dict[Group, Wait] = {}
         if policy.allot is not None:
-            carry_out(search, policy.allot.allot(cluster, search.fuel), waits)
+            carry_out(search, policy.allot, waits)
             return _plan(search, policy, tuple(waits.values()))
         for _ in range(ROUNDS_MAX):
             before = _pass(search, waits)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from aimass.core.cluster import Cluster
 from aimass.core.consolidate import would_move
 from aimass.core.decide import FUEL, decide, decide_new
-from aimass.core.model import JobId
+from aimass.core.model import JobId, JobState
 from aimass.core.plan import Plan
 from aimass.core.policy import Policy
 
@@ -21,6 +21,7 @@ class Decider:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.last: Plan | None = None  # the last decision about everybody
+        self._running = 0  # jobs that ran at the last decision: these may be resized
         self._waiting = 0  # jobs that the last decision left waiting
         self._eased = 0  # jobs noted as eased that it has been asked about whether to move them
         self._seen = 0  # additions to the waiting index that decisions have looked at
@@ -54,6 +55,7 @@ class Decider:
             moving = [*(s.job_id for s in plan.starts), *(c.job_id for c in plan.claims)]
             gone = sum(job_id in cluster.waiting for job_id in moving)
             self._waiting = len(cluster.waiting) - gone
+            self._running = _running(cluster) if self.policy.allot is not None else 0
         return plan
 
     def _is_eased(self, cluster: Cluster) -> bool:
@@ -80,7 +82,8 @@ class Decider:
         """An allotment is about everybody: it stands as long as nobody comes, and nobody goes."""
         last = self.last
         assert last is not None
-        if fresh or len(cluster.waiting) != self._waiting:
+        is_same = len(cluster.waiting) == self._waiting and _running(cluster) == self._running
+        if fresh or not is_same:
             return None
         return Plan(
             cluster.revision,
@@ -105,3 +108,7 @@ class Decider:
         return Plan(
             cluster.revision, last.policy, waits=waits, wake_ms=wake_ms, fuel_left=fuel_units
         )
+
+
+def _running(cluster: Cluster) -> int:
+    return sum(job.state is JobState.RUNNING for job in cluster.active.values())

@@ -173,8 +173,10 @@ class AllotPolicy(Protocol):
     @property
     def version(self) -> int: ...
 
-    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
-        """The allotment as the cluster is now.
+    def allot(
+        self, cluster: Cluster, fuel: Fuel, without: frozenset[JobId] = frozenset()
+    ) -> Allotment:
+        """The allotment as the cluster is now, as if the jobs `without` were not there.
 
         Whoever was given what it says must be granted the same again at the same moment, or
         deciding again would move somebody. Jobs of higher priority come first.

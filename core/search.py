@@ -62,7 +62,7 @@ class Search(Kept):
         self.wake_ms = 0
         self.stoppable: dict[tuple[str, int, StopRule], list[Victim]] = {}  # see victims.py
         self.held_from: list[int] = []  # see by_order.py
-        self._started: dict[JobId, int] = {}  # by array
+        self.started: dict[JobId, int] = {}  # by array
         self._no_room: set[tuple[FitKey, bool]] = set()
         self._compared: dict[Group, int] = {}
         self._shorter: dict[Group, bool] = {}
@@ -182,7 +182,7 @@ class Search(Kept):
 
     def started_of(self, array_id: JobId) -> int:
         """How many tasks of an array this decision has started or claimed for."""
-        return self._started.get(array_id, 0)
+        return self.started.get(array_id, 0)
 
     def add_start(self, job: Job, placed: Placed) -> None:
         """The decision starts the job where it lies on the draft."""
@@ -196,7 +196,7 @@ class Search(Kept):
         is_new = job.id in self.starts or self.is_claimed(job.id)
         self.starts.pop(job.id, None)
         if is_new and job.id not in self.cluster.claims:
-            self._started[job.array_id] = self._started.get(job.array_id, 0) - 1
+            self.started[job.array_id] = self.started.get(job.array_id, 0) - 1
         self.claims = [claim for claim in self.claims if claim.job_id != job.id]
         self.dropped.difference_update(claim.job_id for claim in self.displaced.pop(job.id, ()))
         if job.id in self.cluster.claims:
@@ -216,7 +216,7 @@ class Search(Kept):
             if role.elastic is not None:
                 self.wake(self.cluster.now_ms + role.elastic.interval_ms)  # it may grow then
         if job.array_id and not job.state.is_active:  # who goes on elsewhere counts already
-            self._started[job.array_id] = self._started.get(job.array_id, 0) + 1
+            self.started[job.array_id] = self.started.get(job.array_id, 0) + 1
 
     def is_waiting_for_locality(self, job: Job) -> bool:
         """True while the job may start on its preferred level of the topology only."""

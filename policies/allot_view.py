@@ -4,17 +4,18 @@ An allotter (core/allot.py) sees nothing else, so what it decides can be tried o
 hand. GPUs are whole ones: a share of one counts as one. Who leaves counts as gone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aimass.core.cluster import Cluster
 from aimass.core.lost_work import RESTART_MS, lost_ms
-from aimass.core.model import Goal, Job, JobId, JobState, Node, NodeState, Placement
+from aimass.core.model import Goal, Job, JobId, JobState, Placement
 from aimass.core.policy import Want
 from aimass.core.runtimes import run_estimate
 from aimass.core.spec import JobSpec
 from aimass.core.speeds import NORMAL_MICRO, Speeds, Told
+from aimass.policies.allot_nodes import models_of, on_closed, set_aside, takes_jobs
 from aimass.policies.allot_speeds import Levels, Model, levels_of
 
 UNKNOWN = -1
@@ -39,6 +40,7 @@ class LiveJob:
     had_gpu_ms: GPU time that it has had. worked_ms: work done, at normal speed. restart_ms: what
     stopping it now, or resizing it, costs it: work lost and the time until it goes on. due_ms: when
     it should be over; 0: whenever. is_learning: it is elastic, and its program measures speeds.
+    level: of the topology, one domain of which must hold it.
     """
 
     id: JobId
@@ -61,6 +63,14 @@ class LiveJob:
     elastic_role: int = -1
     shard_gpus: int = 1
     is_learning: bool = False
+    level: str = ""
+
+    def fits(self, models: Sequence[Model]) -> bool:
+        """True when the least size fits on all GPUs of some model."""
+        return any(
+            levels and levels[0][0] <= model.gpus
+            for levels, model in zip(self.levels, models, strict=True)
+        )
 
     def speed(self, held: Held) -> int:
         """Its speed there, in millionths; that of the next smaller level where there is none."""
@@ -77,7 +87,7 @@ class LiveJob:
         if role >= 0:
             more = (held.gpus - self.normal_gpus) // self.shard_gpus
             sizes = tuple(n + more if i == role else n for i, n in enumerate(sizes))
-        return Want(sizes, (view.models[held.model].name,))
+        return Want(sizes, (view.models[held.model].name,), self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,44 +95,62 @@ class View:
     """The cluster as an allotter sees it.
 
     models: with the GPUs that may be given out, those that live jobs hold among them. jobs: by
-    submission. without_gpus: jobs that need none, each with the form in which it is to run.
+    submission. as_asked: those that no choice of one model and size is about, each with the form in
+    which it is to run: they need no GPUs, or some of several models. taken: by queue, GPUs of jobs
+    that may not be stopped.
     leaving: jobs that were stopped for others and will wait again once they are gone.
     """
 
     now_ms: int
     models: tuple[Model, ...]
     jobs: tuple[LiveJob, ...]
-    without_gpus: tuple[tuple[JobId, Want], ...] = ()
+    as_asked: tuple[tuple[JobId, Want], ...] = ()
     weights: dict[str, int] = field(default_factory=dict)  # of queues; others count 1
     leaving: tuple[LiveJob, ...] = ()
+    taken: dict[str, int] = field(default_factory=dict)
 
 
-def view_of(cluster: Cluster, has_work: bool = True) -> View:
+def view_of(
+    cluster: Cluster, has_work: bool = True, without: frozenset[JobId] = frozenset()
+) -> View:
     """Read the cluster. O(live jobs * (attempts kept + shards)), and O(devices) if a node changed.
 
-    has_work: False where nobody asks for work left and done, which takes half of the time.
+    has_work: False where nobody asks for work left and done, which takes half of the time. without:
+    jobs to leave out.
     """
     memory = _memory(cluster)
     models = memory.models
     index = {model.name: i for i, model in enumerate(models)}
     left = [model.gpus for model in models]
     jobs: list[LiveJob] = []
-    without: list[tuple[JobId, Want]] = []
+    as_asked: list[tuple[JobId, Want]] = []
+    taken: dict[str, int] = {}
     for job in _live(cluster):
+        if job.id in without:
+            continue
         has = _has(cluster, job, index)
-        if not _gpus(job.spec):
-            without.append((job.id, Want(tuple(role.shards for role in job.spec.roles))))
-        elif job.state.is_active and not job.spec.preemptible:
+        if has is not None and memory.has_closed:
+            left[has.model] += on_closed(cluster, job)
+        if job.state.is_active and not job.spec.preemptible:
             if has is not None:
                 left[has.model] -= has.gpus
-        else:
-            jobs.append(memory.live_job(cluster, job, has, models, has_work))
+                taken[job.spec.queue] = taken.get(job.spec.queue, 0) + has.gpus
+            continue
+        live = memory.live_job(cluster, job, has, models, has_work) if _gpus(job.spec) else None
+        if live is not None and live.fits(models):
+            jobs.append(live)
+            continue
+        if has is not None:
+            left[has.model] -= has.gpus
+        if live is None or has is not None or set_aside(job.spec, models, left):
+            sizes = tuple(role.shards for role in job.spec.roles)
+            as_asked.append((job.id, Want(sizes, level=job.spec.topology.required)))
     models = tuple(m._replace(gpus=max(0, n)) for m, n in zip(models, left, strict=True))
     weights = {name: queue.spec.weight for name, queue in cluster.queues.items()}
     leaving = tuple(
         _live_job(cluster, job, None, models, memory, has_work) for job in _leaving(cluster)
     )
-    return View(cluster.now_ms, models, tuple(jobs), tuple(without), weights, leaving)
+    return View(cluster.now_ms, models, tuple(jobs), tuple(as_asked), weights, leaving, taken)
 
 
 def _live(cluster: Cluster) -> Iterable[Job]:
@@ -141,24 +169,6 @@ def _leaving(cluster: Cluster) -> Iterable[Job]:
 
 def _submit_seq(job: Job) -> int:
     return job.submit_seq
-
-
-def _models(cluster: Cluster) -> tuple[Model, ...]:
-    """Healthy GPUs by model, in the order in which the nodes joined, of nodes that take jobs."""
-    total: dict[str, int] = {}
-    most: dict[str, int] = {}
-    for node in cluster.nodes.values():
-        here: dict[str, int] = {}
-        for device in node.devices:
-            here[device.spec.model] = here.get(device.spec.model, 0) + device.spec.healthy
-        for model, gpus in here.items():
-            total[model] = total.get(model, 0) + (gpus if _takes_jobs(node) else 0)
-            most[model] = max(most.get(model, 0), gpus)
-    return tuple(Model(name, gpus, most[name]) for name, gpus in total.items())
-
-
-def _takes_jobs(node: Node) -> bool:
-    return node.state is NodeState.READY and not node.cordon
 
 
 def _gpus(spec: JobSpec) -> int:
@@ -223,6 +233,7 @@ def _live_job(
         role,
         spec.roles[role].need.devices if role >= 0 else 1,
         role >= 0 and (bool(job.told.speeds) or not spec.speeds),
+        spec.topology.required,
     )
 
 
@@ -313,10 +324,11 @@ def _works_from_ms(job: Job) -> int:
 class _Memory:
     """What jobs of one cluster come to, with what it rests on. Losing it costs making it again."""
 
-    __slots__ = ("_kept", "_puts", "_waiting", "models")
+    __slots__ = ("_kept", "_puts", "_waiting", "has_closed", "models")
 
     def __init__(self) -> None:
         self.models: tuple[Model, ...] = ()
+        self.has_closed = False  # some nodes take no jobs
         self._puts = -1
         self._kept: dict[JobId, tuple[JobSpec, Speeds, tuple[Levels, ...]]] = {}
         self._waiting: dict[JobId, tuple[JobSpec, Told, int, bool, LiveJob]] = {}
@@ -325,7 +337,8 @@ class _Memory:
         """Forget what rests on other nodes, and jobs that are over when they are many."""
         puts, models = cluster.index.totals.puts, self.models
         if puts != self._puts:
-            self._puts, models = puts, _models(cluster)
+            self._puts, models = puts, models_of(cluster)
+            self.has_closed = not all(map(takes_jobs, cluster.nodes.values()))
         many = 2 * (len(cluster.waiting) + len(cluster.active)) + _SLACK
         if models != self.models or len(self._kept) > many:
             self.models, self._kept, self._waiting = models, {}, {}

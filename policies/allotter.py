@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from aimass.core.cluster import Cluster
+from aimass.core.model import JobId
 from aimass.core.policy import Allotment, Fuel, Grant
 from aimass.policies.allot_view import Held, LiveJob, View, view_of
 
@@ -45,11 +46,13 @@ class Allotter(ABC):
     def choose(self, view: View, fuel: Fuel) -> Chosen:
         """Share view.models out among view.jobs, as if none were fixed."""
 
-    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
+    def allot(
+        self, cluster: Cluster, fuel: Fuel, without: frozenset[JobId] = frozenset()
+    ) -> Allotment:
         """See AllotPolicy.allot."""
-        view = view_of(cluster)
+        view = view_of(cluster, without=without)
         choices, wake_ms = self.share_out(view, fuel)
-        grants = [Grant(job_id, want, "needs no GPU") for job_id, want in view.without_gpus]
+        grants = [Grant(job_id, want, "runs as it asks") for job_id, want in view.as_asked]
         grants += [Grant(c.job.id, c.job.want(view, c.held), c.reason) for c in choices]
         return Allotment(tuple(grants), wake_ms)
 
@@ -65,6 +68,11 @@ class Allotter(ABC):
         if any(due.get(seq) != job.has for seq, job in fixed.items()):
             kept = [Choice(j, j.has, _FIXED) for j in fixed.values() if j.has is not None]
             left = less(view, [choice.held for choice in kept])
+            taken = dict(view.taken)
+            for job in fixed.values():
+                held = job.has.gpus if job.has is not None else 0
+                taken[job.queue] = taken.get(job.queue, 0) + held
+            left = replace(left, taken=taken)
             free = [job for job in view.jobs if not job.is_fixed]
             chosen = self._by_priority(left, free, fuel)
             capped = [_capped(choice, due.get(choice.job.seq)) for choice in chosen.choices]

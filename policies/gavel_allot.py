@@ -77,9 +77,11 @@ class GavelAllot:
         self._interval_ms = interval_ms
         self._prices = {model.lower(): price for model, price in prices}
 
-    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
+    def allot(
+        self, cluster: Cluster, fuel: Fuel, without: frozenset[JobId] = frozenset()
+    ) -> Allotment:
         """See AllotPolicy.allot. Jobs of higher priority share first, the others what is left."""
-        view = view_of(cluster, has_work=self._goal is not Goal.MAX_MIN)
+        view = view_of(cluster, self._goal is not Goal.MAX_MIN, without)
         left = [model.gpus for model in view.models]
         choices: list[tuple[LiveJob, Held, str]] = []
         is_settled = True
@@ -98,7 +100,7 @@ class GavelAllot:
                 held = Held(model, one.live.normal_gpus)
                 choices.append((one.live, held, _why(view, shares, at, one, model)))
         choices.sort(key=lambda choice: (-choice[0].priority, -choice[1].gpus, choice[0].seq))
-        grants = [Grant(job_id, want, "needs no GPU") for job_id, want in view.without_gpus]
+        grants = [Grant(job_id, want, "runs as it asks") for job_id, want in view.as_asked]
         grants += [Grant(live.id, live.want(view, held), why) for live, held, why in choices]
         turn_ms = (view.now_ms // self._interval_ms + 1) * self._interval_ms
         return Allotment(tuple(grants), 0 if is_settled else turn_ms)

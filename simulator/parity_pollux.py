@@ -47,7 +47,9 @@ class PolluxRounds(ABC):
         has = {job.id: len(job.current.placements) for job in cluster.active.values()}
         return [i for i in {**gives, **has} if gives.get(i) != has.get(i)]
 
-    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
+    def allot(
+        self, cluster: Cluster, fuel: Fuel, without: frozenset[JobId] = frozenset()
+    ) -> Allotment:
         """See AllotPolicy; the same at all times of one round."""
         self._look(cluster)
         return self._allotment

@@ -113,7 +113,9 @@ class _Chosen:
         self.name = f"{name}-rounds"
         self.grants: tuple[Grant, ...] = ()
 
-    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
+    def allot(
+        self, cluster: Cluster, fuel: Fuel, without: frozenset[JobId] = frozenset()
+    ) -> Allotment:
         """See AllotPolicy.allot."""
         return Allotment(self.grants)
 

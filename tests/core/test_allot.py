@@ -31,13 +31,15 @@ class Dictated:
     def __init__(self) -> None:
         self.says: list[tuple[Job, int, tuple[str, ...] | None]] = []
 
-    def allot(self, cluster: Cluster, fuel: Fuel) -> Allotment:
+    def allot(
+        self, cluster: Cluster, fuel: Fuel, without: frozenset[JobId] = frozenset()
+    ) -> Allotment:
         """What was said, of jobs that are not over."""
         return Allotment(
             tuple(
                 Grant(job.id, Want((shards,), models), "as dictated")
                 for job, shards, models in self.says
-                if not job.state.is_over
+                if not job.state.is_over and job.id not in without
             )
         )
 

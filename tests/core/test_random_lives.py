@@ -45,7 +45,7 @@ def test_lives_with_moves_settle() -> None:
     assert sum(life.moved for life in lives) > 0
 
 
-@pytest.mark.parametrize("seed", (9, 16))
+@pytest.mark.parametrize("seed", [9, 16])
 @pytest.mark.parametrize("order", ALLOTTERS)
 def test_a_life_under_an_allotment(order: str, seed: int) -> None:
     """Shares and ends of jobs, holds and lost nodes: whoever is asked anew grants the same."""

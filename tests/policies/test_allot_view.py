@@ -183,7 +183,7 @@ def test_cordoned_nodes_and_failed_devices_have_nothing_to_give() -> None:
 def test_a_job_without_gpus_is_to_run_as_it_is() -> None:
     cluster = cluster_of(("A100", 8))
     job = submit(cluster, 1, Role("worker", 3, Need(cpu_milli=1000), ("work",)))
-    ((job_id, want),) = view_of(cluster).without_gpus
+    ((job_id, want),) = view_of(cluster).as_asked
     assert (job_id, want.sizes) == (job.id, (3,))
 
 
