@@ -10,6 +10,7 @@ from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, clean, hint, print_value, table
 
 SHOWN = 10
+ROUNDS_FIX = "name another: massd has no rounds"
 FIX = "choose one policy; massctl sim run --help names them"
 
 
@@ -42,6 +43,7 @@ def policy_of(tools: Tools, recorded: Any, label: str | None) -> tuple[str, Any]
                 )
             return found
         named = tools.policies.parse_policies(label)
+        tools.policies.refuse_rounds(named, ROUNDS_FIX)
     except ValueError as error:
         what, _, fix = str(error).partition("; fix: ")
         raise InvalidRequest(what, fix=fix or FIX) from None

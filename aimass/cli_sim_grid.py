@@ -184,6 +184,8 @@ class _Reader:
 
     def _policies(self, value: Any) -> tuple[str, ...]:
         found = self._tools.policies.parse_policies(_text(value))
+        fix = "leave it out: a sweep has no rounds, massctl sim run --round 360 has"
+        self._tools.policies.refuse_rounds(found, fix)
         return tuple(named.label for named in found)
 
     def _refuse_twice(self, name: str, found: dict[str, Any]) -> None:

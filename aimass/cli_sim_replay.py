@@ -9,7 +9,7 @@ from aimass import units
 from aimass.cli_base import Command, common_options, output_option
 from aimass.cli_journal import existing, journal_errors, load_tools
 from aimass.cli_sim_base import Row, installed, refusals
-from aimass.cli_sim_compared import FIX, broken_off, load, policy_of, show, tell_unknown
+from aimass.cli_sim_compared import FIX, ROUNDS_FIX, broken_off, load, policy_of, show, tell_unknown
 from aimass.cli_sim_options import journal_option
 from aimass.errors import Conflict, InvalidRequest, MassError
 from aimass.output import Column, print_value, table
@@ -119,11 +119,12 @@ def _audit(report: Any, folder: Path, form: str) -> None:
 def _redecide(events: Any, policy: str, form: str) -> None:
     with installed():
         from aimass.simulator import replay as replays
-        from aimass.simulator.run_policies import parse_policies
+        from aimass.simulator.run_policies import parse_policies, refuse_rounds
     with refusals(FIX):
         named = parse_policies(policy)
         if len(named) > 1:
             raise InvalidRequest("more than one policy", fix=FIX)
+        refuse_rounds(named, ROUNDS_FIX)
         found = replays.redecide(events, named[0].make())
     if form != "table":
         view = {"apiVersion": "aimass/v1", "kind": "Redecision", "policy": policy}

@@ -130,6 +130,8 @@ def run(
     with refusals(FIX):
         kinds, costs, models = world.load(tools)
         named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
+        if not round_s:
+            tools.policies.refuse_rounds(named, "add --round 360, or leave it out")
         setting = tools.report.Setting(
             *(trace_file, kinds, trace_form, costs, error_milli, parity is not None, perf_path),
             round_s=round_s or 0,

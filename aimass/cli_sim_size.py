@@ -136,8 +136,10 @@ def size(
     tools = _tools()
     with refusals(FIX):
         kinds, costs, models = world.load(tools)
-        if len(tools.policies.parse_policies(policy)) > 1:
+        named = tools.policies.parse_policies(policy)
+        if len(named) > 1:
             raise InvalidRequest("more than one policy", fix="give one; sim sweep compares several")
+        tools.policies.refuse_rounds(named, "name another: rounds are in massctl sim run only")
         if seeds_count > 1 and not (block or error_milli or any(models.faults.rates)):
             fix = (
                 "add --resample 50 (other weeks of the trace) or --error 0.5, or leave out --seeds"

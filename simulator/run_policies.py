@@ -1,14 +1,15 @@
 """Policies of `massctl sim run` by name: the daemon's own orders, with options after a colon."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
 from aimass.core.policy import Policy
 from aimass.policies.order_las import LasOrder
-from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS, make_policy
-from aimass.simulator.run_gavel import GAVEL_NAMES, GAVEL_OPTIONS, gavel_maker
+from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS, PROMISE_NOBODY, make_policy
+from aimass.simulator.run_gavel import GAVEL_NAMES, GAVEL_OPTIONS, ONLY_IN_ROUNDS, gavel_maker
 
 # How policies.md and the command line name them; each is an order of the daemon.
 NAMES = (
@@ -21,6 +22,14 @@ PUBLISHED: dict[str, Callable[[str, int], Policy]] = {
     "pollux-optimus": lambda place, promises: make_policy("optimus", place, promises),
 }
 OPTIONS = ("place", "promises", "limits", *GAVEL_OPTIONS)
+# An order in which nobody passes who waits has nothing to promise either.
+NO_PROMISES = {"fifo", *PROMISE_NOBODY, *PUBLISHED, *GAVEL_NAMES}
+WHY_NOT = {
+    "promises": "it promises nobody a start",
+    "limits": "only las has levels",
+    "interval": "only Gavel's policies have it",
+    "prices": "only gavel-cost goes by prices",
+}
 PROMISES_MAX = 1000
 LEVELS_MAX = 16
 
@@ -49,20 +58,46 @@ def parse_policies(text: str) -> list[Named]:
     return [_named(part) for part in parts]
 
 
+def refuse_rounds(found: Iterable[Named], fix: str) -> None:
+    """Raises ValueError for a policy that there is in rounds alone. fix: what to do there."""
+    for named in found:
+        if named.label.partition(":")[0] in ONLY_IN_ROUNDS:
+            raise ValueError(f"{named.label} decides in rounds alone; fix: {fix}")
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """The options that say something to the policy of that name."""
+    has = {
+        "place": True,
+        "promises": name not in NO_PROMISES,
+        "limits": name == "las",
+        "interval": name in GAVEL_NAMES,
+        "prices": name == "gavel-cost",
+    }
+    return tuple(option for option in OPTIONS if has[option])
+
+
 def _named(label: str) -> Named:
     name, _, rest = label.partition(":")
     if name not in NAMES and name not in PUBLISHED and name not in GAVEL_NAMES:
-        known = ", ".join(dict.fromkeys((*NAMES, *PUBLISHED, *GAVEL_NAMES)))
-        raise ValueError(f"no policy {name!r}; fix: choose from {known}")
+        known = list(dict.fromkeys((*NAMES, *PUBLISHED, *GAVEL_NAMES)))
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"no policy {name!r}{meant}; fix: choose from {', '.join(known)}")
     is_known = any(name in names for names in (PUBLISHED, GAVEL_NAMES, ALLOTTERS, ORDERS))
     assert is_known, f"{name} is no policy of the daemon"
     options: dict[str, str] = {}
     for word in rest.split(",") if rest else ():
         option, equals, value = word.partition("=")
-        if option not in OPTIONS or not equals:
-            raise ValueError(
-                f"no option {word!r} of {name}; fix: write NAME=VALUE, of {', '.join(OPTIONS)}"
-            )
+        has = options_of(name)
+        if option in OPTIONS and option not in has:
+            fix = f"{WHY_NOT[option]}; {name} has {', '.join(has)}"
+            raise ValueError(f"no option {option!r} of {name}; fix: {fix}")
+        if option in has and not equals:
+            raise ValueError(f"no value for {option} of {name}; fix: write {option}=VALUE")
+        if option not in has:
+            fix = f"write NAME=VALUE, of {', '.join(has)}"
+            raise ValueError(f"no option {word!r} of {name}; fix: {fix}")
         options[option] = value
     place = options.get("place", "best-fit")
     if place not in PLACERS:
@@ -70,15 +105,11 @@ def _named(label: str) -> Named:
     promises = options.get("promises", "8")
     if not (promises.isascii() and promises.isdigit() and int(promises) <= PROMISES_MAX):
         raise ValueError(f"promises is {promises!r}; fix: a number from 0 to {PROMISES_MAX}")
-    if name in GAVEL_NAMES and "limits" not in options:
+    if name in GAVEL_NAMES:
         return Named(label, gavel_maker(name, place, options))
-    if alien := options.keys() & {*GAVEL_OPTIONS}:
-        raise ValueError(f"no option {min(alien)!r} of {name}; fix: only Gavel's policies have it")
     if "limits" not in options:
         make = PUBLISHED.get(name, partial(make_policy, name))
         return Named(label, lambda: make(place, int(promises)))
-    if name != "las":
-        raise ValueError(f"no option 'limits' of {name}; fix: only las has levels")
     limits = _limits(options["limits"])
     return Named(label, lambda: _with_limits(make_policy(name, place), limits))
 

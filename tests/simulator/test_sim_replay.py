@@ -114,6 +114,7 @@ def test_an_audit_finds_a_hash_that_does_not_agree(
         ((), "one of --audit, --re-decide, or --policy"),
         (("--audit", "--re-decide"), "one of --audit, --re-decide, or --policy"),
         (("--re-decide", "--policy", "best"), "no policy 'best'"),
+        (("--re-decide", "--policy", "gavel-fifo"), "gavel-fifo decides in rounds alone"),
         (("--re-decide", "--policy", "las,fifo"), "more than one policy"),
     ],
 )
@@ -122,3 +123,12 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     assert cli.run(["sim", "replay", "--journal", str(tmp_path), *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_policy_of_rounds_alone_is_refused(
+    journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sim", "replay", "--journal", str(journal), "--policy", "gavel-fifo-perf"]
+    assert cli.run(words) == 2
+    told = capsys.readouterr().err
+    assert "gavel-fifo-perf decides in rounds alone\nfix: name another" in told

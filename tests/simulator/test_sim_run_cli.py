@@ -112,6 +112,13 @@ def test_equal_runs_give_equal_bytes_whatever_the_hash_seed(here: Path) -> None:
     [
         (("--policy", "fastest"), "no policy 'fastest'"),
         (("--policy", "fair:size=3"), "no option 'size=3' of fair"),
+        (("--policy", "fair:place"), "write place=VALUE"),
+        (("--policy", "fifo:promises=3"), "a start; fifo has place\n"),
+        (("--policy", "las:promises"), "a start; las has place, limits\n"),
+        (("--policy", "sia:promises=3"), "no option 'promises' of sia"),
+        (("--policy", "gavel-cost:promises=3"), "gavel-cost has place, interval, prices"),
+        (("--policy", "fifo-bakfill"), "did you mean fifo-backfill?"),
+        (("--compare", "gavel-fifo-perf"), "gavel-fifo-perf decides in rounds alone\nfix: add"),
         (("--policy", "fair:place=far"), "place is 'far'"),
         (("--policy", "fair:promises=-1"), "promises is '-1'"),
         (("--policy", "las:limits=7200/3250"), "limits is '7200/3250'"),

@@ -116,6 +116,7 @@ def test_what_nothing_meets_is_said_with_the_reason(capsys: pytest.CaptureFixtur
         (("--slo", ""), "FIGURE<VALUE"),
         (("--policy", "fifo,las"), "more than one policy"),
         (("--policy", "best"), "no policy 'best'"),
+        (("--policy", "gavel-fifo"), "gavel-fifo decides in rounds alone\nfix: name another"),
         (("--cluster", "4x8"), "no cluster '4x8'"),
         (("--seeds", "2"), "nothing is drawn"),
         (("--trace", "none.jsonl"), "none.jsonl"),

@@ -118,6 +118,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(here: Path) -> None
         ),
         (GRID.replace("cluster: [2x4xA, 3x4xA]", ""), "grid.yaml:1:1: cluster: missing"),
         (GRID.replace("3x4xA", "3x4"), "grid.yaml:3:18: cluster.1: '3x4'; allowed: a cluster such"),
+        (GRID.replace("fifo, srtf", "gavel-fifo"), "grid.yaml:4:9: policy: gavel-fifo decides in"),
         (GRID.replace("srtf", "best"), "policy: no policy 'best'; allowed: choose from fifo,"),
         (GRID.replace("fifo, srtf", "[las, las]"), "grid.yaml:4:9: policy: one value comes twice"),
         (GRID + "load: [1, 0]\n", "grid.yaml:8:11: load.1: '0'; allowed: a number above 0"),
