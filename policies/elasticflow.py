@@ -15,7 +15,7 @@ from aimass.policies.optimus import Steps, keep_where_it_pays, smallest, work_le
 # Of what a restart costs, as much again for what nobody foresees: with no margin at all a job that
 # is restarted once more than planned is late (policies.md of the published artifact: 129 of 136).
 MARGIN_RESTARTS = 2
-# Pieces looked at in taking in, about 2 s: of 600 due jobs with deadlines of their own some 500 get
+# Pieces looked at in taking in, about 2 s: of 600 due jobs with deadlines of their own some 300 get
 # so far, the others count as never due. Not of the decision's fuel, or nothing would be placed.
 TAKE_IN_FUEL = 4_000_000
 

@@ -128,6 +128,15 @@ def test_elasticflow_takes_nobody_in_who_would_make_another_late() -> None:
     assert set(taken_in(view(begun, newcomer), Fuel(FUEL))) == {2}
 
 
+def test_elasticflow_leaves_the_fuel_to_placement_and_the_rest_unpromised() -> None:
+    """However many are due; who is not taken in for want of fuel runs behind the others."""
+    due = [job(n, curve(1.0), due_ms=NOW_MS + HOUR * (2 + n)) for n in range(4)]
+    fuel = Fuel(5)
+    assert len(ElasticFlow().share_out(view(*due), fuel).choices) == 4
+    assert fuel.left == 5
+    assert set(taken_in(view(*due), Fuel(1))) == {0}
+
+
 def test_sia_gives_each_job_the_model_on_which_it_gains_most() -> None:
     """Both are faster on the second model, and one of them by far more."""
     models = (Model("slow", 1, 1), Model("fast", 1, 1))
