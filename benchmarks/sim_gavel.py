@@ -60,7 +60,7 @@ def run(scale: float) -> list[Record]:
 def _jct(trace: str, ended: list[JobRecord]) -> float:
     """The average completion time, of that of the same jobs in the published run."""
     with gzip.open(GAVEL / "reference-jct.json.gz") as file:
-        published = json.load(file)[f"{trace}_max_min_fairness_perf"]
+        published: dict[str, float] = json.load(file)[f"{trace}_max_min_fairness_perf"]
     ours_ms = sum(one.end_ms - one.job.submit_ms for one in ended)
     return ours_ms / 1000 / sum(published[one.job.name] for one in ended)
 
