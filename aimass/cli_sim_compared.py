@@ -10,6 +10,7 @@ from aimass.errors import InvalidRequest, MassError
 from aimass.output import Column, clean, hint, print_value, table
 
 SHOWN = 10
+NEVER = "jobs that ran live never run"
 ROUNDS_FIX = "name another: massd has no rounds"
 FIX = "choose one policy; massctl sim run --help names them"
 
@@ -72,7 +73,10 @@ def show(found: Any, kind: str, policy: str, cluster: str, form: str) -> None:
     """Print the comparison as a table or document."""
     rows = [_figure(name, value, found.simulated[name]) for name, value in found.live.items()]
     jobs = [_job(deviation) for deviation in found.deviations if deviation.by_ms]
-    counts = {"jobs": found.jobs, "compared": found.compared}
+    counts = {"jobs": found.jobs, "compared": found.compared, "neverRan": list(found.never_ran)}
+    if found.never_ran:
+        ran = "job that ran live never runs" if len(found.never_ran) == 1 else NEVER
+        hint(f"{len(found.never_ran)} {ran} when simulated, and left out: too large, or no room")
     alone = {"onlyLive": list(found.only_live), "onlySimulated": list(found.only_simulated)}
     if form != "table":
         view = {"apiVersion": "aimass/v1", "kind": kind, "policy": policy, "cluster": cluster}

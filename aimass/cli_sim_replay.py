@@ -93,7 +93,8 @@ def _otherwise(events: Any, policy: str | None, cluster_text: str | None, form: 
     if not found.compared:
         raise MassError(
             "no job of the journal would have ended",
-            why=f"{found.jobs} ended as it was recorded",
+            why=f"{found.jobs} ended as it was recorded, and {len(found.never_ran)} of them never "
+            "get places",
             fix="name a cluster that can hold them; massctl sim validate replays it as it was",
         )
     tell_unknown(recorded)

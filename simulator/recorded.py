@@ -29,6 +29,7 @@ _MADE = (
 
 
 ENDLESS = -1
+SAVE_EVERY_MIN_MS = 1000  # each save is an event of the replay
 
 
 class Leg(NamedTuple):
@@ -169,7 +170,9 @@ class _Fold:
         stop_ms = attempt.stopping_ms if attempt.stop_goal is not None else 0
         by_itself = [at_ms for at_ms in saves if not stop_ms or at_ms < stop_ms]
         if by_itself and attempt.running_ms:
-            story.save_every_ms = max(1, (by_itself[-1] - attempt.running_ms) // len(by_itself))
+            every_ms = (by_itself[-1] - attempt.running_ms) // len(by_itself)
+            if every_ms > 0:  # one from before its start says nothing of how often
+                story.save_every_ms = max(SAVE_EVERY_MIN_MS, every_ms)
         if stop_ms and attempt.running_ms:
             story.saves_when_told = len(by_itself) < len(saves)
             self._saved_after += [at_ms - stop_ms for at_ms in saves[len(by_itself) :][:1]]

@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from aimass.core.model import JobId
+from aimass.core.model import JobId, JobState
 from aimass.core.policy import Policy
 from aimass.policies.registry import ALLOTTERS, ORDERS, PLACERS, make_policy
 from aimass.simulator.clusters import Kinds
 from aimass.simulator.counterfactual import again
-from aimass.simulator.observed import Life, figures
+from aimass.simulator.observed import Life, Observer, figures
 from aimass.simulator.recorded import Recorded
 
 GPU_MS_AN_HOUR = 3_600_000
@@ -30,9 +30,11 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Figures of the jobs that ended both times, and those jobs, the most different first.
+    """Figures of the jobs that ran and ended both times, and those jobs, the most different first.
 
     jobs: that ended live. only_live, only_simulated: ids of those that ended in one run alone.
+    never_ran: of those that ran live and were not cancelled, those that never got places when
+    simulated: they do not fit, or wait for ever.
     """
 
     live: dict[str, float | None]
@@ -42,6 +44,7 @@ class Comparison:
     only_live: tuple[JobId, ...]
     only_simulated: tuple[JobId, ...]
     deviations: tuple[Deviation, ...]
+    never_ran: tuple[JobId, ...]
 
 
 def compare(
@@ -50,7 +53,8 @@ def compare(
     """Replay the journal, see counterfactual.again. Raises SimulationError."""
     live, simulated = recorded.seen, again(recorded, policy, kinds, has_own_delays)
     both = [job_id for job_id in live.lives if job_id in simulated.lives]
-    held = [j for j in both if live.lives[j].attempts or simulated.lives[j].attempts]
+    held = [j for j in both if live.lives[j].attempts and simulated.lives[j].attempts]
+    ran = {job_id for job_id, life in simulated.lives.items() if life.attempts}
     pairs = [(live.lives[job_id], simulated.lives[job_id]) for job_id in held]
     found = [Deviation(was, now, _why(was, now)) for was, now in pairs]
     found.sort(key=lambda deviation: -abs(deviation.by_ms))
@@ -62,7 +66,14 @@ def compare(
         tuple(job_id for job_id in live.lives if job_id not in simulated.lives),
         tuple(job_id for job_id in simulated.lives if job_id not in live.lives),
         tuple(found),
+        tuple(job_id for job_id in live.lives if _is_due(live, job_id) and job_id not in ran),
     )
+
+
+def _is_due(live: Observer, job_id: JobId) -> bool:
+    """Whether it should run when simulated as well."""
+    life = live.lives[job_id]
+    return life.attempts > 0 and life.state is not JobState.CANCELLED
 
 
 def _why(live: Life, simulated: Life) -> str:

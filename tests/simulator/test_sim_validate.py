@@ -12,7 +12,7 @@ import pytest
 from aimass import cli
 from aimass.core import events as ev
 from aimass.core.apply_jobs import job_id_of
-from aimass.core.model import Exit, JobId, NodeId
+from aimass.core.model import Exit, JobId, JobState, NodeId
 from aimass.core.spec import Checkpoint, Elastic, JobSpec, Need, Retry, Role
 from aimass.core.speeds import SpeedOn
 from aimass.policies.registry import ORDERS, make_policy
@@ -188,6 +188,22 @@ def test_a_job_that_had_not_ended_takes_what_it_said(tmp_path: Path) -> None:
     assert len(again(recorded, make_policy("fifo")).lives) == len(recorded.seen.lives) + running
 
 
+@pytest.mark.parametrize(("saved_after_ms", "every_ms"), [(-9000, 0), (0, 0), (5, 1000)])
+def test_a_checkpoint_hardly_after_the_start_makes_no_save_at_each_moment(
+    saved_after_ms: int, every_ms: int
+) -> None:
+    events = lived("fifo", Costs())
+    last = max(at for at, event in enumerate(events) if isinstance(event, ev.ShardStarted))
+    start = events[last]
+    assert isinstance(start, ev.ShardStarted)
+    at_ms = start.at_ms + max(0, saved_after_ms)
+    age_ms = max(0, -saved_after_ms)
+    saved = ev.CheckpointReported(at_ms, start.job_id, start.attempt, age_ms)
+    recorded = read([*events[: last + 1], saved, *events[last + 1 :]])
+    assert recorded.stories[start.job_id].save_every_ms == every_ms
+    assert start.job_id in again(recorded, make_policy("fifo")).lives
+
+
 @pytest.mark.parametrize("order", [*sorted(ORDERS), "optimus", "elasticflow"])
 @pytest.mark.parametrize("place", ["best-fit", "spread"])
 @pytest.mark.parametrize("moves", [0, 3])
@@ -276,6 +292,30 @@ def test_what_cannot_be_asked_is_said(
     cli.run(["sim", words[0], "--journal", journal, *words[1:]])
     captured = capsys.readouterr()
     assert said in captured.err + captured.out
+
+
+def test_who_never_runs_on_a_cluster_too_small_is_counted_first_and_left_out(
+    journal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On one node jobs of 8 GPUs have no room."""
+    assert cli.run(["sim", "replay", "--journal", journal, "--cluster", "1x4xA", "-ojson"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    large = {f"j{at + 1}" for at, job in enumerate(some_jobs()) if job.gpu_milli == 8000}
+    assert {*found["neverRan"]} == {*found["onlyLive"]} == large
+    assert found["compared"] == 36 - len(large) > 0
+    assert f"{len(large)} jobs that ran live never run when simulated" in captured.err
+
+
+def test_who_was_cancelled_before_it_ran_in_one_of_both_is_not_compared() -> None:
+    """Live all ran, and one was cancelled late; on another cluster it was still waiting then."""
+    made, policy = troubled(0), make_policy("fair")
+    recorded = read(events_of(lambda: again(made, policy, has_own_delays=True)))
+    found = compare(recorded, policy, parse_cluster("1x4xA"))
+    lives = recorded.seen.lives
+    both = [d for d in found.deviations if d.live.attempts and d.simulated.attempts]
+    assert len(both) == found.compared == len(found.deviations) > 0
+    assert all(lives[job_id].state is not JobState.CANCELLED for job_id in found.never_ran)
 
 
 def test_an_empty_journal_has_nothing_to_validate(
