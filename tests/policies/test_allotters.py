@@ -200,6 +200,18 @@ def test_mass_shares_between_queues_by_weight() -> None:
     assert len(found) == 16
 
 
+def test_mass_counts_what_a_queue_holds_that_cannot_be_taken_away() -> None:
+    """One queue holds four of 20 GPUs for good: ten each are six more for it, ten for the other.
+
+    Of 18 for good it keeps these, though half is 17; the rest is the other's.
+    """
+    both = [job(n, curve(1.0), queue="ab"[n % 2]) for n in range(40)]
+    for taken, more in ((4, 6), (18, 0)):
+        found = held(Mass(), replace(view(*both), taken={"a": taken}))
+        assert sum(seq % 2 == 0 for seq in found) == more
+        assert len(found) == 16
+
+
 def test_mass_gives_a_model_to_whom_it_serves_best() -> None:
     models = (Model("slow", 1, 1), Model("fast", 1, 1))
     jobs = job(1, curve(0.9), curve(1.0)), job(2, curve(0.1), curve(1.0))
