@@ -96,6 +96,11 @@ def refusals(otherwise: str) -> Iterator[None]:
         raise InvalidRequest(what, fix=fix or otherwise) from None
 
 
+def counted(count: int, noun: str) -> str:
+    """Give "1 job", or "1,200 jobs"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def progress(done: int, steps: int) -> None:
     """Overwrite one line of a terminal; say nothing elsewhere."""
     if sys.stderr.isatty():

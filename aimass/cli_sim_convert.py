@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from aimass.cli_base import Command, common_options
-from aimass.cli_sim_base import installed, refusals
+from aimass.cli_sim_base import counted, installed, refusals
 from aimass.cli_sim_files import keep_apart, trace_files
 from aimass.cli_sim_options import FIX, Skips, format_option, perf_option
 from aimass.errors import InvalidRequest
@@ -56,12 +56,11 @@ def convert(
         fix = "end it in .jsonl, .swf (also with .gz or .zst) or .parquet, or say --to"
         raise InvalidRequest(what, fix=fix)
     skips = Skips()
-    with refusals(FIX):
+    with refusals(FIX), skips.told():
         keep_apart([out_file], trace_files(in_file, trace_form, perf_path))
         skip = skips.add if lenient else None
         jobs = traces.read_trace(in_file, trace_form, skip, perf_path)
         made = trace_targets.TARGETS[target](jobs, out_file)
-    skips.tell()
-    hint(f"{made} jobs in {out_file}")
+    hint(f"{counted(made, 'job')} in {out_file}")
     if target == "swf":
         hint(f"what SWF has no field for: {trace_swf_write.side_path(out_file)}; keep it beside")

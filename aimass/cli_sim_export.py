@@ -6,7 +6,7 @@ import click
 
 from aimass.cli_base import Command, common_options
 from aimass.cli_journal import existing, journal_errors, load_tools
-from aimass.cli_sim_base import installed, refusals
+from aimass.cli_sim_base import counted, installed, refusals
 from aimass.cli_sim_files import keep_apart
 from aimass.cli_sim_options import FIX, journal_option, out_option
 from aimass.errors import MassError
@@ -36,12 +36,12 @@ def export(journal_folder: Path, out_file: Path | None) -> None:
     with journal_errors(tools, journal_folder):
         found = exported(tools.events(existing(journal_folder)))
     for reason, count in sorted(found.left_out.items()):
-        hint(f"left out: {count} jobs that {reason}")
+        hint(f"left out: {counted(count, 'job')} that {reason}")
     if not found.jobs:
         fix = "wait until some job with GPUs has ended"
         raise MassError("the journal holds no job that makes a trace", fix=fix)
     with refusals(FIX):
         made = trace_targets.write_as_named(found.jobs, out_file)
-    hint(f"{made} jobs{f' in {out_file}' if out_file is not None else ''}")
+    hint(counted(made, "job") + (f" in {out_file}" if out_file is not None else ""))
     if found.cluster:
         hint(f"the nodes at the end: --cluster {found.cluster}")

@@ -9,7 +9,7 @@ import click
 
 from aimass import units
 from aimass.cli_base import Command, Parsed, common_options
-from aimass.cli_sim_base import installed, refusals
+from aimass.cli_sim_base import counted, installed, refusals
 from aimass.cli_sim_files import keep_apart, trace_files
 from aimass.cli_sim_options import FIX, FORMATS, out_option, perf_option
 from aimass.cli_sim_requests import Requests, requests_options, write_replicas
@@ -239,7 +239,7 @@ def generate(
         jobs = tools.generate.generate(count or default, kinds, arrivals, seed, slo_milli)
         made = tools.targets.write_as_named(jobs, out_file)
     if out_file is not None:
-        hint(f"{made} jobs in {out_file}")
+        hint(f"{counted(made, 'job')} in {out_file}")
 
 
 def _kinds(

@@ -2,12 +2,15 @@
 
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from aimass.cli_base import DURATION, Function, Parsed
+from aimass.cli_sim_base import counted
 from aimass.output import hint
 
 FORMATS = (
@@ -82,25 +85,45 @@ out_option = click.option(
 
 
 class Skips:
-    """What a lenient command left out of a trace: how many lines, and the first of them."""
+    """What a lenient command left out of a trace: how many lines, and the first of them; columns
+    that it did not look at; and where it could not read on."""
 
     def __init__(self) -> None:
         self._count = 0
         self._first: list[Any] = []
+        self._others: list[Any] = []  # at most one of each kind in a file
 
     def add(self, problem: Any) -> None:
         """Note a FileProblem. O(1) memory."""
+        if problem.about != "line":
+            self._others.append(problem)
+            return
         self._count += 1
         if len(self._first) < SKIPS_LISTED:
             self._first.append(problem)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Say it at the end, also where nothing is left and the command is refused."""
+        try:
+            yield
+        finally:
+            self.tell()
 
     def tell(self) -> None:
         """Say it on stderr, over a line of progress."""
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        for other in self._others:
+            if other.about == "rest":
+                hint(f"{other.path}: everything after line {other.line - 1} is missing:")
+                hint(f"  {other.what}; {other.fix}")
+            else:
+                hint(f"{other.path}:{other.line}: {other.what}: not looked at")
         if not self._count:
             return
-        hint(f"{self._count} lines of the trace were left out:")
+        were = "was" if self._count == 1 else "were"
+        hint(f"{counted(self._count, 'line')} of the trace {were} left out:")
         for problem in self._first:
             hint(f"  {problem.path}:{problem.line}: {problem.what}")
         if self._count > SKIPS_LISTED:

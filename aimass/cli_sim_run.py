@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from aimass.cli_base import Command, common_options, live, output_option
-from aimass.cli_sim_base import Row, installed, refusals
+from aimass.cli_sim_base import Row, counted, installed, refusals
 from aimass.cli_sim_files import keep_apart, stopped_clean, trace_files
 from aimass.cli_sim_options import (
     FIX,
@@ -127,7 +127,8 @@ def run(
     JCT is the time from a job's submission to its end, wait all of that without GPUs.
     """
     tools = _tools()
-    with refusals(FIX):
+    skips = Skips()
+    with refusals(FIX), skips.told():
         kinds, costs, models = world.load(tools)
         named = tools.policies.parse_policies(",".join(filter(None, (policy_text, others))))
         if not round_s:
@@ -143,10 +144,9 @@ def run(
             hint(text)
         rows: list[Row] = []
         progress = Progress()
-        skips = Skips()
         steps = [(one, at) for one in named for at in range(seed, seed + seeds_count)]
         with (
-            stopped_clean(lambda: f"after {progress.ended:,} jobs"),
+            stopped_clean(lambda: f"after {counted(progress.ended, 'job')}"),
             _records(jobs_file, tools.summary.JOB_FIELDS) as write,
             reporting(report_folder, kinds, world.cluster) as report,
         ):
@@ -166,7 +166,6 @@ def run(
                         f"the simulation of {one.label} broke off", why=str(error)
                     ) from None
                 report.take(rows[-1])
-    skips.tell()
     _print(rows, seeds_count, form)
 
 

@@ -13,6 +13,7 @@ from aimass.cli_sim_files import keep_apart, trace_files
 from aimass.cli_sim_options import (
     FIX,
     SEEDS_MAX,
+    Skips,
     error_option,
     format_option,
     perf_option,
@@ -180,13 +181,12 @@ def size(
 def _shapes(tools: Tools, setting: Any, lenient: bool) -> list[Any]:
     """A job of each shape in the trace; all lines are read, so that none breaks off a run."""
     found: dict[Any, Any] = {}
-    skips: list[Any] = []
-    for job in tools.traces.read_trace(
-        setting.path, setting.form, skips.append if lenient else None, setting.perf
-    ):
-        found.setdefault((job.gpu_milli, job.gpu_types), job)
-    if skips:
-        hint(f"{len(skips)} lines of the trace were left out; massctl sim run names them")
+    skips = Skips()
+    with skips.told():
+        for job in tools.traces.read_trace(
+            setting.path, setting.form, skips.add if lenient else None, setting.perf
+        ):
+            found.setdefault((job.gpu_milli, job.gpu_types), job)
     return list(found.values())
 
 

@@ -53,11 +53,29 @@ class PackPod(NamedTuple):
 
 
 class FileProblem(ValueError):
-    """What is wrong with a file, at which line, and what to do about it. Nothing was read."""
+    """What is wrong with a file, at which line, and what to do about it. Nothing was read.
+
+    about: what a lenient reader leaves out for it: that "line", all the "rest" of the file from
+    there on, or some "columns", which say nothing.
+    """
+
+    about = "line"
 
     def __init__(self, path: Path, line: int, what: str, fix: str) -> None:
         super().__init__(f"{path}:{line}: {what}; fix: {fix}")
         self.path, self.line, self.what, self.fix = path, line, what, fix
+
+
+class CutOff(FileProblem):
+    """From that line on nothing of the file can be read."""
+
+    about = "rest"
+
+
+class UnknownColumns(FileProblem):
+    """The line names columns that say nothing here."""
+
+    about = "columns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +287,7 @@ def numbered_lines(
                 kind = "gzip" if isinstance(stream, gzip.GzipFile) else "zstd"
                 what = f"the {kind} data cannot be read on from here ({error})"
                 fix = "copy the file again: it is cut off or damaged"
-                problem = FileProblem(path, number + 1, what, fix)
+                problem = CutOff(path, number + 1, what, fix)
                 if wrong is None:
                     raise problem from None
                 wrong(problem)

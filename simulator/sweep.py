@@ -193,7 +193,7 @@ def play(cell: Cell) -> Row | Failure:
         "cluster": cell.cluster,
         "load": cell.load_milli / 1000,
         **kept,
-        "left_out": len(left_out),
+        "left_out": sum(found.about == "line" for found in left_out),
     }
 
 

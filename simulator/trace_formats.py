@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aimass.simulator.pack_files import FileProblem, Row
+from aimass.simulator.pack_files import FileProblem, Row, UnknownColumns
 from aimass.simulator.tracejob import TraceJob
 
 GPUS_MAX = 1_000_000
@@ -58,7 +58,7 @@ class CsvFormat:
         unknown = [column for column in header if column not in known]
         if unknown:
             what = f"format {self.name} has no column {', '.join(unknown)}"
-            return FileProblem(path, line, what, "leave it out, or read on with --lenient")
+            return UnknownColumns(path, line, what, "leave it out, or read on with --lenient")
         return None
 
 

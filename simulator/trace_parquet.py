@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aimass.core.speeds import NORMAL_MICRO
-from aimass.simulator.pack_files import FileProblem
+from aimass.simulator.pack_files import FileProblem, UnknownColumns
 from aimass.simulator.trace_jsonl import job_of
 from aimass.simulator.trace_write import replaced
 from aimass.simulator.tracejob import QUEUE, TraceJob
@@ -117,7 +117,7 @@ def _header(path: Path, schema: Any, types: dict[str, Any]) -> Iterator[FileProb
     for field in schema:
         if field.name not in COLUMNS:
             what = f"a trace has no column {field.name}"
-            yield FileProblem(path, 1, what, f"leave it out; there are {', '.join(COLUMNS)}")
+            yield UnknownColumns(path, 1, what, f"leave it out; there are {', '.join(COLUMNS)}")
         elif not field.type.equals(types[COLUMNS[field.name][0]]):
             fix = f"write {field.name} as {types[COLUMNS[field.name][0]]}"
             raise FileProblem(path, 1, f"column {field.name} is of type {field.type}", fix)

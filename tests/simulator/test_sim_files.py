@@ -1,5 +1,6 @@
 """massctl sim: inputs are not written over, and a run that breaks off leaves nothing."""
 
+import gzip
 import json
 import os
 import signal
@@ -127,3 +128,44 @@ def test_progress_says_how_far_the_time_is_and_how_many_ended(
         "fair, run 1 of 2: 1h of its time, 1 ended",
         "fair, run 1 of 2: 1h of its time, 2,000 jobs have come, 1 ended",
     ]
+
+
+# ---- what a lenient command leaves out -----------------------------------------------------------
+
+
+def test_a_file_that_is_cut_off_lacks_everything_from_there_on(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    rows = (f"{at},{1 + at % 3},{at},{9 + at * 7919 % 10007}\n" for at in range(5000))
+    whole = gzip.compress(f"job_id,num_gpu,submit_time,duration\n{''.join(rows)}".encode())
+    (here / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
+    assert cli.run(["sim", "convert", "t.csv.gz", "t.jsonl", "--lenient"]) == 0
+    jobs = len((here / "t.jsonl").read_text().splitlines())
+    told = capsys.readouterr().err
+    assert 0 < jobs < 5000
+    assert f"t.csv.gz: everything after line {jobs + 1} is missing" in told
+    assert "left out" not in told
+
+
+def test_a_column_that_is_not_looked_at_is_no_line_left_out(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    (here / "t.csv").write_text("job_id,num_gpu,submit_time,duration,colour\n1,1,0,9,red\n")
+    assert cli.run(["sim", "convert", "t.csv", "t.jsonl", "--lenient"]) == 0
+    told = capsys.readouterr().err
+    assert "t.csv:1: format tiresias has no column colour: not looked at" in told
+    assert "left out" not in told
+    assert "1 job in t.jsonl" in told
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "--cluster", "1x4xA"), ("size", "--cluster", "1x4xA", "--slo", "jct_mean<1h")]
+)
+def test_where_nothing_is_left_the_lines_are_named_all_the_same(
+    capsys: pytest.CaptureFixture[str], here: Path, words: tuple[str, ...]
+) -> None:
+    (here / "t.jsonl").write_text('{"id": "a", "submit_s": 0, "run_s": 1}\n')
+    assert cli.run(["sim", *words, "--trace", "t.jsonl", "--lenient"]) == 2
+    told = capsys.readouterr().err
+    assert "1 line of the trace was left out:" in told
+    assert "t.jsonl:1: no gpus" in told
