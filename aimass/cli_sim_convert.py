@@ -6,9 +6,8 @@ import click
 
 from aimass.cli_base import Command, common_options
 from aimass.cli_sim_base import counted, installed, refusals
-from aimass.cli_sim_files import keep_apart, trace_files
+from aimass.cli_sim_files import keep_apart, known_form, trace_files
 from aimass.cli_sim_options import FIX, Skips, format_option, perf_option
-from aimass.errors import InvalidRequest
 from aimass.output import hint
 
 TARGETS = ("jsonl", "swf", "parquet")
@@ -50,11 +49,7 @@ def convert(
     """
     with installed():
         from aimass.simulator import trace_swf_write, trace_targets, traces
-    target = target or trace_targets.target_of(out_file)
-    if target is None:
-        what = f"no format is known by the name of {out_file}"
-        fix = "end it in .jsonl, .swf (also with .gz or .zst) or .parquet, or say --to"
-        raise InvalidRequest(what, fix=fix)
+    target = target or known_form(out_file, ", or say --to")
     skips = Skips()
     with refusals(FIX), skips.told():
         keep_apart([out_file], trace_files(in_file, trace_form, perf_path))

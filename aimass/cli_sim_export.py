@@ -7,7 +7,7 @@ import click
 from aimass.cli_base import Command, common_options
 from aimass.cli_journal import existing, journal_errors, load_tools
 from aimass.cli_sim_base import counted, installed, refusals
-from aimass.cli_sim_files import keep_apart
+from aimass.cli_sim_files import keep_apart, known_form
 from aimass.cli_sim_options import FIX, journal_option, out_option
 from aimass.errors import MassError
 from aimass.output import hint
@@ -31,6 +31,7 @@ def export(journal_folder: Path, out_file: Path | None) -> None:
     with installed():
         from aimass.simulator import trace_targets
         from aimass.simulator.export import export as exported
+    known_form(out_file)
     keep_apart([out_file], journal_folder.iterdir() if journal_folder.is_dir() else ())
     tools = load_tools()
     with journal_errors(tools, journal_folder):

@@ -45,6 +45,22 @@ def keep_apart(outputs: Outputs, inputs: Iterable[Path]) -> None:
         taken[place] = path, "is written"
 
 
+def known_form(path: Path | None, otherwise: str = "") -> str:
+    """The format that the file's name ends in; a pipe or stdout gets JSONL.
+
+    otherwise: what else would say it. Raises InvalidRequest.
+    """
+    with installed():
+        from aimass.simulator.trace_targets import target_of
+    if path is None or (path.exists() and not path.is_file()):
+        return "jsonl"
+    target = target_of(path)
+    if target is None:
+        fix = f"end it in .jsonl, .swf (also with .gz or .zst) or .parquet{otherwise}"
+        raise InvalidRequest(f"no format is known by the name of {path}", fix=fix)
+    return target
+
+
 def _place(path: Path) -> object:
     """Equal for two paths to the same file, whether it is there yet or not."""
     try:

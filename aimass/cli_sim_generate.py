@@ -10,7 +10,7 @@ import click
 from aimass import units
 from aimass.cli_base import Command, Parsed, common_options
 from aimass.cli_sim_base import counted, installed, refusals
-from aimass.cli_sim_files import keep_apart, trace_files
+from aimass.cli_sim_files import keep_apart, known_form, trace_files
 from aimass.cli_sim_options import FIX, FORMATS, out_option, perf_option
 from aimass.cli_sim_requests import Requests, requests_options, write_replicas
 from aimass.errors import InvalidRequest
@@ -74,7 +74,7 @@ def parse_durations(text: object) -> tuple[str, tuple[Any, ...]]:
                 return name, (units.span_ms(median), float(sigma))
             case "exponential", [mean]:
                 return name, (units.span_ms(mean),)
-            case "uniform", [least, most]:
+            case "uniform", [least, most] if units.span_ms(least) <= units.span_ms(most):
                 return name, (units.span_ms(least), units.span_ms(most))
             case "fixed", [time]:
                 return "uniform", (units.span_ms(time),) * 2
@@ -206,6 +206,7 @@ def generate(
 
     Run times are between 1 s and 100 days. With --requests the jobs are replicas of a service.
     """
+    known_form(out_file)
     if requests.file is not None:
         drawn = (count, arrival, rate, durations, slo_factor, like_file)
         if any(value is not None for value in drawn):

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from aimass.cli_base import Command, common_options, live, output_option
+from aimass import units
+from aimass.cli_base import Command, Parsed, common_options, live, output_option
 from aimass.cli_sim_base import Row, counted, installed, refusals
 from aimass.cli_sim_files import keep_apart, stopped_clean, trace_files
 from aimass.cli_sim_options import (
@@ -26,6 +27,21 @@ from aimass.cli_sim_report import report_files, report_folder_option, reporting
 from aimass.cli_sim_world import World, world_options
 from aimass.errors import MassError
 from aimass.output import Column, as_json, hint, print_value, table
+
+ROUND_MAX_S = 86_400
+
+
+def parse_round(text: object) -> int:
+    """Turn "60s" into seconds; 60 is as much. Raises ValueError with what is allowed."""
+    allowed = f"whole seconds from 1 to {ROUND_MAX_S}, such as 60s or 6m"
+    word = str(text)
+    try:
+        ms = units.span_ms(f"{word}s" if word.isascii() and word.isdigit() else word)
+    except ValueError:
+        raise ValueError(allowed) from None
+    if ms % 1000 or not 1 <= ms // 1000 <= ROUND_MAX_S:
+        raise ValueError(allowed)
+    return ms // 1000
 
 
 class Tools(NamedTuple):
@@ -90,9 +106,10 @@ class Tools(NamedTuple):
 @click.option(
     "--round",
     "round_s",
-    type=click.IntRange(1, 86_400),
-    metavar="SECONDS",
-    help="Decide only so often, as the simulator does that the policy is from: pollux-*, gavel-*.",
+    type=Parsed("round", parse_round),
+    metavar="TIME",
+    help="Decide only so often, such as 60s, as the simulator does that the policy is from: "
+    "pollux-*, gavel-*.",
 )
 @click.option(
     "--jobs",

@@ -111,6 +111,8 @@ def _rounds(how: How, label: str) -> Callable[..., Outcome]:
     """What plays these jobs in rounds under this policy. Raises ValueError."""
     costs, restart_ms = how.costs, how.costs.restart_ms
     is_plain = how.models == PLAIN and not (costs.checkpoint_ms or costs.pull_ms or how.is_parity)
+    if any(how.models.faults.rates):
+        raise ValueError("rounds know no failures; fix: drop --failures, or --round")
     if costs.start_ms or costs.stop_ms or not is_plain:
         raise ValueError("rounds know no such costs; fix: give --restart at most, with --round")
     name, form = label.partition(":")[0], how.tables[0] if how.tables else ""

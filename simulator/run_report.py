@@ -15,7 +15,7 @@ from aimass.simulator.run_how import How, play
 from aimass.simulator.run_policies import Named
 from aimass.simulator.run_summary import Row, Tally, job_row, summary
 from aimass.simulator.timeline import Observer
-from aimass.simulator.tracejob import TraceJob, misfit, spelled
+from aimass.simulator.tracejob import TraceJob, fix_of, misfit, spelled
 from aimass.simulator.traces import Skip, digest, read_trace, tables_at
 
 
@@ -115,7 +115,7 @@ def _fitting(setting: Setting, seed: int, skip: Skip | None) -> Iterator[TraceJo
         job = spelled(found, ever)
         what = misfit(job, ever)
         if what is not None:
-            fix = "name a larger cluster, or leave such jobs out with --lenient"
+            fix = fix_of(job, ever, "--lenient")
             problem = FileProblem(setting.path, job.line, f"{job.name} {what}", fix)
             if skip is None:
                 raise problem

@@ -11,7 +11,7 @@ from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import PLAIN, Models, kinds_ever
 from aimass.simulator.run_summary import Row
 from aimass.simulator.sweep import Failure
-from aimass.simulator.tracejob import TraceJob, misfit
+from aimass.simulator.tracejob import TraceJob, misfit, missing_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,11 @@ class Attempts:
         """Raises SizeError when a figure says nothing, or the run breaks off."""
         kinds = with_nodes(self._kinds, nodes)
         for job in self._shapes:
-            what = misfit(job, kinds_ever(kinds, self._models))
+            ever = kinds_ever(kinds, self._models)
+            what = misfit(job, ever)
+            if wanted := missing_types(job, ever):
+                fix = f"add nodes with {' or '.join(wanted)} to --cluster"
+                raise SizeError(f"{job.name} {what}; fix: {fix}")
             if what is not None:
                 return Trial(nodes, False, {}, f"{job.name} {what}")
         values: dict[str, float] = {}

@@ -21,7 +21,7 @@ from aimass.simulator.run import SimulationError
 from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.run_report import Setting, simulate
 from aimass.simulator.run_summary import MEASURED, Row
-from aimass.simulator.tracejob import misfit, spelled
+from aimass.simulator.tracejob import fix_of, misfit, spelled
 from aimass.simulator.traces import digest, read_trace
 
 CODE = ("core", "policies", "simulator")
@@ -127,10 +127,13 @@ def problem(grid: Grid) -> FileProblem | None:
         try:
             skip = _nothing if grid.is_lenient else None
             for job in read_trace(trace, grid.form, skip, grid.perf):
-                wrong = [what for kinds in ever if (what := misfit(spelled(job, kinds), kinds))]
+                wrong = [
+                    (what, kinds) for kinds in ever if (what := misfit(spelled(job, kinds), kinds))
+                ]
                 if wrong and not grid.is_lenient:
-                    fix = "name larger clusters, or leave such jobs out with lenient: true"
-                    return FileProblem(trace, job.line, f"{job.name} {wrong[0]}", fix)
+                    what, kinds = wrong[0]
+                    fix = fix_of(job, kinds, "lenient: true")
+                    return FileProblem(trace, job.line, f"{job.name} {what}", fix)
                 jobs += len(wrong) < len(grid.clusters)
         except FileProblem as found:
             return found

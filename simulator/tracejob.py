@@ -78,6 +78,22 @@ def misfit(job: TraceJob, kinds: Kinds) -> str | None:
     return None
 
 
+def fix_of(job: TraceJob, kinds: Kinds, otherwise: str) -> str:
+    """What to do about a misfit: name the type that is missing, or a larger cluster.
+
+    otherwise: how such jobs are left out.
+    """
+    wanted = missing_types(job, kinds)
+    what = f"add nodes with {' or '.join(wanted)}" if wanted else "name a larger cluster"
+    return f"{what}, or leave such jobs out with {otherwise}"
+
+
+def missing_types(job: TraceJob, kinds: Kinds) -> tuple[str, ...]:
+    """The GPU types that it asks for, where no node has any of them."""
+    wanted = spelled(job, kinds).gpu_types
+    return () if any(kind.gpu_type in wanted for kind in kinds) else wanted
+
+
 def _shards_of(kind: NodeKind, job: TraceJob, shards: int, each: int) -> int:
     """How many of its shards an empty node of the kind holds, up to all."""
     room = min(shards, kind.gpus // each) if each else shards

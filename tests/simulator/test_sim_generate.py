@@ -216,6 +216,8 @@ def test_like_another_trace_at_another_rate(capsys: pytest.CaptureFixture[str], 
         (("--like", "t.csv", "--sizes", "1:1"), "--like and --sizes say both what jobs are"),
         (("--like", "none.csv"), "none.csv"),
         (("--out", "no/such/folder.jsonl"), "no/such"),
+        (("--out", "x.foo"), "no format is known by the name of x.foo\nfix: end it in .jsonl"),
+        (("--durations", "uniform:3h:1h"), "uniform:LEAST:MOST"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aimass import cli
+from aimass.cli_sim_run import parse_round
 
 KEYS = (
     *("policy", "trace", "jobs", "finished", "jct_mean_s", "jct_p50_s", "jct_p95_s", "jct_p99_s"),
@@ -112,6 +113,9 @@ def test_equal_runs_give_equal_bytes_whatever_the_hash_seed(here: Path) -> None:
     [
         (("--policy", "fastest"), "no policy 'fastest'"),
         (("--policy", "fair:size=3"), "no option 'size=3' of fair"),
+        (("--round", "0"), "whole seconds from 1 to 86400"),
+        (("--round", "1500ms"), "whole seconds from 1 to 86400"),
+        (("--round", "60s", "--policy", "gavel-fifo", "--failures", "llama3"), "no failures\nfix:"),
         (("--policy", "fair:place"), "write place=VALUE"),
         (("--policy", "fifo:promises=3"), "a start; fifo has place\n"),
         (("--policy", "las:promises"), "a start; las has place, limits\n"),
@@ -152,6 +156,22 @@ def test_jobs_too_large_for_the_cluster_are_refused_or_left_out_and_named(
     told = capsys.readouterr()
     assert "24 lines of the trace were left out" in told.err
     assert told.out.splitlines()[1].split()[1] == "96"
+
+
+def test_a_gpu_type_that_no_node_has_is_named_in_the_fix(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    (here / "t.jsonl").write_text(
+        '{"id": "t1", "submit_s": 0, "run_s": 9, "gpus": 1, "gpu_types": ["H100"]}\n'
+    )
+    assert sim(trace="t.jsonl") == 2
+    told = capsys.readouterr().err
+    assert "t1 asks for H100, and there are A100" in told
+    assert "fix: add nodes with H100, or leave such jobs out with --lenient" in told
+
+
+def test_a_round_has_its_unit_or_is_seconds() -> None:
+    assert [parse_round(word) for word in ("60", "60s", "6m", "24h")] == [60, 60, 360, 86_400]
 
 
 def test_records_need_a_place(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     jobs = [{"id": i, "submit_s": 0, "run_s": 600, "gpus": 2, "slo_s": 900} for i in range(6)]
     jobs.append({"id": "large", "submit_s": 7200, "run_s": 60, "gpus": 8, "slo_s": 900})
     (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, jobs)) + "\n")
+    typed = {"id": "t1", "submit_s": 0, "run_s": 9, "gpus": 1, "gpu_types": ["B"]}
+    (tmp_path / "typed.jsonl").write_text(json.dumps(typed) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -117,6 +119,7 @@ def test_what_nothing_meets_is_said_with_the_reason(capsys: pytest.CaptureFixtur
         (("--policy", "fifo,las"), "more than one policy"),
         (("--policy", "best"), "no policy 'best'"),
         (("--policy", "gavel-fifo"), "gavel-fifo decides in rounds alone\nfix: name another"),
+        (("--trace", "typed.jsonl"), "t1 asks for B, and there are A\nfix: add nodes with B"),
         (("--cluster", "4x8"), "no cluster '4x8'"),
         (("--seeds", "2"), "nothing is drawn"),
         (("--trace", "none.jsonl"), "none.jsonl"),
