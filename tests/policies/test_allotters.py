@@ -12,7 +12,7 @@ from aimass.policies.allotter import Allotter
 from aimass.policies.elasticflow import ElasticFlow, taken_in
 from aimass.policies.mass_allot import Mass
 from aimass.policies.optimus import Optimus
-from aimass.policies.sia_allot import Sia
+from aimass.policies.sia_allot import Sia, thinned
 from tests.policies.views import HOUR, NOW_MS, Model, curve, job, view, views
 
 ALLOTTERS: dict[str, Callable[[], Allotter]] = {
@@ -153,6 +153,18 @@ def test_sia_counts_what_restarts_have_cost_a_job() -> None:
     holds = {"has": Held(0, 4), "submitted_ms": NOW_MS - 10 * MINUTE, "restart_ms": MINUTE}
     assert gpus(Sia(), job(1, SCALES, **holds)) == [8]
     assert gpus(Sia(), job(1, SCALES, restarts=5, **holds)) == [4]
+
+
+def test_sia_looks_at_fewer_sizes_when_very_many_jobs_have_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each still has its least, its equal share of 16 GPUs, its best, and what it holds."""
+    costs = [(Held(0, 1 << i), -float(i)) for i in range(5)]
+    assert [h.gpus for h, _ in thinned(job(1, SCALES), costs, 5)] == [1, 4, 16]
+    assert [h.gpus for h, _ in thinned(job(1, SCALES, has=Held(0, 8)), costs, 1)] == [1, 8, 16]
+    monkeypatch.setattr("aimass.policies.sia_allot.COLUMNS_MAX", 9)
+    assert gpus(Sia(), *(job(n, SCALES) for n in range(4))) == [4, 4, 4, 4]
+    assert gpus(Sia(), job(1, SCALES), *(job(n, curve(1.0)) for n in range(2, 8)))[0] == 8
 
 
 def test_sia_does_without_a_solver(monkeypatch: pytest.MonkeyPatch) -> None:
