@@ -1,5 +1,6 @@
 """solve(): a table of gavel_shares.py as arrays, and its goal's program solved."""
 
+from collections import Counter
 from itertools import compress
 from operator import mul
 
@@ -73,6 +74,6 @@ def _filled(solver: Solver, crowd: Crowd, worth: Floats) -> Answer | None:
 
 def _weights(table: Table) -> Floats:
     """Each queue's weight, shared by its jobs; 1 on average."""
-    known, queues = dict(table.weights), [row.queue for row in table.rows]
-    weights: Floats = np.array([known.get(name, 1) / queues.count(name) for name in queues])
-    return weights * len(queues) / weights.sum()
+    known, sizes = dict(table.weights), Counter(row.queue for row in table.rows)
+    weights: Floats = np.array([known.get(r.queue, 1) / sizes[r.queue] for r in table.rows])
+    return weights * len(table.rows) / weights.sum()
