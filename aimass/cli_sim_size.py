@@ -183,7 +183,7 @@ def _shapes(tools: Tools, setting: Any, lenient: bool) -> list[Any]:
     found: dict[Any, Any] = {}
     skips = Skips()
     with skips.told():
-        for job in tools.traces.read_trace(
+        for job in tools.traces.read_jobs(
             setting.path, setting.form, skips.add if lenient else None, setting.perf
         ):
             found.setdefault((job.gpu_milli, job.gpu_types), job)

@@ -16,7 +16,7 @@ from aimass.simulator.run_policies import Named
 from aimass.simulator.run_summary import Row, Tally, job_row, summary
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob, fix_of, misfit, spelled
-from aimass.simulator.traces import Skip, digest, read_trace, tables_at
+from aimass.simulator.traces import Skip, digest, read_jobs, tables_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _told(job: TraceJob, error_milli: int, seed: int) -> TraceJob:
 def _fitting(setting: Setting, seed: int, skip: Skip | None) -> Iterator[TraceJob]:
     """The jobs of the trace that the cluster can hold. Raises FileProblem."""
     is_empty, ever = True, kinds_ever(setting.kinds, setting.models)
-    for found in read_trace(setting.path, setting.form, skip, setting.perf):
+    for found in read_jobs(setting.path, setting.form, skip, setting.perf):
         job = spelled(found, ever)
         what = misfit(job, ever)
         if what is not None:

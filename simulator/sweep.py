@@ -22,7 +22,7 @@ from aimass.simulator.run_policies import parse_policies
 from aimass.simulator.run_report import Setting, simulate
 from aimass.simulator.run_summary import MEASURED, Row
 from aimass.simulator.tracejob import fix_of, misfit, spelled
-from aimass.simulator.traces import digest, read_trace
+from aimass.simulator.traces import digest, read_jobs
 
 CODE = ("core", "policies", "simulator")
 
@@ -126,7 +126,7 @@ def problem(grid: Grid) -> FileProblem | None:
         jobs = 0
         try:
             skip = _nothing if grid.is_lenient else None
-            for job in read_trace(trace, grid.form, skip, grid.perf):
+            for job in read_jobs(trace, grid.form, skip, grid.perf):
                 wrong = [
                     (what, kinds) for kinds in ever if (what := misfit(spelled(job, kinds), kinds))
                 ]

@@ -34,6 +34,7 @@ CSV_FORMATS = (ELASTICFLOW, TIRESIAS, PHILLY, OPENB, POLLUX, DLRM)
 FORMATS = (JSONL, SWF, GAVEL, *CSV_FORMATS)
 NAMES = (*(form.name for form in FORMATS), PARQUET)
 
+IDS_MAX = 1_000_000  # about 150 MiB
 _NAME_ONE = "name a file with at least one job"
 
 Skip = Callable[[FileProblem], None]
@@ -125,6 +126,25 @@ def read_trace(
         yield found
     if last_ms is None:
         raise FileProblem(path, 1, "no jobs", _NAME_ONE)
+
+
+def read_jobs(
+    path: Path, name: str = "auto", skip: Skip | None = None, perf: Path | None = None
+) -> Iterator[TraceJob]:
+    """As read_trace, for runs: each id comes once. O(IDS_MAX) memory, and ids after so many jobs
+    are not looked at: they only name jobs in records."""
+    lines: dict[str, int] = {}
+    for job in read_trace(path, name, skip, perf):
+        if job.name in lines:
+            what = f"id {quoted(job.name)} is on line {lines[job.name]} already"
+            problem = FileProblem(path, job.line, what, "give every job an id of its own")
+            if skip is None:
+                raise problem
+            skip(problem)
+            continue
+        if len(lines) < IDS_MAX:
+            lines[job.name] = job.line
+        yield job
 
 
 def _jobs(path: Path, name: str, perf: Path | None) -> Iterator[TraceJob | FileProblem]:

@@ -169,3 +169,20 @@ def test_where_nothing_is_left_the_lines_are_named_all_the_same(
     told = capsys.readouterr().err
     assert "1 line of the trace was left out:" in told
     assert "t.jsonl:1: no gpus" in told
+
+
+def test_an_id_that_comes_twice_is_refused_with_both_lines(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    with open(here / "jobs.jsonl", "a") as file:
+        file.write('{"id": "j3", "submit_s": 999, "run_s": 1, "gpus": 1}\n')
+    (here / "plain.yaml").write_text("trace: jobs.jsonl\ncluster: 1x4xA\npolicy: fifo\n")
+    for words in (RUN, SIZE, ("sweep", "plain.yaml")):
+        assert cli.run(["sim", *words]) == 2
+        told = capsys.readouterr().err
+        assert "jobs.jsonl:21: id 'j3' is on line 4 already\nfix: give every job an id" in told
+    assert cli.run(["sim", *RUN, "--lenient"]) == 0
+    told = capsys.readouterr()
+    assert "1 line of the trace was left out:" in told.err
+    assert told.out.splitlines()[1].split()[1] == "20"
+    assert cli.run(["sim", "convert", "jobs.jsonl", "copy.jsonl"]) == 0
