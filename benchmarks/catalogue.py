@@ -133,8 +133,8 @@ AIMS: dict[str, Aim] = {
     "gang_rate_8": Aim(2_000, is_upper=False),
     "gang_rate_1024": Aim(2_000, is_upper=False),
     "preempt_p99": Aim(20, is_upper=True),
-    **{f"solve_{policy}_64_p99": Aim(50, is_upper=True) for policy in ("sia", "mass")},
-    **{f"solve_{policy}_2048_p99": Aim(1_000, is_upper=True) for policy in ("sia", "mass")},
+    **{f"sim_solve_{policy}_64_p99": Aim(50, is_upper=True) for policy in ("sia", "mass")},
+    **{f"sim_solve_{policy}_2048_p99": Aim(1_000, is_upper=True) for policy in ("sia", "mass")},
     **{
         f"sim_tiresias_{order}_{trace}": Aim(5_000, is_upper=False)
         for order in sim.ORDERS

@@ -34,7 +34,7 @@ def run(scale: float) -> list[Record]:
         for allotter in (Sia(), Mass(), Optimus())
         for label, (gpus, jobs) in CROWDS.items()
         for record in percentiles(
-            f"solve_{allotter.name}_{label}",
+            f"sim_solve_{allotter.name}_{label}",
             "ms",
             [_decide(allotter, gpus, jobs, max(2, round(DECISIONS * scale)))],
         )

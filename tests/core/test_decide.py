@@ -199,7 +199,7 @@ def test_a_plan_says_what_it_stands_on() -> None:
     world = a_world()
     some_jobs(world, 0)
     plan = decide(world.cluster, make_policy("fifo", "spread"))
-    tag = "fifo@1+spread@2+lost-work@1+gain@2 promises=8 moves=0"
+    tag = "fifo@1+spread@2+lost-work@1+gain@3 promises=8 moves=0"
     assert (plan.basis, plan.policy) == (len(world.history), tag)
 
 

@@ -20,7 +20,7 @@ def has_shards(c: Cluster, job_id: str, count: int) -> None:
     wait_until(there, what=f"{job_id} runs with {count} shards")
 
 
-@pytest.mark.parametrize("order", ["optimus", "elasticflow", "sia", "mass", "gavel-max-min-perf"])
+@pytest.mark.parametrize("order", ["optimus", "elasticflow", "sia", "mass"])
 def test_an_elastic_job_gives_a_gpu_to_who_comes_and_takes_it_back(
     order: str, tmp_path: Path
 ) -> None:
