@@ -11,6 +11,7 @@ changes:
 
 import difflib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def _refusal(path: Path, problems: list[Problem]) -> InvalidRequest:
     )
 
 
-class _Reader:
+class _Reader(ABC):
     """Reads field by field, and remembers what is wrong."""
 
     def __init__(self, document: Document, tools: Any) -> None:
@@ -98,9 +99,9 @@ class _Reader:
         self.tools = tools
         self._document = document
 
+    @abstractmethod
     def read(self) -> Any:
         """Give what the whole file says; only of use while there are no problems."""
-        raise NotImplementedError
 
     @property
     def value(self) -> Any:

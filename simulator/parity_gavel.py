@@ -5,6 +5,7 @@ interior point's (policies/lp_highs.py), which is near: the published averages a
 where policies know types, and 4 % where they do not.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -120,7 +121,7 @@ def _arrays(moment: Moment) -> _Arrays:
     )
 
 
-class _Solved:
+class _Solved(ABC):
     """A policy that is a program; where that is not solved, everybody has its part of all."""
 
     is_greedy = False
@@ -139,8 +140,9 @@ class _Solved:
         shares = proportional(arrays.crowd) if answer is None else answer.shares
         return {one.index: row for one, row in zip(moment.live, shares.tolist(), strict=True)}
 
+    @abstractmethod
     def _answer(self, moment: Moment, arrays: _Arrays) -> Answer | None:
-        raise NotImplementedError
+        """The program's solution; None where there is none."""
 
 
 class MaxMin(_Solved):

@@ -59,19 +59,6 @@ def elastic(shards: int, most: int = 16) -> tuple[Role, ...]:
     return one_role(shards, gpus=1, elastic=Elastic(1, most, interval_ms=0))
 
 
-def carried_out(world: World) -> None:
-    """Decide until nobody moves; who is told to stop is gone at once, who starts works."""
-    for _ in range(10):
-        plan = world.plan()
-        for stop in plan.stops:
-            world.exit(world.cluster.jobs[stop.job_id], how=GONE)
-        for start in plan.starts:
-            world.start(world.cluster.jobs[start.job_id])
-        if plan.is_still:
-            return
-    raise AssertionError("it does not come to rest")
-
-
 def held(world: World, job: Job) -> tuple[int, set[str]]:
     """(shards, GPU models) of the job; (0, set()) while it waits."""
     if not job.state.is_active:
@@ -86,10 +73,10 @@ def test_grants_start_grow_change_their_model_and_shrink() -> None:
     world, allot = dictated()
     job, other = world.submit(elastic(1)), world.submit(elastic(1))
     allot.says = [(job, 2, ("V100",)), (other, 3, ("A100",))]
-    carried_out(world)
+    world.carry_out()
     assert (held(world, job), held(world, other)) == ((2, {"V100"}), (3, {"A100"}))
     allot.says = [(job, 6, ("A100",)), (other, 1, ("V100",))]
-    carried_out(world)
+    world.carry_out()
     assert (held(world, job), held(world, other)) == ((6, {"A100"}), (1, {"V100"}))
     assert (job.attempt, other.attempt) == (2, 2)
     receipt = job.attempts[0].receipt
@@ -102,13 +89,13 @@ def test_who_is_granted_nothing_goes_on_where_nobody_gets_its_places() -> None:
     world, allot = dictated(nodes=1)
     first, second = world.submit(elastic(1)), world.submit(elastic(1))
     allot.says = [(first, 4, ("A100",)), (second, 2, ("V100",))]
-    carried_out(world)
+    world.carry_out()
     allot.says = [(second, 2, ("V100",))]
-    carried_out(world)
+    world.carry_out()
     assert held(world, first) == (4, {"A100"})
     third = world.submit(elastic(1))
     allot.says.append((third, 3, ("A100",)))
-    carried_out(world)
+    world.carry_out()
     assert (held(world, first), held(world, third)) == ((0, set()), (3, {"A100"}))
     receipt = first.attempts[0].receipt
     assert receipt is not None
@@ -120,7 +107,7 @@ def test_a_grant_that_does_not_fit_stops_nobody() -> None:
     world, allot = dictated(nodes=1)
     first, large = world.submit(elastic(1)), world.submit(elastic(1))
     allot.says = [(first, 4, ("A100",))]
-    carried_out(world)
+    world.carry_out()
     allot.says = [(large, 5, ("A100",))]
     plan = world.plan()
     assert plan.is_still
@@ -145,7 +132,7 @@ def test_who_may_not_be_stopped_stays(fields: dict[str, object]) -> None:
     world, allot = dictated(nodes=1)
     kept = world.submit(elastic(1), **fields)
     allot.says = [(kept, 4, ("A100",))]
-    carried_out(world)
+    world.carry_out()
     other = world.submit(elastic(1))
     allot.says = [(other, 4, ("A100",))]
     assert world.plan().is_still
@@ -158,12 +145,12 @@ def test_where_queues_are_guaranteed_something_nobody_is_stopped_for_another() -
     world.do(ev.QueuePut, spec=QueueSpec("a", quota={"gpu": 2000}))
     first = world.submit(elastic(1))
     allot.says = [(first, 4, ("A100",))]
-    carried_out(world)
+    world.carry_out()
     second = world.submit(elastic(1), queue="a")
     allot.says = [(second, 4, ("A100",))]
     assert world.plan().is_still
     allot.says = [(first, 1, ("A100",)), (second, 3, ("A100",))]
-    carried_out(world)
+    world.carry_out()
     assert (held(world, first)[0], held(world, second)[0]) == (1, 3)
 
 
@@ -172,7 +159,7 @@ def test_only_a_true_claim_lets_check_stop_somebody() -> None:
     world, allot = dictated(nodes=1)
     first, second = world.submit(elastic(1)), world.submit(elastic(1))
     allot.says = [(first, 4, ("A100",)), (second, 2, ("V100",))]
-    carried_out(world)
+    world.carry_out()
     third = world.submit(elastic(1))
     allot.says = [(second, 2, ("V100",)), (third, 4, ("A100",))]
     plan = decide(world.cluster, world.policy)
@@ -190,7 +177,7 @@ def test_why_says_that_it_is_the_policy_s_wish() -> None:
     world, allot = dictated(nodes=1)
     first, second = world.submit(elastic(1)), world.submit(elastic(1))
     allot.says = [(first, 4, ("A100",))]
-    carried_out(world)
+    world.carry_out()
     said = explain(world.cluster, second, world.policy)
     assert (said.code, said.changes) == ("ORDER", ())
     assert said.summary.endswith("but dictated grants it nothing")

@@ -20,6 +20,7 @@ from aimass.core.invariants import check_invariants
 from aimass.core.model import (
     DeviceSpec,
     Exit,
+    ExitReason,
     Inventory,
     Job,
     JobState,
@@ -187,6 +188,18 @@ class World:
                 return first
             plan = self._plan_once(FUEL)
         raise AssertionError(f"does not settle: {replace(plan, waits=())}")
+
+    def carry_out(self) -> None:
+        """Decide until nobody moves; who is told to stop is gone at once, who starts works."""
+        for _ in range(10):
+            plan = self.plan()
+            for stop in plan.stops:
+                self.exit(self.cluster.jobs[stop.job_id], how=Exit(reason=ExitReason.STOPPED))
+            for start in plan.starts:
+                self.start(self.cluster.jobs[start.job_id])
+            if plan.is_still:
+                return
+        raise AssertionError("it does not come to rest")
 
     def _plan_once(self, fuel_units: int) -> Plan:
         plan = decide(self.cluster, self.policy, fuel_units)

@@ -3,9 +3,7 @@
 import pytest
 
 from aimass.core import events as ev
-from aimass.core.check import check
-from aimass.core.decide import decide
-from aimass.core.model import Exit, ExitReason, Job, NodeId
+from aimass.core.model import Job, NodeId
 from aimass.core.queues import QueueSpec
 from aimass.core.spec import Need, Role, Topology
 from aimass.policies.registry import ALLOTTERS, make_policy
@@ -21,22 +19,6 @@ def world_of(order: str, *models: str, each: int = 4, racks: int = 1) -> World:
         name, labels = f"n{number}", {"rack": f"r{number % racks}"}
         world.join(name, inventory(name, gpus(name, each, model), labels=labels))
     return world
-
-
-def settle(world: World) -> None:
-    """Decide until nobody moves; who starts works, who is stopped is gone at once."""
-    for _ in range(10):
-        plan = decide(world.cluster, world.policy)
-        assert check(world.cluster, plan)[1] == ()
-        if plan.is_still:
-            return
-        world.commit(plan)
-        for stop in plan.stops:
-            job = world.cluster.jobs[stop.job_id]
-            world.exit(job, how=Exit(reason=ExitReason.STOPPED))
-        for start in plan.starts:
-            world.start(world.cluster.jobs[start.job_id])
-    raise AssertionError("it does not come to rest")
 
 
 def nodes_of(job: Job) -> set[str]:
@@ -59,7 +41,7 @@ def test_who_fits_nowhere_keeps_nobody_waiting(
     world = world_of(order, "A100")
     never = world.submit(roles, allow_future=True, **fields)
     other = world.submit(one_role(1, gpus=4))
-    settle(world)
+    world.carry_out()
     assert (nodes_of(never), nodes_of(other)) == (set(), {"n0"})
 
 
@@ -68,7 +50,7 @@ def test_who_is_at_the_limit_of_its_queue_keeps_nobody_waiting(order: str) -> No
     world.do(ev.QueuePut, spec=QueueSpec("small", limit={"gpu": 1000}))
     limited = [world.submit(one_role(1, gpus=1), queue="small") for _ in range(4)]
     others = [world.submit(one_role(1, gpus=1)) for _ in range(4)]
-    settle(world)
+    world.carry_out()
     assert sum(bool(nodes_of(job)) for job in limited) <= 1
     assert sum(bool(nodes_of(job)) for job in (*limited, *others)) == 4
 
@@ -77,7 +59,7 @@ def test_a_gang_on_two_models_runs(order: str) -> None:
     """Eight of any, where there are four of each; and roles that name one each."""
     world = world_of(order, "A100", "V100")
     gang = world.submit(one_role(8, gpus=1))
-    settle(world)
+    world.carry_out()
     assert nodes_of(gang) == {"n0", "n1"}
     world = world_of(order, "A100", "V100")
     roles = tuple(
@@ -85,7 +67,7 @@ def test_a_gang_on_two_models_runs(order: str) -> None:
         for model in ("A100", "V100")
     )
     both = world.submit(roles)
-    settle(world)
+    world.carry_out()
     assert nodes_of(both) == {"n0", "n1"}
 
 
@@ -93,7 +75,7 @@ def test_a_gang_that_asks_for_one_rack_gets_one(order: str) -> None:
     world = world_of(order, "A100", "A100", "A100", "A100", racks=2)
     world.do(ev.LevelsPut, levels=("rack",))
     gang = world.submit(one_role(8, gpus=1), topology=Topology(required="rack"))
-    settle(world)
+    world.carry_out()
     assert nodes_of(gang) in ({"n0", "n2"}, {"n1", "n3"})
 
 
@@ -101,9 +83,9 @@ def test_a_job_on_a_cordoned_node_takes_nothing_from_the_others(order: str) -> N
     """What it holds is no part of what can be given out, and not to be counted twice."""
     world = world_of(order, "A100", "A100")
     first = world.submit(one_role(4, gpus=1))
-    settle(world)
+    world.carry_out()
     (node,) = nodes_of(first)
     world.do(ev.NodeCordoned, node_id=NodeId(node), by="ann")
     second = world.submit(one_role(4, gpus=1))
-    settle(world)
+    world.carry_out()
     assert nodes_of(first) | nodes_of(second) == {"n0", "n1"}

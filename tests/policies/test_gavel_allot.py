@@ -33,19 +33,6 @@ def fast_on(**speeds: float) -> tuple[SpeedOn, ...]:
     return tuple(SpeedOn(name, 0, 0, round(speed * 1_000_000)) for name, speed in speeds.items())
 
 
-def carried_out(world: World) -> None:
-    """Decide until nobody moves; who is told to stop is gone at once, who starts works."""
-    for _ in range(10):
-        plan = world.plan()
-        for stop in plan.stops:
-            world.exit(world.cluster.jobs[stop.job_id], how=GONE)
-        for start in plan.starts:
-            world.start(world.cluster.jobs[start.job_id])
-        if plan.is_still:
-            return
-    raise AssertionError("it does not come to rest")
-
-
 def runs_on(world: World, job: Job) -> str:
     """The model that the job holds; empty while it waits."""
     if not job.state.is_active:
@@ -58,7 +45,7 @@ def test_each_runs_where_it_has_the_advantage() -> None:
     world = world_of(old=1, new=1)
     twice = world.submit(one_role(1, gpus=1), speeds=fast_on(old=1, new=2))
     much = world.submit(one_role(1, gpus=1), speeds=fast_on(old=1, new=8))
-    carried_out(world)
+    world.carry_out()
     assert (runs_on(world, twice), runs_on(world, much)) == ("old", "new")
 
 
@@ -66,14 +53,14 @@ def test_who_comes_does_not_wait_for_a_round_but_for_a_turn() -> None:
     """Somebody has had GPUs for an interval: it makes way at once, and not before."""
     world = world_of(a=1)
     first = world.submit(one_role(1, gpus=1))
-    carried_out(world)
+    world.carry_out()
     world.wait(SIX_MINUTES // 2)
     second = world.submit(one_role(1, gpus=1))
-    carried_out(world)
+    world.carry_out()
     assert runs_on(world, first) == "a"
     world.wait(SIX_MINUTES)
     third = world.submit(one_role(1, gpus=1))
-    carried_out(world)
+    world.carry_out()
     assert [runs_on(world, job) for job in (first, second, third)] == ["", "a", ""]
 
 
@@ -82,7 +69,7 @@ def test_jobs_take_turns_and_wake_for_the_next() -> None:
     jobs = [world.submit(one_role(1, gpus=1)) for _ in range(2)]
     turns = []
     for _ in range(8):
-        carried_out(world)
+        world.carry_out()
         turns.append([runs_on(world, job) for job in jobs].index("a"))
         wake_ms = world.plan().wake_ms
         assert world.cluster.now_ms < wake_ms <= world.cluster.now_ms + SIX_MINUTES
@@ -94,7 +81,7 @@ def test_nothing_wakes_whoever_has_all_of_its_share() -> None:
     world = world_of(a=2)
     for _ in range(2):
         world.submit(one_role(1, gpus=1))
-    carried_out(world)
+    world.carry_out()
     assert world.plan().wake_ms == 0
 
 
@@ -113,22 +100,22 @@ def row(queue: str = "", gpus: int = 1, *speeds: int) -> Row:
 def test_higher_priority_has_what_it_asks_for_first() -> None:
     world = world_of(a=1)
     first = world.submit(one_role(1, gpus=1))
-    carried_out(world)
+    world.carry_out()
     world.wait(SIX_MINUTES)
     urgent = world.submit(one_role(1, gpus=1), priority=5)
-    carried_out(world)
+    world.carry_out()
     world.wait(SIX_MINUTES * 3)
-    carried_out(world)
+    world.carry_out()
     assert (runs_on(world, first), runs_on(world, urgent)) == ("", "a")
 
 
 def test_who_may_not_be_stopped_is_not_shared_with() -> None:
     world = world_of(a=1)
     world.submit(one_role(1, gpus=1), preemptible=False)
-    carried_out(world)
+    world.carry_out()
     second = world.submit(one_role(1, gpus=1))
     world.wait(SIX_MINUTES * 2)
-    carried_out(world)
+    world.carry_out()
     assert runs_on(world, second) == ""
 
 
@@ -136,7 +123,7 @@ def test_a_gang_larger_than_a_model_is_shared_where_it_fits() -> None:
     world = world_of(small=2, large=4)
     wide = world.submit(one_role(3, gpus=1))
     narrow = world.submit(one_role(2, gpus=1))
-    carried_out(world)
+    world.carry_out()
     assert (runs_on(world, wide), runs_on(world, narrow)) == ("large", "small")
 
 
@@ -148,7 +135,7 @@ def test_without_a_solver_everybody_gets_its_part(monkeypatch: pytest.MonkeyPatc
     assert not shares.is_solved
     world = world_of(a=1)
     lonely = world.submit(one_role(1, gpus=1))
-    carried_out(world)
+    world.carry_out()
     assert runs_on(world, lonely) == "a"
     assert "no program was solved" in lonely.current.reason
 
@@ -174,7 +161,7 @@ def test_under_every_goal_no_gpu_idles_that_somebody_could_use(name: str) -> Non
         fields = {"expected_ms": 3_600_000 * (1 + at), "speeds": speeds[at % 4]}
         world.submit(one_role(shards, gpus=1), f"job-{at}", **fields)
     for _ in range(6):
-        carried_out(world)
+        world.carry_out()
         waiting = [*map(world.cluster.jobs.__getitem__, world.cluster.waiting.ids())]
         least = min(job.spec.gpu_milli // 1000 for job in waiting)
         for node in world.cluster.nodes.values():
