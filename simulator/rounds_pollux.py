@@ -20,7 +20,7 @@ from aimass.simulator.clusters import Kinds
 from aimass.simulator.models import Costs
 from aimass.simulator.parity_pollux import ROUNDS, PolluxRounds
 from aimass.simulator.perf_pollux import Apps
-from aimass.simulator.run import EPOCH_MS, Outcome, SimulationError
+from aimass.simulator.run import EPOCH_MS, Outcome, SimulationError, to_the_end
 from aimass.simulator.timeline import Observer
 from aimass.simulator.tracejob import TraceJob
 from aimass.simulator.work_rounds import RoundWork
@@ -52,12 +52,7 @@ def play(
     if not 0 <= restart_s < round_s:
         raise ValueError(f"a start takes {restart_s} s; fix: less than a round of {round_s} s")
     rounds = _Rounds(jobs, kinds, name, apps, sink, round_s, restart_s, observer)
-    told = TOLD_EVERY
-    while rounds.step():
-        if progress is not None and rounds.come >= told:
-            progress(rounds.come)
-            told = rounds.come + TOLD_EVERY
-    return rounds.outcome()
+    return to_the_end(rounds, progress, TOLD_EVERY)
 
 
 class _Rounds:

@@ -8,6 +8,7 @@ time alone may change it.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aimass.core.apply import apply
 from aimass.core.check import check
@@ -91,12 +92,31 @@ def run(
             seed,
         )
     )
-    told = TOLD_EVERY
-    while simulation.step():
-        if progress is not None and simulation.come >= told:
-            progress(simulation.come)
-            told = simulation.come + TOLD_EVERY
-    return simulation.outcome()
+    return to_the_end(simulation, progress, TOLD_EVERY)
+
+
+class Stepped(Protocol):
+    """A run that goes on step by step. come: jobs so far."""
+
+    come: int
+
+    def step(self) -> bool:
+        """Go on to the next moment; False when there is none."""
+        ...
+
+    def outcome(self) -> Outcome:
+        """What it added up to."""
+        ...
+
+
+def to_the_end(steps: Stepped, progress: Callable[[int], None] | None, told_every: int) -> Outcome:
+    """Step until nothing is left; progress is told each so many jobs that have come."""
+    told = told_every
+    while steps.step():
+        if progress is not None and steps.come >= told:
+            progress(steps.come)
+            told = steps.come + told_every
+    return steps.outcome()
 
 
 class _Simulation:
